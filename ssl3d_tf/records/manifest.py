@@ -1,0 +1,141 @@
+"""manifest.json: what a data folder holds, where each record lies, and how it was made. Counts are never scanned."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl3d_tf import files
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.records.schema import SCHEMA_VERSION
+from ssl3d_tf.records.writer import FOOTER_BYTES, HEADER_BYTES, Shard
+
+FILE = "manifest.json"
+SPLITS = ("train", "val", "test")
+
+
+class Entry(NamedTuple):
+    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value."""
+
+    id: str
+    patient: str
+    shard: int
+    offset: int
+    length: int
+    shape: tuple[int, ...]
+    label: tuple[float, ...] | None = None
+    counts: Mapping[str, int] | None = None
+
+
+class Split(NamedTuple):
+    """Shards and examples of one split, in stored order."""
+
+    shards: tuple[Shard, ...]
+    entries: tuple[Entry, ...]
+
+
+class Manifest(NamedTuple):
+    """All of manifest.json.
+
+    rank: spatial rank, 2 or 3. channels: their names. classes: mask or label value -> name.
+    dtypes, mask_dtypes: storage dtypes that occur, sorted. label_size: numbers per label, 0 without labels.
+    recipe: every option the data were made with, and the version of the tool.
+    """
+
+    name: str
+    rank: int
+    channels: tuple[str, ...]
+    modality: str
+    classes: Mapping[str, str]
+    dtypes: tuple[str, ...]
+    mask_dtypes: tuple[str, ...]
+    codec: str
+    label_size: int
+    recipe: Mapping[str, Any]
+    splits: Mapping[str, Split]
+
+    def split(self, name: str) -> Split:
+        """The split of that name.
+
+        Raises:
+            InputError: there is none, or it is empty.
+        """
+        found = self.splits.get(name)
+        if found is None or not found.entries:
+            sizes = {key: len(value.entries) for key, value in self.splits.items()}
+            raise InputError(f"split '{name}' of data set '{self.name}' has no example; it has {sizes}.")
+        return found
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Writes manifest.json, atomically: it is the last file of a conversion, and its presence says it is complete."""
+    value = {"schema_version": SCHEMA_VERSION, **manifest._asdict()}
+    value["splits"] = {
+        name: {"shards": [shard._asdict() for shard in split.shards], "examples": [list(e) for e in split.entries]}
+        for name, split in manifest.splits.items()
+    }
+    files.write_json(folder / FILE, value)
+
+
+def read(folder: str | os.PathLike[str]) -> Manifest:
+    """Reads and checks manifest.json: its version, its fields, and that every shard is there with its size.
+
+    Raises:
+        InputError: no data folder, another schema, a damaged manifest, or a shard missing, cut or grown.
+    """
+    path = Path(folder) / FILE
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} holds no {FILE}: make it with `python -m tools.to_tfrecord`, or mend --data.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); convert again.") from error
+    if not isinstance(value, dict) or value.pop("schema_version", None) != SCHEMA_VERSION:
+        raise InputError(f"{path} is of another schema than {SCHEMA_VERSION}, this version's; convert again.")
+    try:
+        manifest = _from_json(value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); convert again.") from error
+    _check_shards(Path(folder), manifest)
+    return manifest
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """SHA-256 over every shard's checksum and the recipe: equal for equal data."""
+    shards = {name: [shard.crc32c for shard in split.shards] for name, split in manifest.splits.items()}
+    return hashlib.sha256(json.dumps([shards, manifest.recipe], sort_keys=True).encode()).hexdigest()
+
+
+def _from_json(value: dict[str, Any]) -> Manifest:
+    splits = {
+        name: Split(
+            tuple(Shard(**shard) for shard in split["shards"]),
+            tuple(_entry(entry) for entry in split["examples"]),
+        )
+        for name, split in value.pop("splits").items()
+    }
+    for key in ("channels", "dtypes", "mask_dtypes"):
+        value[key] = tuple(value[key])
+    return Manifest(splits=splits, **value)
+
+
+def _entry(fields: list[Any]) -> Entry:
+    entry = Entry(*fields)
+    label = None if entry.label is None else tuple(entry.label)
+    return entry._replace(shape=tuple(entry.shape), label=label)
+
+
+def _check_shards(folder: Path, manifest: Manifest) -> None:
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            path = folder / shard.file
+            size = path.stat().st_size if path.is_file() else None
+            if size != shard.bytes:
+                found = "missing" if size is None else f"{size} bytes long"
+                raise InputError(f"shard {path} is {found}, but {FILE} says {shard.bytes} bytes; convert again.")
+        for entry in split.entries:
+            end = entry.offset + HEADER_BYTES + entry.length + FOOTER_BYTES
+            if entry.shard >= len(split.shards) or end > split.shards[entry.shard].bytes:
+                raise InputError(f"{folder / FILE} places example '{entry.id}' outside its shard; convert again.")

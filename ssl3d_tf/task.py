@@ -1,0 +1,50 @@
+"""The contracts: an Op augments a batch, a Task turns a batch into inputs and targets and scores the outputs.
+
+Random choices are drawn per example by `sample`, on the host, from a seed that depends only on (run seed, epoch,
+example); they are applied per batch by `apply` or `make_views`, anywhere. So a result depends neither on the batch
+size, nor on the number of threads, nor on where it was computed.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+Seed = tf.Tensor  # int32 [2], as tf.random.stateless_* takes it
+Params = Any  # nest of small tensors: one example's random choices; batched: a leading [batch] axis
+Volumes = tf.Tensor  # float32 [batch, *spatial, channels]
+Batch = Mapping[str, tf.Tensor]  # 'volume' [batch, *spatial, channels] and, where present, 'mask', 'label', 'index'
+Inputs = Any  # nest of tensors with a leading [batch] axis: what the model is called with
+Targets = Any  # nest of tensors with a leading [batch] axis
+Outputs = Any  # nest of tensors with a leading [batch] axis: what the model returns
+
+
+class Op(NamedTuple):
+    """An augmentation, or a view of the data.
+
+    `sample` draws one example's choices, a few numbers. `apply` is deterministic, works on a whole batch, uses no
+    Python control flow on tensor values and compiles under XLA.
+    """
+
+    sample: Callable[[Seed], Params]
+    apply: Callable[[Volumes, Params], Volumes]
+
+
+class Task(NamedTuple):
+    """A pretext or downstream task.
+
+    sample: one example's random choices in training.
+    sample_eval: the same structure for evaluation: the label is still drawn, jitter is centred, augmentation is off.
+    make_views: a whole batch and its choices -> (inputs, targets); deterministic, graph-only, XLA-able.
+    build_model: encoder -> encoder + head; called inside the distribution strategy's scope.
+    loss_fn: (targets, outputs) -> float32 [batch].
+    metrics: name -> (targets, outputs) -> float32 [batch]. Pretext tasks have 'accuracy' and 'chance'.
+    """
+
+    sample: Callable[[Seed], Params]
+    sample_eval: Callable[[Seed], Params]
+    make_views: Callable[[Batch, Params], tuple[Inputs, Targets]]
+    build_model: Callable[[keras.Model], keras.Model]
+    loss_fn: Callable[[Targets, Outputs], tf.Tensor]
+    metrics: Mapping[str, Callable[[Targets, Outputs], tf.Tensor]]
