@@ -89,7 +89,7 @@ def read(folder: str | os.PathLike[str]) -> Manifest:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no {FILE}: make it with `python -m tools.to_tfrecord`, or mend --data.") from error
+        raise InputError(f"{folder} holds no {FILE}: run `python -m tools.to_tfrecord`, or mend --data.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); convert again.") from error
     if not isinstance(value, dict) or value.pop("schema_version", None) != SCHEMA_VERSION:

@@ -1,0 +1,151 @@
+"""What a run leaves on disk: its state, to go on exactly where it stopped, and the encoder with its contract."""
+
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf import files
+from ssl3d_tf.errors import InputError
+
+ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
+
+
+class Progress(NamedTuple):
+    """The part of a run's state that is neither weights nor optimizer; all variables.
+
+    step: steps done. tally: float64 [1 + scores], the number of steps since the last log line and the scores' sums.
+    best: lowest validation loss so far. best_step: its step.
+    """
+
+    step: tf.Variable
+    tally: tf.Variable
+    best: tf.Variable
+    best_step: tf.Variable
+
+
+def progress(scores: int) -> Progress:
+    """The progress of a run that has not begun."""
+    return Progress(
+        step=tf.Variable(0, dtype=tf.int64, trainable=False),
+        tally=tf.Variable(np.zeros(1 + scores), dtype=tf.float64, trainable=False),
+        best=tf.Variable(np.inf, dtype=tf.float64, trainable=False),
+        best_step=tf.Variable(0, dtype=tf.int64, trainable=False),
+    )
+
+
+def manager(
+    folder: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, progress: Progress
+) -> tf.train.CheckpointManager:
+    """The checkpoints of a run; the two newest are kept, so that one is whole whenever the process dies."""
+    optimizer.build(model.trainable_variables)  # before restoring, or its slots would be restored to nothing
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, **progress._asdict())
+    return tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=2)
+
+
+def restore(manager: tf.train.CheckpointManager, workdir: Path) -> bool:
+    """Restores the newest checkpoint of `workdir`, every value of it; returns whether there was one.
+
+    Raises:
+        InputError: it does not fit the model.
+    """
+    newest = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
+    if newest is None:
+        return False
+    try:
+        manager.checkpoint.restore(newest).assert_consumed().assert_existing_objects_matched()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"checkpoint {newest} does not fit this model ({reason}); take another --workdir.") from error
+    return True
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Inside, the model has the moving average of its weights, where the optimizer keeps one (`use_ema`)."""
+    if not getattr(optimizer, "use_ema", False):
+        yield
+        return
+    current = [variable.numpy() for variable in model.trainable_variables]
+    optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, current, strict=True):
+            variable.assign(value)
+
+
+def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Mapping[str, Any]) -> None:
+    """Writes weights-STEP.npz and then contract.json, which names it: the folder is usable at every moment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {variable.path: variable.numpy() for variable in encoder.weights}
+    buffer = io.BytesIO()
+    np.savez(buffer, **weights)
+    path = folder / f"weights-{step}.npz"
+    with files.atomic(path) as file:
+        file.write(buffer.getvalue())
+    about = {
+        "step": step,
+        "weights": path.name,
+        "weights_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "architecture": json.loads(encoder.to_json()),
+    }
+    files.write_json(folder / CONTRACT, {**contract, **about})
+    for old in folder.glob("weights-*.npz"):
+        if old != path:
+            old.unlink()
+
+
+def read_contract(folder: Path) -> dict[str, Any]:
+    """Reads contract.json of an encoder folder, or of the pretraining workdir that holds it.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    for candidate in (folder / CONTRACT, folder / ENCODER_FOLDER / CONTRACT):
+        if candidate.is_file():
+            try:
+                return {**json.loads(candidate.read_text(encoding="utf-8")), "folder": str(candidate.parent)}
+            except ValueError as error:
+                raise InputError(f"{candidate} is damaged ({error}); pretrain again.") from error
+    raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")
+
+
+def load_encoder(folder: Path, encoder: keras.Model) -> int:
+    """Sets every weight of `encoder` from the folder; returns how many were loaded.
+
+    Raises:
+        InputError: a weight is missing, left over or of another shape; all of them are listed.
+    """
+    contract = read_contract(folder)
+    path = Path(contract["folder"]) / contract["weights"]
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            stored = dict(archive)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); pretrain again.") from error
+    wanted = {variable.path: variable for variable in encoder.weights}
+    differences = _differences(stored, wanted)
+    if differences:
+        raise InputError(f"the encoder in {folder} does not fit: {'; '.join(differences)}.")
+    for name, variable in wanted.items():
+        variable.assign(stored[name])
+    return len(wanted)
+
+
+def _differences(stored: Mapping[str, np.ndarray], wanted: Mapping[str, keras.Variable]) -> list[str]:
+    missing = [f"{name} is not in the file" for name in sorted(wanted.keys() - stored.keys())]
+    unknown = [f"{name} is not in the model" for name in sorted(stored.keys() - wanted.keys())]
+    shapes = [
+        f"{name} is {stored[name].shape} in the file and {tuple(wanted[name].shape)} in the model"
+        for name in sorted(wanted.keys() & stored.keys())
+        if stored[name].shape != tuple(wanted[name].shape)
+    ]
+    return missing + unknown + shapes

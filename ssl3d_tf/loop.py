@@ -1,0 +1,264 @@
+"""The training loop: a plain function from a task, an encoder and data to a run folder.
+
+views -> model -> loss -> gradients -> clip -> update      steps.py
+restart, encoder/ and its contract                         checkpoints.py
+metrics.jsonl, TensorBoard, progress bar                   journal.py
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf import __version__, checkpoints, pictures, signals, strategies
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.journal import Journal, Window
+from ssl3d_tf.pipeline import Data, DataFolder
+from ssl3d_tf.steps import Result, Update, eval_step, train_step
+from ssl3d_tf.task import Task
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+class Every(NamedTuple):
+    """After how many steps to log, evaluate and save; the last step of a run is always logged, evaluated and saved.
+
+    patience: evaluations without a better validation loss before a run ends early; None never ends it.
+    """
+
+    log: int
+    evaluate: int
+    save: int
+    patience: int | None = None
+
+
+class Run(NamedTuple):
+    """What the parts of one run share. `names` says what a step's scores are: 'loss' and the task's metrics."""
+
+    folder: Path
+    steps: int
+    every: Every
+    encoder: keras.Model
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    progress: checkpoints.Progress
+    manager: tf.train.CheckpointManager
+    names: tuple[str, ...]
+    train: Data
+    held_out: Data
+    advance: Callable[[Any], Result]
+    measure: Callable[[Any], tf.Tensor]
+    on_nonfinite: str
+    contract: Mapping[str, Any]
+
+
+def fit(
+    workdir: Path,
+    data: DataFolder,
+    *,
+    task: Task,
+    encoder: Callable[[int], keras.Model],
+    optimizer: Callable[[], keras.optimizers.Optimizer],
+    schedule: Callable[[tf.Tensor], tf.Tensor],
+    train_data: Callable[[DataFolder, Task], Data],
+    eval_data: Callable[[DataFolder, Task], Data],
+    steps: int,
+    every: Every,
+    update: Update,
+    strategy: str = "none",
+    precision: str = "float32",
+    contract: Mapping[str, Any] | None = None,
+    on_first_step: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Trains `task` on an encoder, from the newest checkpoint in `workdir` where there is one.
+
+    Args:
+        workdir: gets checkpoints/, encoder/, metrics.jsonl and tensorboard/.
+        encoder: channels -> keras.Model. optimizer: its learning rate is set to `schedule`(step) before every step.
+        train_data, eval_data: `pipeline.read` with split and sizes bound.
+        steps: all steps of the run, those done before a restart included.
+        strategy: 'none', 'mirrored' (all GPUs) or 'multi_worker' (TF_CONFIG).
+        precision: 'float32', 'mixed_bfloat16', or 'mixed_float16' with a dynamic loss scale.
+        contract: what encoder/contract.json says of the data and the configuration.
+        on_first_step: called once, after the first step of this process.
+
+    Returns:
+        The last evaluation: 'val_loss' and the task's metrics, each with 'val_' before it; empty if no step was left.
+
+    Raises:
+        InputError: an option outside its range, a checkpoint of another model, a loss that is not finite.
+    """
+    if steps < 1 or precision not in PRECISIONS:
+        raise InputError(f"STEPS {steps} must be at least 1, PRECISION '{precision}' one of {', '.join(PRECISIONS)}.")
+    keras.mixed_precision.set_global_policy(precision)
+    keras.utils.set_random_seed(update.seed)
+    distribution = strategies.strategy(strategy)
+    train, held_out = train_data(data, task), eval_data(data, task)
+    folder, names, jit = strategies.own_folder(workdir, distribution), ("loss", *task.metrics), strategies.on_gpu()
+    with distribution.scope():
+        network = encoder(len(data.manifest.channels))
+        model = task.build_model(network)
+        tuner = _with_loss_scale(optimizer(), precision)
+        progress = checkpoints.progress(len(names))
+        manager = checkpoints.manager(folder, model, tuner, progress)
+        checkpoints.restore(manager, workdir)
+        advance = train_step(
+            model, task, tuner, train.to_views, schedule=schedule, step=progress.step, update=update, jit_compile=jit
+        )
+    measure = eval_step(model, task, held_out.to_views, jit_compile=jit)
+    run = Run(
+        folder=folder,
+        steps=steps,
+        every=every,
+        encoder=network,
+        model=model,
+        optimizer=tuner,
+        progress=progress,
+        manager=manager,
+        names=names,
+        train=train,
+        held_out=held_out,
+        advance=advance,
+        measure=measure,
+        on_nonfinite=update.on_nonfinite,
+        contract=contract or {},
+    )
+    with Journal(folder, first_step=int(progress.step), steps=steps) as journal:
+        journal.say(_opening(run, precision, distribution))
+        return _train(run, distribution, journal, on_first_step=on_first_step)
+
+
+def evaluate(run: Run) -> dict[str, float]:
+    """Mean scores over every example of the held-out split, with the same random choices every time."""
+    total, count = np.zeros(len(run.names)), 0
+    for _, element in run.held_out.dataset():
+        scores = run.measure(element).numpy()
+        total, count = total + scores.sum(axis=0), count + len(scores)
+    return {f"val_{name}": value for name, value in zip(run.names, (total / count).tolist(), strict=True)}
+
+
+def _train(
+    run: Run, distribution: tf.distribute.Strategy, journal: Journal, *, on_first_step: Callable[[], None]
+) -> dict[str, float]:
+    first_step = done = int(run.progress.step)
+    batches = iter(distribution.distribute_datasets_from_function(_share(run.train, first_step)))
+    window, scores = Window(run.progress.tally.numpy()), {}
+    with signals.stop_requested() as stopped_by:
+        while done < run.steps and not _hopeless(run, done):
+            waiting = time.perf_counter()
+            index, element = next(batches)
+            waited = time.perf_counter() - waiting
+            result = run.advance(element)
+            done += 1
+            window.add(_finite(run, result, index, element), waited)
+            journal.advance()
+            if done == first_step + 1:
+                on_first_step()
+                window.restart_clock()  # the first step is spent on building the graph
+            scores = _due(run, done, window, journal) or scores
+            if (signal := stopped_by()) and done < run.steps:
+                _save(run, window)
+                journal.say(f"{signal}: stopped after step {done} of {run.steps}, saved; the same command goes on.")
+                return scores
+    return scores
+
+
+def _due(run: Run, done: int, window: Window, journal: Journal) -> dict[str, float]:
+    """Logs, evaluates and saves what is due after step `done`; returns the scores of an evaluation."""
+    last, scores = done == run.steps, {}
+    if last or done % run.every.log == 0:
+        rate = float(run.optimizer.learning_rate)
+        values = window.close(run.names, run.train.batch_size)
+        journal.write(done, {**values, "learning_rate": rate}, show=False)
+    if last or done % run.every.evaluate == 0:
+        scores = _evaluate_and_keep_best(run, done, journal)
+        last = last or _hopeless(run, done)
+    if last or done % run.every.save == 0:
+        _save(run, window)
+    if scores:
+        window.restart_clock()
+    return scores
+
+
+def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, float]:
+    with checkpoints.averaged_weights(run.model, run.optimizer):
+        scores = evaluate(run)
+        journal.write(done, scores, show=True)
+        if scores["val_loss"] < float(run.progress.best):
+            run.progress.best.assign(scores["val_loss"])
+            run.progress.best_step.assign(done)
+            about = {**run.contract, "input_shape": _input_shape(run), "scores": scores}
+            checkpoints.save_encoder(run.folder / checkpoints.ENCODER_FOLDER, run.encoder, step=done, contract=about)
+    _, element = next(iter(run.held_out.dataset()))
+    inputs, _ = run.held_out.to_views(element)
+    journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(run.encoder.input_shape) - 2))
+    return scores
+
+
+def _save(run: Run, window: Window) -> None:
+    run.progress.tally.assign(window.tally)
+    run.manager.save(checkpoint_number=int(run.progress.step))
+
+
+def _hopeless(run: Run, done: int) -> bool:
+    """Whether the best evaluation is `patience` evaluations ago."""
+    patience, best = run.every.patience, int(run.progress.best_step)
+    return patience is not None and best > 0 and done - best >= patience * run.every.evaluate
+
+
+def _finite(run: Run, result: Result, index: Any, element: Any) -> np.ndarray | None:
+    """The step's scores; None for a batch that was left out.
+
+    Raises:
+        InputError: the loss is not finite: names the examples and where the largest numbers are.
+    """
+    scores = result.scores.numpy()
+    if np.isfinite(scores[0]):
+        return scores
+    if run.on_nonfinite == "skip":
+        return None
+    ids = [run.train.ids[i] for i in np.ravel(tf.nest.flatten(index)[0])]
+    sizes = dict(zip((v.path for v in run.model.trainable_variables), result.gradient_norms.numpy(), strict=True))
+    worst = sorted(sizes, key=lambda path: (np.isfinite(sizes[path]), -sizes[path]))[:3]
+    inputs = run.train.to_views(element)[0]
+    largest = max(float(tf.reduce_max(tf.abs(tensor))) for tensor in tf.nest.flatten(inputs))
+    raise InputError(
+        f"the loss is {scores[0]} at step {int(run.progress.step)}, batch {', '.join(ids)}: "
+        f"largest input {largest:.4g}, largest gradients {', '.join(f'{path} {sizes[path]:.4g}' for path in worst)}; "
+        "lower LEARNING_RATE, set CLIP_NORM, or ON_NONFINITE = 'skip'."
+    )
+
+
+def _share(train: Data, first_step: int) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
+    """The part of every batch that one worker process reads, cut for its replicas."""
+    return lambda context: train.dataset(
+        first_step, context.input_pipeline_id, context.num_input_pipelines, context.num_replicas_in_sync
+    )
+
+
+def _with_loss_scale(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
+
+
+def _input_shape(run: Run) -> list[int | None]:
+    """What the encoder was called with in pretraining: [*spatial, channels]."""
+    rank = len(run.encoder.input_shape) - 2
+    return list(tf.nest.flatten(run.model.inputs)[0].shape[-rank - 1 :])
+
+
+def _opening(run: Run, precision: str, distribution: tf.distribute.Strategy) -> str:
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    kind = f"{distribution.num_replicas_in_sync} × {devices[0].device_type} ({os.cpu_count()} cores)"
+    begun = int(run.progress.step)
+    return (
+        f"ssl3d_tf {__version__}, TensorFlow {tf.__version__}, {kind}, {precision}. "
+        f"Encoder {run.encoder.count_params():,} weights, with head {run.model.count_params():,}. "
+        f"{len(run.train.ids)} training and {len(run.held_out.ids)} validation examples, "
+        f"batch {run.train.batch_size}. "
+        + (f"Goes on at step {begun} of {run.steps}." if begun else f"{run.steps} steps.")
+    )

@@ -1,0 +1,181 @@
+"""manifest -> batches, by index: example number k is a pure function of (seed, k), so no buffer and no state.
+
+(epoch, position) = divmod(k, n); a pseudo-random permutation of 0..n−1 per epoch gives the example's index, the
+manifest its place on disk. Restarting at step s is starting at k = s × batch.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from ssl3d_tf import cropping, volumes
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.records import fetching, parsing
+from ssl3d_tf.records import manifest as manifests
+from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
+
+_ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
+
+
+class DataFolder(NamedTuple):
+    """A data folder whose manifest was read and checked."""
+
+    path: Path
+    manifest: manifests.Manifest
+
+
+class Data(NamedTuple):
+    """One split as the loop wants it.
+
+    dataset: (first step, worker, workers, devices of all workers) -> tf.data.Dataset of (index int64 [share], element);
+        one share per device and step.
+    to_views: element -> (inputs, targets): the identity with views on the host, `Task.make_views` on the device.
+    ids: example ids by index. batch_size: examples per step, over all workers.
+    """
+
+    dataset: Callable[..., tf.data.Dataset]
+    to_views: Callable[[Any], tuple[Inputs, Targets]]
+    ids: tuple[str, ...]
+    batch_size: int
+
+
+def open_folder(path: str | os.PathLike[str]) -> DataFolder:
+    """Opens a folder made by tools.to_tfrecord. Raises InputError, as `records.manifest.read` does."""
+    return DataFolder(Path(path), manifests.read(path))
+
+
+def read(
+    data: DataFolder,
+    task: Task,
+    *,
+    split: str,
+    training: bool,
+    rank: int,
+    view_size: int,
+    batch_size: int,
+    seed: int,
+    channels: int | None = None,
+    views_on: str = "device",
+    cache_gb: float = 0.0,
+    fields: Sequence[str] = ("volume",),
+    threads: int | None = None,
+) -> Data:
+    """One split as batches of cropped volumes and the task's random choices, or of finished views.
+
+    Args:
+        training: endless, shuffled, random crops and `task.sample`; otherwise one pass in stored order, centre crops,
+            `task.sample_eval` and the same random choices every time.
+        rank, channels: what the configuration is for; None takes any number of channels.
+        view_size: side of the square or cubic crop, voxels; smaller volumes are padded with their minimum.
+        views_on: 'host' makes views in the last map of the dataset, 'device' in the first lines of the step.
+        cache_gb: memory for records as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
+        fields: what to decode, of volume, mask and label.
+        threads: size of the pipeline's own thread pool; None is TensorFlow's default. Never changes a number.
+
+    Raises:
+        InputError: rank, channels, split, batch size, fields or `views_on` do not fit the data.
+    """
+    _check(data, rank=rank, channels=channels, fields=fields, views_on=views_on)
+    entries = data.manifest.split(split).entries
+    if training and batch_size > len(entries):
+        raise InputError(
+            f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
+        )
+    fetch = fetching.by_index(data.path, data.manifest.split(split), cache_bytes=int(cache_gb * 1e9))
+    layout = parsing.layout(data.manifest)
+    same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
+
+    def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
+        index, example_seed = _locate(k, len(entries), seed=seed, training=training)
+        parsed = dict(parsing.parse(fetch(index), layout, fields=fields))
+        if same_size:
+            parsed |= cropping.whole(parsed, view_size)
+        else:
+            parsed |= cropping.crop(parsed, view_size, seed=_fold(example_seed, _CROP) if training else None)
+        sample = task.sample if training else task.sample_eval
+        return index, (parsed, sample(_fold(example_seed, _CHOICES)))
+
+    make_views = _views_of(task)
+
+    def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
+        if batch_size % replicas:
+            raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
+        share = batch_size // replicas
+        if training:
+            numbers = _numbers(first_step, worker, workers, batch_size=batch_size)
+        else:
+            numbers = tf.data.Dataset.range(len(entries))
+        examples = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = examples.batch(share, drop_remainder=training)
+        if views_on == "host":
+            batches = batches.map(lambda index, element: (index, make_views(element)), tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(threads))
+
+    return Data(
+        dataset=dataset,
+        to_views=make_views if views_on == "device" else lambda element: element,
+        ids=tuple(entry.id for entry in entries),
+        batch_size=batch_size,
+    )
+
+
+def smaller_than(data: DataFolder, split: str, view_size: int) -> int:
+    """How many volumes of the split are smaller than the view on some axis, and so will be padded."""
+    return sum(min(entry.shape[:-1]) < view_size for entry in data.manifest.split(split).entries)
+
+
+def _check(data: DataFolder, *, rank: int, channels: int | None, fields: Sequence[str], views_on: str) -> None:
+    manifest, where = data.manifest, f"data set '{data.manifest.name}' in {data.path}"
+    if manifest.rank != rank:
+        raise InputError(f"{where} is {manifest.rank}D, the configuration {rank}D: take the {manifest.rank}d gin file.")
+    if channels is not None and len(manifest.channels) != channels:
+        raise InputError(f"{where} has {len(manifest.channels)} channels, CHANNELS is {channels}: set it, or None.")
+    if views_on not in ("host", "device"):
+        raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
+    if "mask" in fields and not manifest.mask_dtypes:
+        raise InputError(f"{where} has no masks, which this task needs; convert it with its masks.")
+    if "label" in fields and not manifest.label_size:
+        raise InputError(f"{where} has no labels, which this task needs; convert it with its labels.")
+
+
+def _numbers(first_step: int, worker: int, workers: int, *, batch_size: int) -> tf.data.Dataset:
+    """This worker's share of k: of every global batch the worker-th of `workers` equal slices."""
+    share = batch_size // workers
+    local = tf.data.Dataset.range(first_step * share, tf.int64.max)
+    return local.map(lambda m: m // share * batch_size + worker * share + m % share)
+
+
+def _locate(k: tf.Tensor, n: int, *, seed: int, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    """Example number k -> (index of the example, seed of its random choices)."""
+    run_seed = tf.constant([seed & 0x7FFFFFFF, 0 if training else _EVALUATION], tf.int32)
+    if not training:
+        return k, _fold(run_seed, k)
+    epoch_seed = _fold(run_seed, k // n)
+    position = tf.cast(k % n, tf.int32)
+    index = tf.random.experimental.index_shuffle(position, seed=_fold(epoch_seed, _ORDER), max_index=n - 1)
+    return tf.cast(index, tf.int64), _fold(epoch_seed, index + 1)  # + 1: _ORDER, 0, is the permutation's own
+
+
+def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
+
+
+def _views_of(task: Task) -> Callable[[tuple[Batch, Params]], tuple[Inputs, Targets]]:
+    def make_views(element: tuple[Batch, Params]) -> tuple[Inputs, Targets]:
+        batch, params = element
+        intensity = volumes.to_intensity(batch["volume"], batch["scale"], batch["offset"])
+        return task.make_views({**batch, "volume": intensity}, params)
+
+    return make_views
+
+
+def _options(threads: int | None) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    if threads is not None:
+        options.threading.private_threadpool_size = threads
+    return options

@@ -1,0 +1,176 @@
+"""One training step and one evaluation step, as graph functions of (model, task, optimizer)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.task import Inputs, Targets, Task
+
+_DROPOUT = 77  # folded into the run seed, so that dropout never shares numbers with the data
+
+
+class Update(NamedTuple):
+    """How gradients become an update.
+
+    seed: of everything random inside the model. accumulate: micro-batches a batch is split into; a loss that compares
+    the examples of a batch sees one micro-batch. clip_norm: largest L2 norm of each variable's gradient; clip_value:
+    largest absolute value, applied after it. on_nonfinite: 'stop' ends a run whose loss is not finite, 'skip' leaves
+    that batch out.
+    """
+
+    seed: int = 0
+    accumulate: int = 1
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    on_nonfinite: str = "stop"
+
+
+class Result(NamedTuple):
+    """What one step reports: the loss and the metrics in order, [1 + metrics]; L2 norm of each unclipped gradient."""
+
+    scores: tf.Tensor
+    gradient_norms: tf.Tensor
+
+
+def train_step(
+    model: keras.Model,
+    task: Task,
+    optimizer: keras.optimizers.Optimizer,
+    to_views: Callable[[Any], tuple[Inputs, Targets]],
+    *,
+    schedule: Callable[[tf.Tensor], tf.Tensor],
+    step: tf.Variable,
+    update: Update,
+    jit_compile: bool,
+) -> Callable[[Any], Result]:
+    """Builds element -> Result: views, forward, backward, all-reduce, clip, update; advances `step`.
+
+    Everything random in the model (dropout) is seeded from (seed, step), so nothing but weights, optimizer and step
+    needs to be saved.
+    """
+    strategy = tf.distribute.get_strategy()
+    _check(update, strategy)
+    seeds = [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
+
+    @tf.function(jit_compile=jit_compile)
+    def gradients_of(inputs: Inputs, targets: Targets) -> tuple[list[tf.Tensor], tf.Tensor]:
+        return _gradients(model, task, optimizer, inputs, targets)
+
+    def replica_step(element: Any) -> Result:
+        inputs, targets = to_views(element)
+        gradients, scores = _accumulated(gradients_of, inputs, targets, parts=update.accumulate)
+        context = tf.distribute.get_replica_context()
+        replicas = strategy.num_replicas_in_sync
+        if replicas > 1:
+            gradients = [g / replicas for g in context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)]
+            scores = context.all_reduce(tf.distribute.ReduceOp.MEAN, scores)
+        norms = tf.stack([tf.norm(gradient) for gradient in gradients])
+        gradients = _rescale(optimizer, _clip(gradients, update), replicas)
+        if update.on_nonfinite == "skip":
+            finite = tf.math.is_finite(scores[0]) & tf.reduce_all(tf.math.is_finite(norms))
+            tf.cond(finite, lambda: _apply(optimizer, gradients, model), lambda: None)
+        else:
+            _apply(optimizer, gradients, model)
+        return Result(scores, norms)
+
+    @tf.function
+    def run(element: Any) -> Result:
+        optimizer.learning_rate.assign(schedule(step))
+        _reseed(seeds, update.seed, step)
+        result = strategy.run(replica_step, args=(element,))
+        step.assign_add(1)
+        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], result)
+
+    return run
+
+
+def eval_step(
+    model: keras.Model, task: Task, to_views: Callable[[Any], tuple[Inputs, Targets]], *, jit_compile: bool
+) -> Callable[[Any], tf.Tensor]:
+    """Builds element -> scores float32 [batch, 1 + metrics], with dropout off and the moving batch statistics."""
+
+    @tf.function(jit_compile=jit_compile)
+    def scores_of(inputs: Inputs, targets: Targets) -> tf.Tensor:
+        outputs = model(inputs, training=False)
+        return _scores(task, targets, outputs, task.loss_fn(targets, outputs))
+
+    @tf.function
+    def run(element: Any) -> tf.Tensor:
+        return scores_of(*to_views(element))
+
+    return run
+
+
+def _check(update: Update, strategy: tf.distribute.Strategy) -> None:
+    if update.on_nonfinite not in ("stop", "skip"):
+        raise InputError(f"ON_NONFINITE is '{update.on_nonfinite}'; it must be 'stop' or 'skip'.")
+    if update.on_nonfinite == "skip" and strategy.num_replicas_in_sync > 1:
+        raise InputError("ON_NONFINITE = 'skip' works on one device only; with STRATEGY other than 'none' take 'stop'.")
+    if update.accumulate < 1:
+        raise InputError(f"ACCUMULATE is {update.accumulate}; it must be at least 1.")
+
+
+def _gradients(
+    model: keras.Model, task: Task, optimizer: keras.optimizers.Optimizer, inputs: Inputs, targets: Targets
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Unscaled float32 gradients of the mean loss, and the batch's mean scores."""
+    with tf.GradientTape() as tape:
+        outputs = model(inputs, training=True)
+        losses = task.loss_fn(targets, outputs)
+        loss = optimizer.scale_loss(tf.reduce_mean(losses) + sum(model.losses))
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    scale = _loss_scale(optimizer)
+    gradients = [tf.cast(tf.convert_to_tensor(gradient), tf.float32) / scale for gradient in gradients]
+    return gradients, tf.reduce_mean(_scores(task, targets, outputs, losses), axis=0)
+
+
+def _scores(task: Task, targets: Targets, outputs: Any, losses: tf.Tensor) -> tf.Tensor:
+    metrics = [metric(targets, outputs) for metric in task.metrics.values()]
+    return tf.stack([tf.cast(score, tf.float32) for score in (losses, *metrics)], axis=1)
+
+
+def _accumulated(gradients_of: Callable, inputs: Inputs, targets: Targets, *, parts: int) -> Any:
+    """The mean over `parts` equal micro-batches of what `gradients_of` returns."""
+    if parts == 1:
+        return gradients_of(inputs, targets)
+    pieces = tf.nest.map_structure(lambda tensor: tf.split(tensor, parts), (inputs, targets))
+    total = None
+    for part in range(parts):
+        piece = tf.nest.map_structure_up_to((inputs, targets), lambda split, part=part: split[part], pieces)
+        result = gradients_of(*piece)
+        total = result if total is None else tf.nest.map_structure(tf.add, total, result)
+    return tf.nest.map_structure(lambda value: value / parts, total)
+
+
+def _clip(gradients: Sequence[tf.Tensor], update: Update) -> list[tf.Tensor]:
+    clipped = list(gradients)
+    if update.clip_norm is not None:
+        clipped = [tf.clip_by_norm(gradient, update.clip_norm) for gradient in clipped]
+    if update.clip_value is not None:
+        clipped = [tf.clip_by_value(gradient, -update.clip_value, update.clip_value) for gradient in clipped]
+    return clipped
+
+
+def _loss_scale(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | float:
+    return optimizer.scale_loss(tf.constant(1.0))
+
+
+def _rescale(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], replicas: int) -> list[tf.Tensor]:
+    """Undoes what Keras' apply will do: it divides by the loss scale and sums over replicas."""
+    scale = _loss_scale(optimizer)
+    return [gradient * scale / replicas for gradient in gradients]
+
+
+def _apply(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], model: keras.Model) -> None:
+    optimizer.apply(gradients, model.trainable_variables)
+
+
+def _reseed(seeds: Sequence[keras.Variable], seed: int, step: tf.Variable) -> None:
+    run_seed = tf.constant([seed & 0x7FFFFFFF, _DROPOUT], tf.int32)
+    step_seed = tf.random.experimental.stateless_fold_in(run_seed, tf.cast(step, tf.int32))
+    for number, variable in enumerate(seeds):
+        drawn = tf.random.experimental.stateless_fold_in(step_seed, number)
+        variable.assign(tf.cast(tf.bitcast(drawn, tf.uint32), variable.dtype))

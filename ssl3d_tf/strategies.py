@@ -1,0 +1,42 @@
+"""On how many devices a run trains: one name of the configuration -> a tf.distribute strategy."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssl3d_tf.errors import InputError
+
+
+def strategy(name: str) -> tf.distribute.Strategy:
+    """'none' (one device), 'mirrored' (all devices of this machine) or 'multi_worker' (machines named in TF_CONFIG).
+
+    Raises:
+        InputError: another name.
+    """
+    builders = {
+        "none": tf.distribute.get_strategy,
+        "mirrored": lambda: tf.distribute.MirroredStrategy([device.name for device in _devices()]),
+        "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+    }
+    if name not in builders:
+        raise InputError(f"STRATEGY is '{name}'; it must be one of {', '.join(builders)}.")
+    return builders[name]()
+
+
+def own_folder(workdir: Path, strategy: tf.distribute.Strategy) -> Path:
+    """Where this process writes: `workdir` itself, or a hidden folder in it for every worker but the first."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_id:
+        return workdir
+    folder = workdir / f".worker-{resolver.task_id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def on_gpu() -> bool:
+    """Whether TensorFlow sees a GPU: only there is compiling the network with XLA worth its time."""
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def _devices() -> list[tf.config.LogicalDevice]:
+    return tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
