@@ -73,7 +73,7 @@ def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
     if not getattr(optimizer, "use_ema", False):
         yield
         return
-    current = [variable.numpy() for variable in model.trainable_variables]
+    current = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
     optimizer.finalize_variable_values(model.trainable_variables)
     try:
         yield
@@ -85,7 +85,7 @@ def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
 def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Mapping[str, Any]) -> None:
     """Writes weights-STEP.npz and then contract.json, which names it: the folder is usable at every moment."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {variable.path: variable.numpy() for variable in encoder.weights}
+    weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in encoder.weights}
     buffer = io.BytesIO()
     np.savez(buffer, **weights)
     path = folder / f"weights-{step}.npz"

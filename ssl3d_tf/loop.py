@@ -100,11 +100,11 @@ def fit(
     distribution = strategies.strategy(strategy)
     train, held_out = train_data(data, task), eval_data(data, task)
     folder, names, jit = strategies.own_folder(workdir, distribution), ("loss", *task.metrics), strategies.on_gpu()
+    progress = checkpoints.progress(len(names))  # outside the scope: one copy, whatever the number of devices
     with distribution.scope():
         network = encoder(len(data.manifest.channels))
         model = task.build_model(network)
         tuner = _with_loss_scale(optimizer(), precision)
-        progress = checkpoints.progress(len(names))
         manager = checkpoints.manager(folder, model, tuner, progress)
         checkpoints.restore(manager, workdir)
         advance = train_step(
@@ -160,7 +160,7 @@ def _train(
             if done == first_step + 1:
                 on_first_step()
                 window.restart_clock()  # the first step is spent on building the graph
-            scores = _due(run, done, window, journal) or scores
+            scores = _due(run, done, result, window=window, journal=journal) or scores
             if (signal := stopped_by()) and done < run.steps:
                 _save(run, window)
                 journal.say(f"{signal}: stopped after step {done} of {run.steps}, saved; the same command goes on.")
@@ -168,13 +168,12 @@ def _train(
     return scores
 
 
-def _due(run: Run, done: int, window: Window, journal: Journal) -> dict[str, float]:
+def _due(run: Run, done: int, result: Result, *, window: Window, journal: Journal) -> dict[str, float]:
     """Logs, evaluates and saves what is due after step `done`; returns the scores of an evaluation."""
     last, scores = done == run.steps, {}
     if last or done % run.every.log == 0:
-        rate = float(run.optimizer.learning_rate)
-        values = window.close(run.names, run.train.batch_size)
-        journal.write(done, {**values, "learning_rate": rate}, show=False)
+        now = {"lr": float(result.learning_rate), "gradient_norm": float(tf.norm(result.gradient_norms))}
+        journal.write(done, window.close(run.names, run.train.batch_size) | now, show=False)
     if last or done % run.every.evaluate == 0:
         scores = _evaluate_and_keep_best(run, done, journal)
         last = last or _hopeless(run, done)

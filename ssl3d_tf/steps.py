@@ -29,10 +29,15 @@ class Update(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one step reports: the loss and the metrics in order, [1 + metrics]; L2 norm of each unclipped gradient."""
+    """What one step reports.
+
+    scores: [1 + metrics], the loss and the metrics in order. gradient_norms: L2 norm of each variable's unclipped
+    gradient. learning_rate: that of this step.
+    """
 
     scores: tf.Tensor
     gradient_norms: tf.Tensor
+    learning_rate: tf.Tensor
 
 
 def train_step(
@@ -59,7 +64,7 @@ def train_step(
     def gradients_of(inputs: Inputs, targets: Targets) -> tuple[list[tf.Tensor], tf.Tensor]:
         return _gradients(model, task, optimizer, inputs, targets)
 
-    def replica_step(element: Any) -> Result:
+    def replica_step(element: Any) -> tuple[tf.Tensor, tf.Tensor]:
         inputs, targets = to_views(element)
         gradients, scores = _accumulated(gradients_of, inputs, targets, parts=update.accumulate)
         context = tf.distribute.get_replica_context()
@@ -74,15 +79,18 @@ def train_step(
             tf.cond(finite, lambda: _apply(optimizer, gradients, model), lambda: None)
         else:
             _apply(optimizer, gradients, model)
-        return Result(scores, norms)
+        return scores, norms
 
     @tf.function
     def run(element: Any) -> Result:
-        optimizer.learning_rate.assign(schedule(step))
+        learning_rate = tf.cast(schedule(step), tf.float32)
+        optimizer.learning_rate.assign(learning_rate)
         _reseed(seeds, update.seed, step)
-        result = strategy.run(replica_step, args=(element,))
+        per_replica = strategy.run(replica_step, args=(element,))
         step.assign_add(1)
-        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], result)
+        # Reduced over the replicas already: any one of them has the numbers of all.
+        scores, norms = (strategy.experimental_local_results(value)[0] for value in per_replica)
+        return Result(scores, norms, learning_rate)
 
     return run
 
