@@ -1,0 +1,161 @@
+"""Geometry and intensity of whole batches: deterministic, any spatial rank, the same on the host and under XLA.
+
+All take and return [batch, *spatial, channels]. Flips, turns and crops are one thing: in the result each axis adds its
+own offset to a voxel's place in memory, so that one gather does them, whatever each example of the batch asks for, in
+any dtype. On four float32 volumes of 128³ with two CPU cores that takes 35 ms for a turn of the cube, where flips and
+axis swaps chosen per example by mask take 85 ms (430 ms with two channels), and under XLA 16 ms instead of 220 ms.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.task import Volumes
+
+
+class Turn(NamedTuple):
+    """A rotation by quarter turns: axis a of the result runs along axis `axes[a]` of the volume.
+
+    flipped: per axis of the result, whether it runs backwards.
+    """
+
+    axes: tuple[int, ...]
+    flipped: tuple[bool, ...]
+
+
+def quarter_turn(rank: int, k: int, plane: tuple[int, int]) -> Turn:
+    """k quarter turns from axis plane[0] towards axis plane[1], as `numpy.rot90(volume, k, plane)`."""
+    axes, flipped = list(range(rank)), [False] * rank
+    first, second = plane
+    if k % 2:
+        axes[first], axes[second] = second, first
+    flipped[first] = k % 4 in (1, 2)
+    flipped[second] = k % 4 in (2, 3)
+    return Turn(tuple(axes), tuple(flipped))
+
+
+def all_turns(rank: int) -> tuple[Turn, ...]:
+    """Every rotation of a square (4) or cube (24) onto itself, the identity first; no reflections."""
+    signs = itertools.product((False, True), repeat=rank)
+    pairs = itertools.product(itertools.permutations(range(rank)), list(signs))
+    return tuple(Turn(axes, flipped) for axes, flipped in pairs if (_inversions(axes) + sum(flipped)) % 2 == 0)
+
+
+def to_intensity(stored: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> Volumes:
+    """stored × scale + offset in float32; stored: any dtype [batch, *spatial, channels], others: [batch, channels]."""
+    *_, width, channels = stored.shape
+
+    def per_line(values: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tf.tile(values, [1, width]), [-1, 1, width * channels])
+
+    # Whole lines at a time, as an inner axis of a few channels is slow to broadcast along: 5 times with two.
+    lines = tf.reshape(tf.cast(stored, tf.float32), [-1, math.prod(stored.shape[1:-2]), width * channels])
+    return tf.reshape(lines * per_line(scale) + per_line(offset), [-1, *stored.shape[1:]])
+
+
+def flip(volumes: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
+    """Reverses the axes for which `flipped`, bool [batch, rank], is true."""
+    offsets = []
+    for axis, (size, stride) in enumerate(zip(volumes.shape[1:-1], _strides(volumes), strict=True)):
+        forward = tf.range(size, dtype=tf.int64)
+        offsets.append(stride * tf.where(flipped[:, axis, None], size - 1 - forward, forward))
+    return _gather(volumes, offsets)
+
+
+def rotate_cube(volumes: tf.Tensor, index: tf.Tensor, table: Sequence[Turn]) -> tf.Tensor:
+    """Turns each square or cubic volume by `table[index]`, index int [batch].
+
+    Raises:
+        InputError: the sides differ, so that a turned volume would not fit the batch.
+    """
+    sides = set(volumes.shape[1:-1])
+    if len(sides) > 1:
+        size = "×".join(map(str, volumes.shape[1:-1]))
+        raise InputError(f"quarter turns need equal sides, the views are {size} voxels; crop them to a square or cube.")
+    axes = tf.gather(tf.constant([turn.axes for turn in table]), index)
+    flipped = tf.gather(tf.constant([turn.flipped for turn in table]), index)
+    side = sides.pop()
+    forward = tf.range(side, dtype=tf.int64)
+    steps = tf.where(flipped[..., None], side - 1 - forward, forward)  # [batch, rank, side]
+    strides = tf.gather(tf.constant(_strides(volumes), tf.int64), axes)
+    return _gather(volumes, tf.unstack(steps * strides[..., None], axis=1))
+
+
+def crop(volumes: tf.Tensor, start: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+    """Cuts `size` voxels per axis from `start`, int [batch, rank]; the caller sees to it that the cut is inside."""
+    starts = tf.unstack(tf.cast(start, tf.int64), axis=1)
+    columns = zip(starts, size, _strides(volumes), strict=True)
+    return _gather(volumes, [stride * (first[:, None] + tf.range(n, dtype=tf.int64)) for first, n, stride in columns])
+
+
+def adjust(volumes: Volumes, brightness: tf.Tensor, contrast: tf.Tensor) -> Volumes:
+    """(v − mean) × contrast + mean + brightness, with the mean of each volume and not clipped; both float [batch]."""
+    mean = tf.reduce_mean(volumes, range(1, len(volumes.shape)), keepdims=True)
+    contrast = _per_example(contrast, volumes)
+    return volumes * contrast + (mean * (1.0 - contrast) + _per_example(brightness, volumes))
+
+
+def adjust_gamma(volumes: Volumes, exponent: tf.Tensor) -> Volumes:
+    """Raises each volume, scaled from its own minimum and maximum to [0, 1], to `exponent`, float [batch]."""
+    axes = range(1, len(volumes.shape))
+    low = tf.reduce_min(volumes, axes, keepdims=True)
+    extent = tf.reduce_max(volumes, axes, keepdims=True) - low
+    return tf.math.divide_no_nan(volumes - low, extent) ** _per_example(exponent, volumes) * extent + low
+
+
+def add_noise(volumes: Volumes, seed: tf.Tensor, deviation: tf.Tensor) -> Volumes:
+    """Adds Gaussian noise of standard deviation `deviation`, float [batch]; seed: int32 [batch, 2], one per example."""
+    shape = volumes.shape[1:]
+    # There is no batched form of a draw from one seed per example.
+    noise = tf.map_fn(lambda one: _normal(shape, one), seed, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+    return volumes + noise * _per_example(deviation, volumes)
+
+
+def where(on: tf.Tensor, change: Callable[[Volumes], Volumes], volumes: Volumes) -> Volumes:
+    """change(volumes) for the examples that are `on`, bool [batch]; costs nothing if none is."""
+    return tf.cond(
+        tf.reduce_any(on),
+        # Select takes one condition per example; tf.where would broadcast it to every voxel, seven times as slow.
+        lambda: tf.raw_ops.Select(condition=on, x=change(volumes), y=volumes),
+        lambda: volumes,
+    )
+
+
+def _gather(volumes: tf.Tensor, offsets: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Takes voxels by their place in memory, Σ offsets[axis][example, position on that axis of the result]."""
+    *spatial, channels = volumes.shape[1:]
+    # 64 bits: batches of more than 2³¹ voxels exist. They cost no more time than 32.
+    index = tf.range(tf.shape(volumes, tf.int64)[0]) * math.prod(spatial)
+    for axis, offset in enumerate(offsets):
+        index = index[..., None] + tf.reshape(offset, [-1] + [1] * axis + [offset.shape[-1]])
+    return tf.gather(tf.reshape(volumes, [-1, channels]), index)
+
+
+def _normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+    """Standard normal numbers (Box and Muller, 1958, doi:10.1214/aoms/1177706645), the same under XLA.
+
+    Of TensorFlow's stateless draws only the integer bits are: its uniform and normal floats differ under XLA.
+    """
+    size = math.prod(shape)
+    bits = tf.random.stateless_uniform([2, -(-size // 2)], seed, None, None, tf.uint32, alg="philox")
+    uniform = (tf.cast(tf.bitcast(tf.bitwise.right_shift(bits, 8), tf.int32), tf.float32) + 0.5) * 2.0**-24
+    radius, angle = tf.sqrt(-2.0 * tf.math.log(uniform[0])), 2.0 * math.pi * uniform[1]
+    both = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
+    return tf.reshape(both[:size], shape)
+
+
+def _strides(volumes: tf.Tensor) -> list[int]:
+    spatial = volumes.shape[1:-1]
+    return [math.prod(spatial[axis + 1 :]) for axis in range(len(spatial))]
+
+
+def _per_example(values: tf.Tensor, volumes: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(values, [-1] + [1] * (len(volumes.shape) - 1))
+
+
+def _inversions(permutation: Sequence[int]) -> int:
+    return sum(a > b for a, b in itertools.combinations(permutation, 2))
