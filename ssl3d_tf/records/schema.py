@@ -6,7 +6,7 @@ The reading side, in the TensorFlow graph, is `records/parsing.py`. The feature 
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +75,32 @@ def encode(example: Example, codec: str = "raw") -> bytes:
     return b"".join(_field(1, [chunk for entry in entries for chunk in entry]))
 
 
+def decode(data: bytes) -> Example:
+    """Reads what `encode` wrote, without TensorFlow.
+
+    Raises:
+        ValueError: `data` is no record of this schema.
+    """
+    try:
+        features = dict(_feature(entry) for _, entry in _fields(_only(data)))
+        mask, label = features.get("mask"), features.get("label")
+        codec = features["codec"].decode()
+        return Example(
+            id=features["id"].decode(),
+            patient=features["patient"].decode(),
+            volume=_array(features["volume"], features["dtype"], features["shape"], codec),
+            scale=tuple(features["scale"].tolist()),
+            offset=tuple(features["offset"].tolist()),
+            spacing_mm=tuple(features["spacing_mm"].tolist()),
+            affine=features["affine"].reshape(4, 4),
+            source=json.loads(features["source"]),
+            mask=None if mask is None else _array(mask, features["mask_dtype"], features["mask_shape"], codec),
+            label=None if label is None else tuple(label.tolist()),
+        )
+    except (KeyError, IndexError, AttributeError, struct.error, zlib.error) as error:
+        raise ValueError(f"not a record of schema {SCHEMA_VERSION}: {type(error).__name__} {error}") from error
+
+
 def mask_dtype(maximum: int) -> str:
     """The smallest of MASK_DTYPES that holds `maximum`."""
     return next(name for name in MASK_DTYPES if maximum <= np.iinfo(name).max)
@@ -113,3 +139,55 @@ def _float_feature(values: Sequence[float] | np.ndarray) -> list[bytes]:
 
 def _int_feature(values: Sequence[int]) -> list[bytes]:
     return _field(_INTS, _field(1, [b"".join(_varint(int(value)) for value in values)]))
+
+
+# And back: `_fields` walks one message, whose parts are all length-delimited here but for unpacked numbers, which
+# `encode` does not write.
+
+
+def _fields(data: memoryview | bytes) -> Iterator[tuple[int, memoryview]]:
+    view, position = memoryview(data), 0
+    while position < len(view):
+        key, position = _read_varint(view, position)
+        length, position = _read_varint(view, position)
+        if key & 7 != 2 or position + length > len(view):
+            raise IndexError(f"field {key >> 3} at byte {position}")
+        yield key >> 3, view[position : position + length]
+        position += length
+
+
+def _read_varint(view: memoryview, position: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while view[position] & 0x80:
+        value |= (view[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    return value | view[position] << shift, position + 1
+
+
+def _only(message: memoryview | bytes) -> memoryview:
+    ((_, value),) = _fields(message)
+    return value
+
+
+def _feature(entry: memoryview) -> tuple[str, Any]:
+    fields = dict(_fields(entry))
+    ((kind, message),) = _fields(fields[2])
+    value = _only(message)
+    name = bytes(fields[1]).decode()
+    if kind == _FLOATS:
+        return name, np.frombuffer(value, "<f4")
+    return name, bytes(value) if kind == _BYTES else _read_ints(value)
+
+
+def _read_ints(value: memoryview) -> list[int]:
+    numbers, position = [], 0
+    while position < len(value):
+        number, position = _read_varint(value, position)
+        numbers.append(number - (1 << 64) if number >> 63 else number)
+    return numbers
+
+
+def _array(payload: bytes, dtype: bytes, shape: Sequence[int], codec: str) -> np.ndarray:
+    data = zlib.decompress(payload) if codec == "zlib" else payload
+    stored = np.dtype(dtype.decode())
+    return np.frombuffer(data, stored.newbyteorder("<")).astype(stored, copy=False).reshape(shape)

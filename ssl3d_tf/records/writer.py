@@ -66,6 +66,17 @@ def read_shard(path: Path) -> Iterator[bytes]:
             yield _checked_payload(file, header, f"record {number} of {path}")
 
 
+def read_record(path: Path, offset: int) -> bytes:
+    """The payload of the record whose header lies at `offset`.
+
+    Raises:
+        InputError: there is no whole record there.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        return _checked_payload(file, file.read(HEADER_BYTES), f"the record at byte {offset} of {path}")
+
+
 def _checked_payload(file, header: bytes, where: str) -> bytes:
     if len(header) < HEADER_BYTES or header[8:] != _masked_crc(header[:8]):
         raise InputError(f"{where} is damaged: its length does not agree with its checksum; convert again.")

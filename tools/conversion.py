@@ -1,0 +1,158 @@
+"""Files in, data folder out: find, plan, write shards, publish."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ssl3d_tf import files
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.records import manifest
+from tools import contact_sheet, output, plan, shards, workers
+from tools.readers import layouts
+from tools.readers.contract import Fault, Listing
+
+
+class Summary(NamedTuple):
+    """What a conversion did. is_new: False if the data were complete before."""
+
+    data: manifest.Manifest
+    faults: tuple[Fault, ...]
+    is_new: bool
+    seconds: float
+
+
+def convert(
+    request: layouts.Request,
+    folder: Path,
+    settings: plan.Settings,
+    *,
+    jobs: int = 1,
+    strict: bool = False,
+    overwrite: bool = False,
+) -> Summary:
+    """Converts the input of `request` into the data folder `folder`, with `jobs` worker processes.
+
+    Run again after it was stopped, it keeps the shards that are finished; the result is the same byte for byte,
+    whatever the number of workers.
+
+    Raises:
+        InputError: nothing usable, an output that cannot be used, or with `strict` a file that cannot be used.
+    """
+    start = time.monotonic()
+    listing = layouts.find(request)
+    output.check_apart(folder, listing.root)
+    planned = plan.make(listing, settings)
+    _announce(listing, planned)
+    if strict:
+        _refuse_faults(planned.faults)
+    if output.open_folder(folder, planned.recipe, overwrite=overwrite):
+        faults = _read_quarantine(folder)
+        if strict:
+            _refuse_faults(faults)
+        return Summary(manifest.read(folder), faults, False, time.monotonic() - start)
+    try:
+        done = _write_shards(listing, planned, folder, jobs, strict)
+        data, faults = _publish(listing, planned, folder, done)
+    except InputError as error:
+        if not isinstance(error, workers.WorkerKilledError):
+            output.remove_ours(folder)
+        raise
+    return Summary(data, faults, True, time.monotonic() - start)
+
+
+def _announce(listing: Listing, planned: plan.Plan) -> None:
+    items = sum(len(job.items) for job in planned.jobs)
+    masks = sum(item.mask is not None for job in planned.jobs for item in job.items)
+    print(f"layout {listing.layout}: {items} examples, {masks} with masks; {planned.kind}.")
+    print(f"intensity {planned.settings.options.intensity}.")
+    for note in listing.notes:
+        print(f"note: {note}")
+
+
+def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, jobs: int, strict: bool) -> list[shards.Done]:
+    recipe = plan.recipe_hash(planned.recipe)
+    settings = planned.settings
+    work = shards.Work(listing.root, folder, settings.options, planned.kind, settings.codec, recipe, strict)
+    kept = {job.file: shards.finished(folder, job, recipe) for job in planned.jobs}
+    missing = [job for job in planned.jobs if kept[job.file] is None]
+    if len(missing) < len(planned.jobs):
+        print(f"{len(planned.jobs) - len(missing)} of {len(planned.jobs)} shards are there already and are kept.")
+    made = {done.file: done for done in workers.run(work, missing, workers=jobs)}
+    return [kept[job.file] or made[job.file] for job in planned.jobs]
+
+
+def _publish(
+    listing: Listing, planned: plan.Plan, folder: Path, done: Sequence[shards.Done]
+) -> tuple[manifest.Manifest, tuple[Fault, ...]]:
+    """Writes quarantine, contact sheet and, last, the manifest."""
+    faults = tuple(sorted({*planned.faults, *(fault for one in done for fault in one.faults)}))
+    data = _manifest(listing, planned, done)
+    if not any(split.entries for split in data.splits.values()):
+        first = faults[0]
+        raise InputError(f"none of {len(faults)} files can be used; {first.path}: {first.reason}; {first.remedy}.")
+    with files.atomic(folder / output.QUARANTINE) as file:
+        file.writelines((json.dumps(fault._asdict(), ensure_ascii=False) + "\n").encode() for fault in faults)
+    contact_sheet.write(folder / output.CONTACT_SHEET, folder, data)
+    manifest.write(folder, data)
+    output.finish(folder)
+    return data, faults
+
+
+def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done]) -> manifest.Manifest:
+    split_of = {job.file: job.split for job in planned.jobs}
+    splits = {name: _split(one for one in done if split_of[one.file] == name) for name in manifest.SPLITS}
+    entries = [entry for split in splits.values() for entry in split.entries]
+    names = listing.channels if len(listing.channels) == planned.kind.channels else ()
+    return manifest.Manifest(
+        name=planned.name,
+        rank=planned.kind.rank,
+        channels=names or tuple(f"channel {number}" for number in range(planned.kind.channels)),
+        modality=listing.modality,
+        classes=listing.classes or _classes_seen(entries),
+        dtypes=tuple(sorted({name for one in done for name in one.dtypes})),
+        mask_dtypes=tuple(sorted({name for one in done for name in one.mask_dtypes})),
+        codec=planned.settings.codec,
+        label_size=max((len(entry.label) for entry in entries if entry.label is not None), default=0),
+        recipe=planned.recipe,
+        splits=splits,
+    )
+
+
+def _split(done: Iterable[shards.Done]) -> manifest.Split:
+    filled = [one for one in done if one.shard is not None]
+    entries = tuple(entry._replace(shard=number) for number, one in enumerate(filled) for entry in one.entries)
+    return manifest.Split(tuple(one.shard for one in filled if one.shard is not None), entries)
+
+
+def _classes_seen(entries: Sequence[manifest.Entry]) -> Mapping[str, str]:
+    """Names for the mask values that occur, where the data set names none."""
+    values = sorted({int(value) for entry in entries for value in entry.counts or ()})
+    return {str(value): f"class {value}" if value else "background" for value in values}
+
+
+def _refuse_faults(faults: Sequence[Fault]) -> None:
+    if faults:
+        path, reason, remedy = faults[0]
+        raise InputError(f"--strict: {len(faults)} files cannot be used, the first is {path}: {reason}; {remedy}.")
+
+
+def _read_quarantine(folder: Path) -> tuple[Fault, ...]:
+    lines = (folder / output.QUARANTINE).read_text(encoding="utf-8").splitlines()
+    return tuple(Fault(**json.loads(line)) for line in lines)
+
+
+def report(summary: Summary, folder: Path) -> str:
+    """What a user wants to know at the end, in a few lines."""
+    data = summary.data
+    counts = {name: len(split.entries) for name, split in data.splits.items()}
+    size = sum(shard.bytes for split in data.splits.values() for shard in split.shards) / 1e6
+    if not summary.is_new:
+        return f"{folder} is already complete: {sum(counts.values())} examples {counts}, nothing to do."
+    speed = f"{sum(counts.values()) / summary.seconds:.1f} volumes/s, {size / summary.seconds:.1f} MB/s"
+    lines = [f"{sum(counts.values())} examples {counts}, {size:.1f} MB in {summary.seconds:.1f} s ({speed}): {folder}"]
+    reasons = Counter(fault.reason for fault in summary.faults)
+    lines += [f"{len(summary.faults)} files quarantined, see {output.QUARANTINE}:"] if reasons else []
+    return "\n".join(lines + [f"  {count} × {reason}" for reason, count in reasons.most_common(10)])

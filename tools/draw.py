@@ -1,0 +1,74 @@
+"""Grey and colour pictures of stored examples, with mask outlines: for the contact sheet and for --show."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ssl3d_tf.records.schema import Example
+
+OUTLINES = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 240), (80, 230, 230))
+CAPTION_PX = 14
+PLANES = ("axial", "coronal", "sagittal")
+
+
+def planes(example: Example) -> list[np.ndarray]:
+    """The three middle planes of a volume, or the image itself, as uint8 [rows, columns, 3] with mask outlines.
+
+    Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie.
+    """
+    values = display_values(example)
+    spatial = values.shape[:-1]
+    is_ras = example.source.get("orientation") is not None
+    if len(spatial) == 2:
+        return [_picture(values, example.mask, is_ras)]
+    cuts = [(slice(None),) * axis + (size // 2,) for axis, size in enumerate(spatial)]
+    ordered = reversed(cuts) if is_ras else cuts
+    return [_picture(values[cut], None if example.mask is None else example.mask[cut], is_ras) for cut in ordered]
+
+
+def display_values(example: Example) -> np.ndarray:
+    """Intensities scaled to [0, 1] between the example's 0.5th and 99.5th percentile: [*spatial, 3 or 1]."""
+    values = example.volume.astype(np.float32) * np.float32(example.scale) + np.float32(example.offset)
+    values = values if values.shape[-1] == 3 else values[..., :1]
+    low, high = np.percentile(values, (0.5, 99.5))
+    if high <= low:
+        low, high = values.min(), values.max()
+    return np.clip((values - low) / (high - low or 1), 0, 1)
+
+
+def tile(picture: np.ndarray, caption: str, size: int) -> Image.Image:
+    """`picture` fitted into a square of `size` pixels with a caption below."""
+    canvas = Image.new("RGB", (size, size + CAPTION_PX))
+    scale = size / max(picture.shape[:2])
+    height, width = (max(1, round(extent * scale)) for extent in picture.shape[:2])
+    fitted = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
+    canvas.paste(fitted, ((size - width) // 2, (size - height) // 2))
+    drawing = ImageDraw.Draw(canvas)
+    while len(caption) > 1 and drawing.textlength(caption) > size - 4:
+        caption = caption[1:]  # the end of an id tells more than its beginning
+    drawing.text((2, size + 1), caption, fill=(255, 255, 255))
+    return canvas
+
+
+def sheet(tiles: list[Image.Image], columns: int) -> Image.Image:
+    """All `tiles`, which are of one size, in rows."""
+    width, height = tiles[0].size
+    canvas = Image.new("RGB", (width * min(columns, len(tiles)), height * -(-len(tiles) // columns)))
+    for number, one in enumerate(tiles):
+        canvas.paste(one, (number % columns * width, number // columns * height))
+    return canvas
+
+
+def _picture(values: np.ndarray, mask: np.ndarray | None, is_ras: bool) -> np.ndarray:
+    picture = np.broadcast_to(values * 255, (*values.shape[:2], 3)).astype(np.uint8)
+    if mask is not None:
+        edge = _edge(mask)
+        picture[edge] = np.array(OUTLINES, np.uint8)[(mask[edge].astype(int) - 1) % len(OUTLINES)]
+    # First RAS axis to the right, second upwards.
+    return np.ascontiguousarray(picture.swapaxes(0, 1)[::-1]) if is_ras else picture
+
+
+def _edge(mask: np.ndarray) -> np.ndarray:
+    """Labelled pixels with a neighbour of another label."""
+    padded = np.pad(mask, 1, mode="edge")
+    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    return (mask > 0) & np.any([mask != other for other in neighbours], axis=0)

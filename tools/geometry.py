@@ -1,0 +1,126 @@
+"""Cropping and resampling of a volume and its mask, together: both keep one grid, and the affine says where it lies."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tools.readers.contract import UnusableFileError, Volume
+
+FOREGROUND = 0.05  # of the range between the percentiles below, as a threshold against air and noise
+ROBUST_RANGE = (0.5, 99.5)  # percentiles: single bright voxels do not move the threshold
+SAME_GRID = 0.01  # voxels at the far border: headers store sizes as float32, and 0.7999999 mm is 0.8 mm
+
+
+class Grid(NamedTuple):
+    """Where resampled voxels lie. shape: [rank]; factors: new voxel size / old voxel size, [rank]."""
+
+    shape: tuple[int, ...]
+    factors: tuple[float, ...]
+
+
+def foreground_box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """The smallest box around all voxels that lie 5 % of the robust range above the channel's low end, in any channel.
+
+    Args:
+        voxels: [*spatial, channels].
+
+    Returns:
+        (first, last + 1) per spatial axis; the whole volume where nothing stands out.
+    """
+    is_foreground = np.zeros(voxels.shape[:-1], bool)
+    for channel in np.moveaxis(voxels, -1, 0):
+        low, high = np.percentile(channel, ROBUST_RANGE)
+        if high <= low:
+            low, high = channel.min(), channel.max()
+        is_foreground |= channel > low + FOREGROUND * (float(high) - float(low))
+    box = []
+    for axis, size in enumerate(is_foreground.shape):
+        others = tuple(other for other in range(is_foreground.ndim) if other != axis)
+        hits = np.flatnonzero(is_foreground.any(axis=others))
+        box.append((int(hits[0]), int(hits[-1]) + 1) if hits.size else (0, size))
+    return tuple(box)
+
+
+def crop(volume: Volume, box: Sequence[tuple[int, int]]) -> Volume:
+    """Cuts `box` (first, last + 1 per axis) out of `volume`."""
+    shift = np.eye(4)
+    shift[: len(box), 3] = [first for first, _ in box]
+    cut = tuple(slice(first, stop) for first, stop in box)
+    return volume._replace(voxels=volume.voxels[cut], affine=volume.affine @ shift)
+
+
+def grid_of_shape(volume: Volume, shape: Sequence[int]) -> Grid:
+    """The same field of view in `shape` voxels.
+
+    Raises:
+        UnusableFileError: `shape` has another rank than the volume.
+    """
+    _check_rank(volume, shape, "--shape")
+    sizes = volume.voxels.shape[:-1]
+    return Grid(tuple(shape), tuple(old / new for old, new in zip(sizes, shape, strict=True)))
+
+
+def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
+    """The same centre at voxels of `spacing_mm` (one number for all axes, or one each), as many as fit best.
+
+    Raises:
+        UnusableFileError: the file does not say how large its voxels are, or the rank differs.
+    """
+    if not volume.has_spacing:
+        raise UnusableFileError("its format has no voxel size in mm", "use --shape instead of --spacing_mm")
+    wanted = tuple(spacing_mm) * volume.rank if len(spacing_mm) == 1 else tuple(spacing_mm)
+    _check_rank(volume, wanted, "--spacing_mm")
+    factors = tuple(new / old for new, old in zip(wanted, volume.spacing_mm, strict=True))
+    sizes = volume.voxels.shape[:-1]
+    return Grid(tuple(max(1, round(size / factor)) for size, factor in zip(sizes, factors, strict=True)), factors)
+
+
+def resample(volume: Volume, grid: Grid, *, is_mask: bool = False) -> Volume:
+    """Reads `volume` at the voxel centres of `grid`, whose middle is the volume's: linearly, masks at the nearest voxel.
+
+    New index i lies at old index (i − (new − 1)/2) · factor + (old − 1)/2; beyond the border the edge voxel counts.
+    Linear interpolation is done axis by axis in float32, without a smoothing filter; axes that stay are not touched.
+    """
+    voxels = volume.voxels
+    move = np.eye(4)
+    for axis, (size, factor) in enumerate(zip(grid.shape, grid.factors, strict=True)):
+        old = voxels.shape[axis]
+        if size == old and abs(factor - 1) * size < SAME_GRID:
+            continue
+        start = (old - 1) / 2 - (size - 1) / 2 * factor
+        move[axis, axis], move[axis, 3] = factor, start
+        positions = np.clip(start + np.arange(size) * factor, 0, old - 1)
+        voxels = (_nearest if is_mask else _linear)(voxels, positions, axis)
+    return volume._replace(voxels=voxels, affine=volume.affine @ move)
+
+
+def same_grid(volume: Volume, mask: Volume) -> bool:
+    """Whether both have one shape and, where both say it, lie within a tenth of a voxel of each other."""
+    if volume.voxels.shape[:-1] != mask.voxels.shape[:-1]:
+        return False
+    if not (volume.has_spacing and mask.has_spacing):
+        return True
+    size = np.array([*volume.voxels.shape[:-1], 1, 1])[:3] - 1
+    corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T  # [4, 8]
+    distance = np.abs((volume.affine - mask.affine) @ corners).max()
+    return bool(distance <= 0.1 * min(volume.spacing_mm))
+
+
+def _linear(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+    low = np.minimum(positions.astype(int), max(voxels.shape[axis] - 2, 0))
+    high = np.minimum(low + 1, voxels.shape[axis] - 1)
+    weight = (positions - low).astype(np.float32)
+    weight = weight.reshape([-1 if other == axis else 1 for other in range(voxels.ndim)])
+    below, above = (voxels.take(index, axis).astype(np.float32) for index in (low, high))
+    return below * (1 - weight) + above * weight
+
+
+def _nearest(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+    return voxels.take(np.floor(positions + 0.5).astype(int), axis)
+
+
+def _check_rank(volume: Volume, numbers: Sequence[float], flag: str) -> None:
+    if len(numbers) != volume.rank:
+        values = ",".join(f"{number:g}" for number in numbers)
+        raise UnusableFileError(f"{flag}={values} has {len(numbers)} axes, it has {volume.rank}", "give one per axis")

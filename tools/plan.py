@@ -1,0 +1,165 @@
+"""Everything about a conversion that is decided before a voxel is read, and therefore the same on every run."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl3d_tf import __version__
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.records.manifest import SPLITS
+from ssl3d_tf.records.schema import SCHEMA_VERSION
+from tools import prepare, splits
+from tools.intensity import Normalisation
+from tools.readers import files
+from tools.readers.contract import Fault, Item, Kind, Listing, Probe, UnusableFileError
+
+PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours keep their balance
+
+
+class Settings(NamedTuple):
+    """What the user chose that shapes the data."""
+
+    options: prepare.Options = prepare.Options(intensity=Normalisation("auto"))
+    name: str = ""
+    codec: str = "raw"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    records_per_shard: int = 32
+
+
+class Job(NamedTuple):
+    """One shard to write: its file name and the items in it, in order."""
+
+    file: str
+    split: str
+    items: tuple[Item, ...]
+
+
+class Plan(NamedTuple):
+    """The whole conversion. `settings.options.intensity` is decided; `recipe` goes to the manifest."""
+
+    name: str
+    kind: Kind
+    settings: Settings
+    jobs: tuple[Job, ...]
+    faults: tuple[Fault, ...]
+    recipe: Mapping[str, Any]
+
+
+def make(listing: Listing, settings: Settings) -> Plan:
+    """Reads every header, leaves out what does not fit, decides splits and shards.
+
+    Raises:
+        InputError: nothing usable, two examples of one id, or a patient in two splits.
+    """
+    twice = [name for name, count in Counter(item.id for item in listing.items).items() if count > 1]
+    if twice:
+        raise InputError(f"two examples of {listing.root} are called '{twice[0]}'; rename one.")
+    probes, faults = _probe_all(listing)
+    items, odd, kind = _of_one_kind(probes)
+    faults = sorted({*listing.faults, *faults, *odd})
+    if kind is None:
+        first = f"; {faults[0].path}: {faults[0].reason}; {faults[0].remedy}" if faults else ""
+        raise InputError(f"none of {len(faults)} files in {listing.root} can be used{first}.")
+    settings = _decided(settings, [probes[item] for item in items], listing, kind)
+    jobs = tuple(_jobs(items, settings))
+    return Plan(settings.name, kind, settings, jobs, tuple(faults), _recipe(listing, settings))
+
+
+def recipe_hash(recipe: Mapping[str, Any]) -> str:
+    """SHA-256 of a recipe: equal for equal input and options."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def _probe_all(listing: Listing) -> tuple[dict[Item, Probe], list[Fault]]:
+    probes: dict[Item, Probe] = {}
+    faults: list[Fault] = []
+    arrays: dict[tuple[str, str | None], Probe] = {}  # one header speaks for all rows of an array
+    for item in listing.items:
+        try:
+            where = (item.path, item.key)
+            probes[item] = arrays[where] if where in arrays else prepare.probe(listing.root, item)
+            if item.key is not None:
+                arrays[where] = probes[item]
+        except UnusableFileError as error:
+            faults.append(Fault(item.path, error.reason, error.remedy))
+    return probes, faults
+
+
+def _of_one_kind(probes: Mapping[Item, Probe]) -> tuple[list[Item], list[Fault], Kind | None]:
+    """Keeps the items of the most frequent rank and channel count; of two equally frequent kinds, the larger."""
+    counts = Counter(probe.kind for probe in probes.values())
+    if not counts:
+        return [], [], None
+    kind = max(counts, key=lambda found: (counts[found], found))
+    reason = "it is {}, most of the data set is {}"
+    remedy = "convert files of another kind into a data set of their own"
+    odd = [Fault(i.path, reason.format(p.kind, kind), remedy) for i, p in probes.items() if p.kind != kind]
+    return [item for item, probe in probes.items() if probe.kind == kind], odd, kind
+
+
+def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind: Kind) -> Settings:
+    """Fills in what was left to the data: intensity and name. Checks --shape and --spacing_mm against the rank."""
+    options = settings.options
+    for flag, numbers in (("--shape", options.shape), ("--spacing_mm", options.spacing_mm)):
+        if numbers and len(numbers) not in ((kind.rank,) if flag == "--shape" else (1, kind.rank)):
+            values = ",".join(f"{number:g}" for number in numbers)
+            raise InputError(
+                f"{flag}={values} names {len(numbers)} axes, but the data are {kind.rank}D; give one each."
+            )
+    if options.intensity.kind == "auto":
+        are_pictures = all(probe.picture_8bit for probe in probes)
+        chosen = PICTURE_WINDOW if are_pictures else Normalisation("percentile")
+        options = options._replace(intensity=chosen)
+    return settings._replace(options=options, name=settings.name or listing.name)
+
+
+def _jobs(items: Sequence[Item], settings: Settings) -> list[Job]:
+    chosen = splits.assign(items, settings.fractions)
+    jobs, size = [], settings.records_per_shard
+    for split in SPLITS:
+        members = [item for item in items if chosen[item.patient] == split]
+        for number, start in enumerate(range(0, len(members), size)):
+            jobs.append(Job(f"{split}-{number:05d}.tfrecord", split, tuple(members[start : start + size])))
+    return jobs
+
+
+def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
+    options = settings.options
+    return {
+        "tool": f"ssl3d_tf {__version__}, schema {SCHEMA_VERSION}",
+        "input": _fingerprint(listing),
+        "layout": listing.layout,
+        "name": settings.name,
+        "shape": options.shape and list(options.shape),
+        "spacing_mm": options.spacing_mm and list(options.spacing_mm),
+        "crop_foreground": options.crop_foreground,
+        "intensity": str(options.intensity),
+        "dtype": options.dtype,
+        "codec": settings.codec,
+        "splits": list(settings.fractions),
+        "salt": splits.SALT,
+        "records_per_shard": settings.records_per_shard,
+    }
+
+
+def _fingerprint(listing: Listing) -> str:
+    """SHA-256 over what was listed and the size of every file: notices changed input without reading it."""
+    names = {item.path for item in listing.items} | {item.mask for item in listing.items if item.mask}
+    sizes = {str(name): _sizes(listing.root / name) for name in sorted(names)}
+    listed = [list(item) for item in listing.items]
+    value = [
+        listed,
+        sizes,
+        dict(listing.classes),
+        listing.channels,
+        listing.modality,
+        [list(f) for f in listing.faults],
+    ]
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _sizes(path: Path) -> list[int]:
+    return [part.stat().st_size for part in files.parts(path) if part.is_file()]

@@ -1,0 +1,101 @@
+"""One item of the input -> one Example: read, crop, resample, normalise, pack. The same for training and prediction."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssl3d_tf.records.schema import Example, mask_dtype
+from tools import geometry, intensity
+from tools.intensity import Normalisation
+from tools.readers import files, medmnist
+from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
+
+
+class Options(NamedTuple):
+    """What is done to every volume. shape: [rank] voxels; spacing_mm: one number, or [rank]; either or neither."""
+
+    shape: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    crop_foreground: bool = False
+    intensity: Normalisation = Normalisation("percentile")
+    dtype: str = "auto"
+
+
+def probe(root: Path, item: Item) -> Probe:
+    """Reads the header of `item`.
+
+    Raises:
+        UnusableFileError: there is no volume in it that this project can use.
+    """
+    path = root / item.path
+    return files.probe(path) if item.key is None else medmnist.probe(path, item.key)
+
+
+def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) -> Example:
+    """Makes the example of `item`, whose files lie under `root`. kind: what the header promised, if known.
+
+    Raises:
+        UnusableFileError: image or mask cannot be used, or do not belong together.
+    """
+    path = root / item.path
+    volume = files.read(path) if item.row is None else medmnist.read(path, str(item.key), item.row)
+    mask = None if item.mask is None else files.read_mask(root / item.mask)
+    if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
+        raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
+    if mask is not None and not geometry.same_grid(volume, mask):
+        shapes = f"{mask.voxels.shape[:-1]}, it has {volume.voxels.shape[:-1]}"
+        raise UnusableFileError(f"its mask {item.mask} lies on another grid ({shapes})", "resample the mask to it")
+    source = _source(path, item, volume)
+    volume, mask, steps = _place(volume, mask, options)
+    stored = intensity.store(volume.voxels, options.intensity, options.dtype)
+    return Example(
+        id=item.id,
+        patient=item.patient,
+        volume=stored.volume,
+        scale=stored.scale,
+        offset=stored.offset,
+        spacing_mm=volume.spacing_mm,
+        affine=volume.affine,
+        source={**source, **steps},
+        mask=None if mask is None else _smallest(mask.voxels[..., 0]),
+        label=item.label,
+    )
+
+
+def mask_counts(mask: np.ndarray | None) -> dict[str, int] | None:
+    """Voxels per value that occurs in `mask`."""
+    if mask is None:
+        return None
+    values, counts = np.unique(mask, return_counts=True)
+    return {str(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volume, Volume | None, dict[str, Any]]:
+    """Crops and resamples image and mask alike, and says how."""
+    box, grid = None, None
+    if options.crop_foreground:
+        box = geometry.foreground_box(volume.voxels)
+        volume = geometry.crop(volume, box)
+        mask = mask and geometry.crop(mask, box)
+    if options.shape is not None:
+        grid = geometry.grid_of_shape(volume, options.shape)
+    elif options.spacing_mm is not None:
+        grid = geometry.grid_of_spacing(volume, options.spacing_mm)
+    if grid is not None:
+        before = volume.voxels.shape[:-1]
+        volume = geometry.resample(volume, grid)
+        mask = mask and geometry.resample(mask, grid, is_mask=True)
+    resampled = None if grid is None else {"from": list(before), "to": list(grid.shape), "factors": list(grid.factors)}
+    return volume, mask, {"crop_box": box, "resampled": resampled}
+
+
+def _source(path: Path, item: Item, volume: Volume) -> dict[str, Any]:
+    source = {"path": item.path, "mask": item.mask, **volume.origin}
+    if item.row is None:
+        return {**source, "sha256": files.sha256(path)}
+    return {**source, "sha256": medmnist.sha256(path), "array": item.key, "row": item.row}
+
+
+def _smallest(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(mask_dtype(int(labels.max())))

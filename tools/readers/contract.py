@@ -1,0 +1,110 @@
+"""What readers and layouts hand over: files found, what a header promises, a volume in memory, and why not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssl3d_tf.errors import InputError
+
+
+class UnusableFileError(InputError):
+    """One input file that cannot be used. The run goes on without it; `reason` and `remedy` go to quarantine.jsonl."""
+
+    def __init__(self, reason: str, remedy: str):
+        super().__init__(f"{reason}; {remedy}.")
+        self.reason, self.remedy = reason, remedy
+
+    def __reduce__(self):  # exceptions are pickled by their message alone otherwise
+        return type(self), (self.reason, self.remedy)
+
+
+class Fault(NamedTuple):
+    """A line of quarantine.jsonl; `path` is relative to --input."""
+
+    path: str
+    reason: str
+    remedy: str
+
+
+class Item(NamedTuple):
+    """One example to be: its files relative to --input, and what is known about it before reading.
+
+    key, row: array and row within an .npz that holds many examples.
+    split: given by the data set itself; None lets the hash of `patient` decide.
+    """
+
+    id: str
+    path: str
+    patient: str
+    mask: str | None = None
+    label: tuple[float, ...] | None = None
+    split: str | None = None
+    key: str | None = None
+    row: int | None = None
+
+
+class Listing(NamedTuple):
+    """All that one layout found under `root`, sorted by id.
+
+    classes: mask or label value -> name, as far as the data set says. notes: lines for the user.
+    """
+
+    layout: str
+    root: Path
+    name: str
+    items: tuple[Item, ...]
+    faults: tuple[Fault, ...] = ()
+    modality: str = ""
+    channels: tuple[str, ...] = ()
+    classes: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Kind(NamedTuple):
+    """What a header promises: spatial rank 2 or 3, number of channels."""
+
+    rank: int
+    channels: int
+
+    def __str__(self) -> str:
+        return f"{self.rank}D with {self.channels} channel{'s' * (self.channels > 1)}"
+
+
+class Probe(NamedTuple):
+    """A header, read without the voxels. picture_8bit: values are grey levels or colours of 0 to 255."""
+
+    kind: Kind
+    picture_8bit: bool = False
+
+
+class Volume(NamedTuple):
+    """A volume in memory.
+
+    voxels: [*spatial, channels], any real dtype, native byte order; medical formats are turned to RAS+.
+    affine: 4 × 4, voxel index -> mm in RAS+; for rank 2 the third index is 0. Identity where the format has none.
+    has_spacing: whether `affine` means millimetres.
+    origin: shape, affine and orientation as they were in the file.
+    """
+
+    voxels: np.ndarray
+    affine: np.ndarray
+    has_spacing: bool
+    origin: Mapping[str, Any]
+
+    @property
+    def rank(self) -> int:
+        """Spatial rank."""
+        return self.voxels.ndim - 1
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """Distance of neighbouring voxels along each spatial axis."""
+        return tuple(float(value) for value in np.linalg.norm(self.affine[:3, : self.rank], axis=0))
+
+
+def plain_volume(voxels: np.ndarray) -> Volume:
+    """A volume of a format without geometry. voxels: [*spatial, channels]."""
+    origin = {"shape": list(voxels.shape[:-1]), "affine": None, "orientation": None}
+    return Volume(voxels, np.eye(4), has_spacing=False, origin=origin)

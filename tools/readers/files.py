@@ -1,0 +1,116 @@
+"""One door to every file format: by suffix, with whatever a damaged file makes a parser raise as UnusableFileError."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+import numpy as np
+
+from tools.readers import arrays, nifti, pictures
+from tools.readers.contract import Probe, UnusableFileError, Volume
+
+READERS: tuple[ModuleType, ...] = (nifti, arrays, pictures)
+SUFFIXES = tuple(suffix for reader in READERS for suffix in reader.SUFFIXES)
+LABEL_LIMIT = 2**31  # labels are stored as int32 at most
+
+_T = TypeVar("_T")
+
+
+def suffix_of(name: str) -> str:
+    """The known suffix `name` ends with, '' for none; dots elsewhere in the name mean nothing."""
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+
+
+def stem_of(name: str) -> str:
+    """`name` without its known suffix."""
+    return name[: len(name) - len(suffix_of(name))]
+
+
+def probe(path: Path) -> Probe:
+    """Reads the header of `path`.
+
+    Raises:
+        UnusableFileError: not readable, or not a volume this project can use.
+    """
+    return _guarded(_reader(path).probe, path)
+
+
+def read(path: Path) -> Volume:
+    """Reads the volume at `path`; integers stay integers.
+
+    Raises:
+        UnusableFileError: as `probe`, or a value is NaN or infinite.
+    """
+    volume = _guarded(_reader(path).read, path)
+    check_finite(volume.voxels)
+    return volume._replace(voxels=volume.voxels.astype(np.uint8)) if volume.voxels.dtype == bool else volume
+
+
+def read_mask(path: Path) -> Volume:
+    """Reads the label map at `path`. voxels: [*spatial, 1] of int32, not negative.
+
+    Raises:
+        UnusableFileError: not readable, several channels, or a value that is no label.
+    """
+    reader = _reader(path)
+    try:
+        volume = _guarded(reader.read_labels if reader is pictures else reader.read, path)
+    except UnusableFileError as error:
+        raise UnusableFileError(f"its mask {path.name}: {error.reason}", error.remedy) from error
+    return volume._replace(voxels=as_labels(volume.voxels, path.name))
+
+
+def as_labels(values: np.ndarray, name: str) -> np.ndarray:
+    """`values` [*spatial, 1] of any real dtype as int32; floats are taken if they hold whole numbers."""
+    if values.shape[-1] != 1:
+        raise UnusableFileError(f"its mask {name} has {values.shape[-1]} channels", "store one integer per voxel")
+    with np.errstate(invalid="ignore"):  # NaN compares unequal below
+        whole = values.dtype.kind in "biu" or bool((values == np.rint(values)).all())
+    if not whole:
+        raise UnusableFileError(f"its mask {name} holds values that are not whole", "resample masks by nearest voxel")
+    low, high = values.min(), values.max()
+    if low < 0 or high >= LABEL_LIMIT:
+        raise UnusableFileError(f"its mask {name} holds {low:g} to {high:g}", "use labels 0, 1, 2, …")
+    return values.astype(np.int32)
+
+
+def check_finite(voxels: np.ndarray) -> None:
+    """Raises UnusableFileError where a value is NaN or infinite."""
+    if voxels.dtype.kind != "f":
+        return
+    bad = voxels.size - int(np.isfinite(voxels).sum())
+    if bad:
+        raise UnusableFileError(f"{bad} of {voxels.size} voxels are NaN or infinite", "replace them, e.g. by 0")
+
+
+def parts(path: Path) -> tuple[Path, ...]:
+    """All files that make up the volume at `path`."""
+    return nifti.files(path)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 over the files that make up the volume at `path`."""
+    digest = hashlib.sha256()
+    for part in parts(path):
+        with part.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _reader(path: Path) -> ModuleType:
+    return next(reader for reader in READERS if suffix_of(path.name) in reader.SUFFIXES)
+
+
+def _guarded(function: Callable[[Path], _T], path: Path) -> _T:
+    if not path.is_file():
+        raise UnusableFileError(f"{path.name} does not exist", "mend the path or add the file")
+    try:
+        return function(path)
+    except UnusableFileError:
+        raise
+    except Exception as error:  # what a damaged file makes three parsing libraries raise has no list
+        reason = " ".join(str(error).replace(str(path.parent) + "/", "").split()) or type(error).__name__
+        raise UnusableFileError(f"it cannot be read: {reason}", "it is damaged or cut short: copy it again") from error

@@ -1,0 +1,99 @@
+"""What --input is: tells the layouts apart and lists the examples in it."""
+
+import glob
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ssl3d_tf.errors import InputError
+from tools.readers import files, folder, medmnist, msd, paths, table
+from tools.readers.contract import Listing
+
+LAYOUTS = ("auto", "folder", "msd", "medmnist", "csv")
+
+
+class Request(NamedTuple):
+    """What the user said about the input. input: a file, a folder or a glob."""
+
+    input: str
+    layout: str = "auto"
+    mask_suffixes: Sequence[str] = folder.MASK_SUFFIXES
+    mask_folder: str = ""
+
+
+def find(request: Request) -> Listing:
+    """Lists the examples of `request.input`, sorted by id.
+
+    Raises:
+        InputError: nothing there, nothing of a known kind in it, or not of the layout asked for.
+    """
+    path = Path(os.path.abspath(request.input))
+    layout = _detect(path) if request.layout == "auto" else request.layout
+    if not path.exists() and not glob.has_magic(request.input):
+        raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
+    if layout == "folder":
+        listing = _find_files(request, path)
+    elif layout == "msd":
+        listing = msd.find(path)
+    elif layout == "csv":
+        listing = table.find(_table_of(path))
+    else:
+        listing = _find_medmnist(path)
+    if not listing.items and not listing.faults:
+        raise InputError(f"--input {request.input} holds no file of a known kind ({' '.join(files.SUFFIXES)}).")
+    return listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)))
+
+
+def _detect(path: Path) -> str:
+    if medmnist.is_medmnist(path):
+        return "medmnist"
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return "csv"
+    if path.is_dir() and msd.is_msd(path):
+        return "msd"
+    return "csv" if path.is_dir() and len(_tables(path)) == 1 else "folder"
+
+
+def _find_medmnist(path: Path) -> Listing:
+    if not medmnist.is_medmnist(path):
+        raise InputError(f"{path} is no .npz with train_images, val_images or test_images; use --layout=folder.")
+    return medmnist.find(path)
+
+
+def _find_files(request: Request, path: Path) -> Listing:
+    mask_folder = Path(os.path.abspath(request.mask_folder)) if request.mask_folder else None
+    if mask_folder is not None and not mask_folder.is_dir():
+        raise InputError(f"--mask_folder {request.mask_folder} is no folder.")
+    root = _root(path)
+    tree = paths.walk(root) if path.is_dir() else _matches(path, root)
+    name = files.stem_of(path.name) if path.is_file() else root.name
+    return folder.find(root, tree, name=name, suffixes=request.mask_suffixes, mask_folder=mask_folder)
+
+
+def _root(path: Path) -> Path:
+    """The folder that paths are relative to: of a glob, the part before its first pattern."""
+    if path.exists():
+        return path if path.is_dir() else path.parent
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+
+
+def _matches(path: Path, root: Path) -> paths.Tree:
+    found = [path] if path.is_file() else [Path(match) for match in glob.glob(str(path), recursive=True)]
+    relative = sorted(match.relative_to(root).as_posix() for match in found if match.is_file())
+    known = [name for name in relative if files.suffix_of(name) and paths.is_inside(root, root / name)]
+    return paths.Tree(tuple(known), (), len(relative) - len(known))
+
+
+def _tables(path: Path) -> list[Path]:
+    return [found for found in sorted(path.glob("*.csv")) if table.is_table(found)]
+
+
+def _table_of(path: Path) -> Path:
+    if path.is_file():
+        return path
+    tables = sorted(path.glob("*.csv"))
+    if len(tables) != 1:
+        raise InputError(f"{path} holds {len(tables)} .csv files; name the one to read with --input.")
+    return tables[0]

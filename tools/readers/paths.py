@@ -1,0 +1,59 @@
+"""Which files belong to --input, and that none of them lies elsewhere."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from ssl3d_tf.errors import InputError
+from tools.readers import files
+from tools.readers.contract import Fault
+
+
+class Tree(NamedTuple):
+    """Files of known suffix under a folder, as sorted relative posix paths; `ignored` counts those of other kinds."""
+
+    paths: tuple[str, ...]
+    faults: tuple[Fault, ...]
+    ignored: int
+
+
+def walk(root: Path) -> Tree:
+    """Lists `root`. Hidden files are left out; links are followed only to files within `root`."""
+    found: list[str] = []
+    faults: list[Fault] = []
+    ignored = 0
+    for folder, folders, names in os.walk(root):
+        relative = Path(folder).relative_to(root)
+        faults += [_link_fault(relative / name) for name in folders if os.path.islink(os.path.join(folder, name))]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.startswith(".") or not files.suffix_of(name):
+                ignored += not name.startswith(".")
+            elif is_inside(root, root / relative / name):
+                found.append((relative / name).as_posix())
+            else:
+                faults.append(_link_fault(relative / name))
+    return Tree(tuple(sorted(found)), tuple(sorted(faults)), ignored)
+
+
+def is_inside(root: Path, path: Path) -> bool:
+    """Whether `path`, with every link followed, lies under `root`."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def checked(root: Path, relative: str, where: str) -> str:
+    """`relative` as a normalised posix path under `root`.
+
+    Raises:
+        InputError: it is absolute, leaves `root` or is of no known kind.
+    """
+    normal = os.path.normpath(relative) if relative else ""
+    if not normal or os.path.isabs(normal) or not is_inside(root, root / normal):
+        raise InputError(f"{where} names '{relative}', which is not inside {root}; use a path relative to it.")
+    if not files.suffix_of(normal):
+        raise InputError(f"{where} names '{relative}', of no known kind; known are {' '.join(files.SUFFIXES)}.")
+    return normal.replace(os.sep, "/")
+
+
+def _link_fault(path: Path) -> Fault:
+    return Fault(path.as_posix(), "it is a symbolic link that is not followed", "put the files themselves into --input")

@@ -1,0 +1,60 @@
+"""Pictures (.png, .jpg, .tif): 2D, or 3D where a TIFF has several pages."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tools.readers.contract import Kind, Probe, UnusableFileError, Volume, plain_volume
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+# Mode in the file -> mode read. Alpha is dropped: it says where to draw, not what was seen.
+MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
+MODES |= {"YCbCr": "RGB", "I": "I", "F": "F", "I;16": "I;16", "I;16B": "I;16B", "I;16L": "I;16L", "I;16N": "I;16N"}
+BYTE_MODES = ("L", "RGB")
+
+
+def probe(path: Path) -> Probe:
+    """Reads the header of `path`."""
+    with Image.open(path) as picture:
+        mode, pages = _mode(picture), getattr(picture, "n_frames", 1)
+    return Probe(Kind(3 if pages > 1 else 2, Image.getmodebands(mode)), picture_8bit=mode in BYTE_MODES)
+
+
+def read(path: Path) -> Volume:
+    """Reads `path`: [H, W, channels], or [pages, H, W, channels]; one channel, or red, green and blue."""
+    with Image.open(path) as picture:
+        mode = _mode(picture)
+        pages = _pages(picture, mode)
+    voxels = np.stack(pages) if len(pages) > 1 else pages[0]
+    return plain_volume(voxels if mode == "RGB" else voxels[..., None])
+
+
+def read_labels(path: Path) -> Volume:
+    """Reads a label map: a palette's indices are the labels, and grey stored as colours is grey."""
+    with Image.open(path) as picture:
+        pages = _pages(picture, picture.mode)
+    voxels = np.stack(pages) if len(pages) > 1 else pages[0]
+    if pages[0].ndim == 2:
+        return plain_volume(voxels[..., None])
+    colours = voxels[..., :3]
+    if (colours != colours[..., :1]).any():
+        raise UnusableFileError("the mask holds colours", "store one integer per pixel: grey levels or a palette")
+    return plain_volume(colours[..., :1])
+
+
+def _mode(picture: Image.Image) -> str:
+    if picture.mode not in MODES:
+        raise UnusableFileError(f"its pixel mode is {picture.mode}", "store it as grey, RGB, 16-bit or float")
+    return MODES[picture.mode]
+
+
+def _pages(picture: Image.Image, mode: str) -> list[np.ndarray]:
+    pages = []
+    for number in range(getattr(picture, "n_frames", 1)):
+        picture.seek(number)
+        page = np.asarray(picture.convert(mode) if picture.mode != mode else picture)
+        pages.append(page.astype(page.dtype.newbyteorder("="), copy=False))
+    if len({page.shape for page in pages}) > 1:
+        raise UnusableFileError("its pages differ in size", "store pages of one size, or single pictures")
+    return pages

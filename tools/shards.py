@@ -1,0 +1,122 @@
+"""One shard, from the files of its items to a finished TFRecord file and a note of progress. Runs in a worker."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl3d_tf import files
+from ssl3d_tf.records import schema, writer
+from ssl3d_tf.records.manifest import Entry
+from tools import prepare
+from tools.plan import Job
+from tools.readers.contract import Fault, Kind, UnusableFileError
+
+PROGRESS = ".progress"
+
+Report = Callable[[int], None]  # called after every item with the bytes it added
+
+
+class Work(NamedTuple):
+    """What is the same for every shard. recipe: its hash. strict: stop at the first file that cannot be used."""
+
+    root: Path
+    folder: Path
+    options: prepare.Options
+    kind: Kind
+    codec: str
+    recipe: str
+    strict: bool = False
+
+
+class Done(NamedTuple):
+    """A finished shard. shard: None if none of its items was usable. Entries count their shard as 0."""
+
+    file: str
+    shard: writer.Shard | None
+    entries: tuple[Entry, ...]
+    faults: tuple[Fault, ...]
+    dtypes: tuple[str, ...]
+    mask_dtypes: tuple[str, ...]
+
+
+def make(work: Work, job: Job, report: Report) -> Done:
+    """Writes the shard of `job`, and then its progress note, each atomically.
+
+    Raises:
+        UnusableFileError: with `work.strict`, a file that cannot be used.
+    """
+    made: list[Entry] = []
+    faults: list[Fault] = []
+    dtypes: set[str] = set()
+    mask_dtypes: set[str] = set()
+
+    def payloads() -> Iterator[bytes]:
+        for item in job.items:
+            try:
+                example = prepare.prepare(work.root, item, work.options, work.kind)
+            except UnusableFileError as error:
+                if work.strict:
+                    raise UnusableFileError(f"--strict: {item.path}: {error.reason}", error.remedy) from error
+                faults.append(Fault(item.path, error.reason, error.remedy))
+                report(0)
+                continue
+            made.append(_entry(example))
+            dtypes.add(example.volume.dtype.name)
+            mask_dtypes.update(() if example.mask is None else (example.mask.dtype.name,))
+            payload = schema.encode(example, work.codec)
+            yield payload
+            report(len(payload))
+
+    path = work.folder / job.file
+    shard, places = writer.write_shard(path, payloads())
+    entries = tuple(e._replace(offset=p.offset, length=p.length) for e, p in zip(made, places, strict=True))
+    if not entries:
+        path.unlink()
+    kept = shard if entries else None
+    done = Done(job.file, kept, entries, tuple(faults), tuple(sorted(dtypes)), tuple(sorted(mask_dtypes)))
+    files.write_json(_note(work.folder, job.file), {"recipe": work.recipe, **_to_json(done)})
+    return done
+
+
+def finished(folder: Path, job: Job, recipe: str) -> Done | None:
+    """What an earlier run noted about the shard of `job`, if recipe and checksum still agree."""
+    try:
+        value = json.loads(_note(folder, job.file).read_text(encoding="utf-8"))
+        if value.pop("recipe") != recipe:
+            return None
+        done = _from_json(value)
+        is_whole = done.shard is None or writer.file_crc32c(folder / job.file) == done.shard.crc32c
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or a damaged one: the shard is made again
+        return None
+    return done if is_whole else None
+
+
+def _entry(example: schema.Example) -> Entry:
+    label = None if example.label is None else tuple(example.label)
+    counts = prepare.mask_counts(example.mask)
+    return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts)
+
+
+def _note(folder: Path, file: str) -> Path:
+    return folder / PROGRESS / f"{file}.json"
+
+
+def _to_json(done: Done) -> dict[str, Any]:
+    return {**done._asdict(), "shard": done.shard and done.shard._asdict()}
+
+
+def _from_json(value: dict[str, Any]) -> Done:
+    return Done(
+        value["file"],
+        value["shard"] and writer.Shard(**value["shard"]),
+        tuple(_entry_from_json(fields) for fields in value["entries"]),
+        tuple(Fault(*fields) for fields in value["faults"]),
+        tuple(value["dtypes"]),
+        tuple(value["mask_dtypes"]),
+    )
+
+
+def _entry_from_json(fields: list[Any]) -> Entry:
+    entry = Entry(*fields)
+    return entry._replace(shape=tuple(entry.shape), label=None if entry.label is None else tuple(entry.label))

@@ -1,0 +1,88 @@
+"""Converts medical images to sharded TFRecords with a manifest.
+
+python -m tools.to_tfrecord --input RAW --output DATA [--layout auto] [--shape 64,64,64] [--workers 8]
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from absl import app, flags
+
+from ssl3d_tf import cli
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.records import schema
+from tools import conversion, intensity, plan, prepare
+from tools.readers import folder, layouts
+
+_T = TypeVar("_T")
+
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that tests may import every command at once."""
+    flags.DEFINE_string("input", None, "File, folder or glob to convert.", required=True)
+    flags.DEFINE_string("output", None, "Folder to write; a new one, or one to go on with.", required=True)
+    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, "What the input is; auto finds out and says so.")
+    flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
+    flags.DEFINE_list("mask_suffix", list(folder.MASK_SUFFIXES), "Endings that tell masks from images (folder).")
+    flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
+    flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
+    flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
+    flags.DEFINE_bool("crop_foreground", False, "Crop to the box around what stands out from the background.")
+    flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile or ct_window:LO,HI.")
+    flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
+    flags.DEFINE_enum("codec", "raw", schema.CODECS, "Compression of each record's voxels.")
+    flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
+    flags.DEFINE_integer("records_per_shard", 32, "Records per file.", lower_bound=1)
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
+    flags.DEFINE_enum("runner", "local", ("local",), "Where shards are made.")
+    flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
+    flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Converts as the flags say and prints a summary."""
+    values = flags.FLAGS
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument '{argv[1]}': every option is a flag; see --help.")
+    try:
+        settings = _settings(values)
+    except InputError as error:
+        raise app.UsageError(str(error)) from error
+    request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
+    folder_out = Path(values.output)
+    summary = conversion.convert(
+        request, folder_out, settings, jobs=values.workers, strict=values.strict, overwrite=values.overwrite
+    )
+    print(conversion.report(summary, folder_out))
+
+
+def _settings(values: flags.FlagValues) -> plan.Settings:
+    shape = _numbers("shape", values.shape, int)
+    spacing_mm = _numbers("spacing_mm", values.spacing_mm, float)
+    if shape and spacing_mm:
+        raise InputError("--shape and --spacing_mm exclude each other; give one.")
+    if min((*(shape or ()), *(spacing_mm or ())), default=1) <= 0:
+        raise InputError("--shape and --spacing_mm must be positive.")
+    fractions = _numbers("splits", values.splits, float) or ()
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(f"--splits={','.join(values.splits)} must be three fractions that add up to 1: 0.8,0.1,0.1.")
+    options = prepare.Options(
+        shape, spacing_mm, values.crop_foreground, intensity.parse(values.intensity), values.dtype
+    )
+    return plan.Settings(
+        options, values.name, values.codec, (fractions[0], fractions[1], fractions[2]), values.records_per_shard
+    )
+
+
+def _numbers(flag: str, texts: Sequence[str] | None, kind: Callable[[str], _T]) -> tuple[_T, ...] | None:
+    try:
+        return tuple(kind(text) for text in texts) if texts else None
+    except ValueError as error:
+        raise InputError(f"--{flag}={','.join(texts or ())} must be numbers separated by commas.") from error
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main)

@@ -1,0 +1,116 @@
+"""Shards in parallel: each worker process makes whole shards, so no volume crosses a pipe."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+from typing import Any
+
+from tqdm import tqdm
+
+from ssl3d_tf.errors import InputError
+from tools import shards
+from tools.plan import Job
+
+VOLUMES, BYTES, STOP = range(3)  # what the shared counters count; STOP is 0 until the workers should stop
+POLL_S = 0.1
+
+_shared: Any = None  # a worker's counters and its part of the job, set once when the worker starts
+
+
+class WorkerKilledError(InputError):
+    """A worker process was ended from outside; what is finished stays, to be gone on with."""
+
+
+class _StoppedError(Exception):
+    """The run ends early: the shard in hand is dropped."""
+
+
+def run(work: shards.Work, jobs: Sequence[Job], *, workers: int) -> Iterator[shards.Done]:
+    """Makes the shards of `jobs`, in any order, and shows how far it is.
+
+    Raises:
+        WorkerKilledError: a worker was killed from outside.
+        UnusableFileError: with `work.strict`, a file that cannot be used.
+    """
+    total = sum(len(job.items) for job in jobs)
+    with tqdm(total=total, unit=" volumes", disable=None, smoothing=0.1) as bar:
+        if workers == 1 or len(jobs) < 2:
+            counters = [0, 0, 0]
+            for job in jobs:
+                yield shards.make(work, job, lambda size: _count(counters, size))
+                _show(bar, counters)
+        else:
+            yield from _run_pool(work, jobs, min(workers, len(jobs)), bar)
+
+
+def _run_pool(work: shards.Work, jobs: Iterable[Job], workers: int, bar: tqdm) -> Iterator[shards.Done]:
+    # A fork server starts workers in milliseconds, from a process that has no threads.
+    has_server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if has_server else "spawn")
+    if has_server:
+        context.set_forkserver_preload(["tools.shards"])
+    counters = context.Array("q", 3)
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(counters, work)) as pool:
+        pending = {pool.submit(_make, job) for job in jobs}
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=POLL_S)
+                _show(bar, counters)
+                yield from _results(done)
+        finally:
+            counters[STOP] = 1
+            for future in pending:
+                future.cancel()
+
+
+def _results(done: Iterable[Future]) -> Iterator[shards.Done]:
+    try:
+        yield from (future.result() for future in done)
+    except BrokenProcessPool as error:
+        raise WorkerKilledError(
+            "a worker process was killed, probably for want of memory; run again with fewer --workers to go on."
+        ) from error
+
+
+def _count(counters: Any, size: int) -> None:
+    counters[VOLUMES] += 1
+    counters[BYTES] += size
+
+
+def _show(bar: tqdm, counters: Sequence[int]) -> None:
+    if not bar.disable:
+        speed = counters[BYTES] / 1e6 / max(bar.format_dict["elapsed"], 1e-3)
+        bar.set_postfix_str(f"{speed:.1f} MB/s", refresh=False)
+        bar.update(counters[VOLUMES] - bar.n)
+
+
+def _start(counters: Any, work: shards.Work) -> None:
+    global _shared
+    _shared = (counters, work)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told as well, and stops the workers
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    with contextlib.suppress(OSError):
+        connection.wait([parent.sentinel] if parent else [])
+    os._exit(1)
+
+
+def _make(job: Job) -> shards.Done:
+    counters, work = _shared
+
+    def report(size: int) -> None:
+        if counters[STOP]:
+            raise _StoppedError
+        with counters.get_lock():
+            _count(counters, size)
+
+    return shards.make(work, job, report)
