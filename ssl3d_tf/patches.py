@@ -1,0 +1,182 @@
+"""The patch grid of relative patch location, jigsaw and CPC, and what may happen to single patches.
+
+A view of side S is cut into n cells per axis; cell k covers k·step .. k·step + cell, step = ⌊(S − overlap)/n⌋,
+cell = step + overlap. A patch is `jitter` smaller than its cell and lies anywhere in it. Order is row-major.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf.errors import InputError
+
+
+class Grid(NamedTuple):
+    """Where patches lie; lengths in voxels. Made by `grid`."""
+
+    rank: int
+    view_size: int
+    patches_per_side: int
+    step: int
+    jitter: int
+    patch_size: int
+
+    @property
+    def total(self) -> int:
+        """Patches of one view: n**rank."""
+        return self.patches_per_side**self.rank
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether neighbours share voxels."""
+        return self.patch_size > self.step
+
+
+def grid(view_size: int, patches_per_side: int, *, rank: int, jitter: int | None = 0, overlap: int = 0) -> Grid:
+    """Cuts a view of side `view_size` into `patches_per_side` cells per axis.
+
+    Args:
+        jitter: room of a patch in its cell; None is a quarter of the cell.
+        overlap: of neighbouring cells; not together with jitter.
+
+    Raises:
+        InputError: jitter and overlap are both set, or nothing of the patch is left.
+    """
+    step = (view_size - overlap) // patches_per_side
+    cell = step + overlap
+    jitter = cell // 4 if jitter is None else jitter
+    given = f"view {view_size}, PATCHES_PER_SIDE {patches_per_side}, PATCH_JITTER {jitter}, overlap {overlap}"
+    if min(jitter, overlap) < 0 or (jitter > 0 and overlap > 0):
+        raise InputError(f"{given}: jitter and overlap must not be negative, and one of them must be 0.")
+    if step < 1 or cell <= jitter:
+        raise InputError(f"{given} leaves no voxel of a patch; raise VIEW_SIZE or lower the others.")
+    return Grid(rank, view_size, patches_per_side, step, jitter, cell - jitter)
+
+
+def sample_offsets(grid: Grid, seed: tf.Tensor) -> tf.Tensor:
+    """int32 [n**rank, rank] in 0..jitter: where in its cell each patch begins. In evaluation it is jitter // 2."""
+    return tf.random.stateless_uniform((grid.total, grid.rank), seed, 0, grid.jitter + 1, tf.int32)
+
+
+def extract(volumes: tf.Tensor, grid: Grid, offsets: tf.Tensor | None = None) -> tf.Tensor:
+    """Cuts all patches of all volumes.
+
+    Args:
+        volumes: [batch, *(view_size,) * rank, channels].
+        offsets: int32 [batch, n**rank, rank] from `sample_offsets`; None puts every patch in its cell's centre.
+
+    Returns:
+        [batch, n**rank, *(patch_size,) * rank, channels].
+
+    Raises:
+        InputError: volumes of another size than the grid's view.
+    """
+    if tuple(volumes.shape[1:-1]) != (grid.view_size,) * grid.rank:
+        raise InputError(
+            f"volumes of {'×'.join(map(str, volumes.shape[1:-1]))} voxels do not fit a grid over "
+            f"{'×'.join([str(grid.view_size)] * grid.rank)}; set VIEW_SIZE to the size of the views."
+        )
+    if offsets is None:
+        return _extract_centred(volumes, grid)
+    side, size, channels = grid.view_size, grid.patch_size, volumes.shape[-1]
+    rows = (_starts(grid) + offsets)[..., None] + tf.range(size)  # [batch, n**rank, rank, patch]
+    index = tf.range(tf.shape(volumes)[0])[:, None]
+    for axis in range(grid.rank):  # the voxel's number in the whole batch, one digit of base `side` per axis
+        along_axis = tf.reshape(rows[:, :, axis], (-1, grid.total) + (1,) * axis + (size,))
+        index = index[..., None] * side + along_axis
+    return tf.gather(tf.reshape(volumes, (-1, channels)), index)
+
+
+def _extract_centred(volumes: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """`extract` where the places are known in advance: whole cells by one transposition, then their centres."""
+    rank, n, channels = grid.rank, grid.patches_per_side, volumes.shape[-1]
+    cell = grid.patch_size + grid.jitter
+    if grid.overlaps:  # neighbours share voxels: lay them out twice first
+        index = (np.arange(n)[:, None] * grid.step + np.arange(cell)).reshape(-1)
+        for axis in range(1, rank + 1):
+            volumes = tf.gather(volumes, index, axis=axis)
+    used = volumes[(slice(None), *(slice(n * cell),) * rank)]
+    blocks = tf.reshape(used, (-1, *(n, cell) * rank, channels))  # [batch, n, cell, n, cell, ..., channels]
+    cells_first = (0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
+    cells = tf.reshape(tf.transpose(blocks, cells_first), (-1, grid.total, *(cell,) * rank, channels))
+    first = grid.jitter // 2
+    return cells[(slice(None), slice(None), *(slice(first, first + grid.patch_size),) * rank)]
+
+
+def _starts(grid: Grid) -> np.ndarray:
+    """int32 [n**rank, rank]: where each cell begins."""
+    cells = np.indices((grid.patches_per_side,) * grid.rank, dtype=np.int32)
+    return cells.reshape(grid.rank, -1).T * np.int32(grid.step)
+
+
+def standardise(patches: tf.Tensor, *, epsilon: float = 1e-5) -> tf.Tensor:
+    """Each channel of each patch to zero mean and unit variance: [batch, patches, *patch, channels] to the same.
+
+    `epsilon` is added to the variance, in squared units of intensity: a constant patch becomes zero, not noise.
+    """
+    spatial = tuple(range(2, patches.shape.rank - 1))
+    mean, variance = tf.nn.moments(patches, spatial, keepdims=True)
+    return (patches - mean) * tf.math.rsqrt(variance + epsilon)
+
+
+def jitter_intensity(patches: tf.Tensor, draws: tf.Tensor, *, amount: float) -> tf.Tensor:
+    """x · (1 + amount · a) + amount · b per patch, with draws (a, b) [batch, patches, 2] in −1..1."""
+    factor, shift = tf.unstack(amount * _beside(draws, patches), axis=-1)
+    return patches * (1.0 + factor[..., None]) + shift[..., None]
+
+
+def drop_channels(patches: tf.Tensor, draws: tf.Tensor, *, probability: float) -> tf.Tensor:
+    """Sets all channels but one, a random one, of some patches to 0; draws [batch, patches, 2] uniform in 0..1."""
+    whether, which = tf.unstack(_beside(draws, patches), axis=-1)
+    kept = tf.cast(which * patches.shape[-1], tf.int32)
+    keeps = (whether >= probability)[..., None] | (tf.range(patches.shape[-1]) == kept[..., None])
+    return tf.where(keeps, patches, 0.0)
+
+
+def _beside(draws: tf.Tensor, patches: tf.Tensor) -> tf.Tensor:
+    """[batch, patches, k] -> [batch, patches, 1, ..., k], to broadcast over the voxels."""
+    ones = (1,) * (patches.shape.rank - 3)
+    return tf.reshape(draws, (-1, patches.shape[1], *ones, draws.shape[-1]))
+
+
+def resizing(side: int, crop: int) -> np.ndarray:
+    """Matrices [side − crop + 1, side, side] that cut a line at every offset and stretch it back, linearly."""
+    position = np.clip((np.arange(side) + 0.5) * crop / side - 0.5, 0, crop - 1)
+    weights = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(crop)))  # [side, crop]
+    return _at_every_offset(weights, side)
+
+
+def padding(side: int, crop: int) -> np.ndarray:
+    """Matrices [side − crop + 1, side, side] that cut a line at every offset and pad it with zeros, centred."""
+    weights = np.eye(side, crop, k=-((side - crop) // 2))
+    return _at_every_offset(weights, side)
+
+
+def _at_every_offset(weights: np.ndarray, side: int) -> np.ndarray:
+    room = side - weights.shape[1]
+    shifted = [np.pad(weights, ((0, 0), (offset, room - offset))) for offset in range(room + 1)]
+    return np.stack(shifted).astype(np.float32)
+
+
+def resample(images: tf.Tensor, matrices: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Applies one linear map per spatial axis: out[i, j, k] = Σ M₀[i, a] M₁[j, b] M₂[k, c] image[a, b, c].
+
+    Args:
+        images: [images, *spatial, channels].
+        matrices: per axis [images, new size, size].
+
+    Returns:
+        [images, *new sizes, channels].
+    """
+    sizes, channels = [matrix.shape[1] for matrix in matrices], images.shape[-1]
+    for matrix in matrices:  # each product takes the foremost axis and puts its result last
+        lines = tf.reshape(images, (-1, matrix.shape[2], _size(images) // matrix.shape[2]))
+        images = tf.matmul(lines, matrix, transpose_a=True, transpose_b=True)  # [images, rest, new size]
+    turned = tf.reshape(images, (-1, channels, int(np.prod(sizes))))
+    return tf.reshape(tf.transpose(turned, (0, 2, 1)), (-1, *sizes, channels))
+
+
+def _size(images: tf.Tensor) -> int:
+    return int(np.prod(images.shape[1:]))
