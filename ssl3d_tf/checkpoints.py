@@ -60,7 +60,9 @@ def restore(manager: tf.train.CheckpointManager, workdir: Path) -> bool:
     if newest is None:
         return False
     try:
-        manager.checkpoint.restore(newest).assert_consumed().assert_existing_objects_matched()
+        status = manager.checkpoint.restore(newest)
+        status.expect_partial()  # what is left over is told below, once, and not again at exit
+        status.assert_consumed().assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"checkpoint {newest} does not fit this model ({reason}); take another --workdir.") from error
@@ -73,7 +75,7 @@ def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
     if not getattr(optimizer, "use_ema", False):
         yield
         return
-    current = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    current = [tf.convert_to_tensor(variable.value).numpy() for variable in model.trainable_variables]
     optimizer.finalize_variable_values(model.trainable_variables)
     try:
         yield
@@ -85,7 +87,7 @@ def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
 def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Mapping[str, Any]) -> None:
     """Writes weights-STEP.npz and then contract.json, which names it: the folder is usable at every moment."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in encoder.weights}
+    weights = {variable.path: tf.convert_to_tensor(variable.value).numpy() for variable in encoder.weights}
     buffer = io.BytesIO()
     np.savez(buffer, **weights)
     path = folder / f"weights-{step}.npz"

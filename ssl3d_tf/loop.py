@@ -18,7 +18,7 @@ import tensorflow as tf
 from ssl3d_tf import __version__, checkpoints, pictures, signals, strategies
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.journal import Journal, Window
-from ssl3d_tf.pipeline import Data, DataFolder
+from ssl3d_tf.pipeline import Data, DataFolder, verify
 from ssl3d_tf.steps import Result, Update, eval_step, train_step
 from ssl3d_tf.task import Task
 
@@ -91,7 +91,8 @@ def fit(
         The last evaluation: 'val_loss' and the task's metrics, each with 'val_' before it; empty if no step was left.
 
     Raises:
-        InputError: an option outside its range, a checkpoint of another model, a loss that is not finite.
+        InputError: an option outside its range, a checkpoint of another model, a damaged record, a loss that is not
+            finite, too little memory.
     """
     if steps < 1 or precision not in PRECISIONS:
         raise InputError(f"STEPS {steps} must be at least 1, PRECISION '{precision}' one of {', '.join(PRECISIONS)}.")
@@ -130,7 +131,13 @@ def fit(
     )
     with Journal(folder, first_step=int(progress.step), steps=steps) as journal:
         journal.say(_opening(run, precision, distribution))
-        return _train(run, distribution, journal, on_first_step=on_first_step)
+        try:
+            return _train(run, distribution, journal, on_first_step=on_first_step)
+        except tf.errors.DataLossError:
+            verify(data)  # names the file and the record
+            raise
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error
 
 
 def evaluate(run: Run) -> dict[str, float]:
@@ -225,7 +232,7 @@ def _finite(run: Run, result: Result, index: Any, element: Any) -> np.ndarray | 
     sizes = dict(zip((v.path for v in run.model.trainable_variables), result.gradient_norms.numpy(), strict=True))
     worst = sorted(sizes, key=lambda path: (np.isfinite(sizes[path]), -sizes[path]))[:3]
     inputs = run.train.to_views(element)[0]
-    largest = max(float(tf.reduce_max(tf.abs(tensor))) for tensor in tf.nest.flatten(inputs))
+    largest = np.max([np.max(np.abs(tensor)) for tensor in tf.nest.flatten(inputs)])  # of NumPy, NaN comes out
     raise InputError(
         f"the loss is {scores[0]} at step {int(run.progress.step)}, batch {', '.join(ids)}: "
         f"largest input {largest:.4g}, largest gradients {', '.join(f'{path} {sizes[path]:.4g}' for path in worst)}; "

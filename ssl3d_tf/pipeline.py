@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ssl3d_tf import cropping, volumes
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records import fetching, parsing
+from ssl3d_tf.records import fetching, parsing, writer
 from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 
@@ -45,6 +45,14 @@ class Data(NamedTuple):
 def open_folder(path: str | os.PathLike[str]) -> DataFolder:
     """Opens a folder made by tools.to_tfrecord. Raises InputError, as `records.manifest.read` does."""
     return DataFolder(Path(path), manifests.read(path))
+
+
+def verify(data: DataFolder) -> None:
+    """Reads every shard and its checksums. Raises InputError naming file and record at the first damage."""
+    for split in data.manifest.splits.values():
+        for shard in split.shards:
+            for _ in writer.read_shard(data.path / shard.file):
+                pass
 
 
 def read(

@@ -140,17 +140,15 @@ def _scores(task: Task, targets: Targets, outputs: Any, losses: tf.Tensor) -> tf
     return tf.stack([tf.cast(score, tf.float32) for score in (losses, *metrics)], axis=1)
 
 
+@tf.autograph.experimental.do_not_convert
 def _accumulated(gradients_of: Callable, inputs: Inputs, targets: Targets, *, parts: int) -> Any:
     """The mean over `parts` equal micro-batches of what `gradients_of` returns."""
     if parts == 1:
         return gradients_of(inputs, targets)
-    pieces = tf.nest.map_structure(lambda tensor: tf.split(tensor, parts), (inputs, targets))
-    total = None
-    for part in range(parts):
-        piece = tf.nest.map_structure_up_to((inputs, targets), lambda split, part=part: split[part], pieces)
-        result = gradients_of(*piece)
-        total = result if total is None else tf.nest.map_structure(tf.add, total, result)
-    return tf.nest.map_structure(lambda value: value / parts, total)
+    tensors = tf.nest.flatten((inputs, targets))
+    pieces = zip(*(tf.split(tensor, parts) for tensor in tensors), strict=True)
+    results = [gradients_of(*tf.nest.pack_sequence_as((inputs, targets), piece)) for piece in pieces]
+    return tf.nest.map_structure(lambda *values: tf.add_n(values) / parts, *results)
 
 
 def _clip(gradients: Sequence[tf.Tensor], update: Update) -> list[tf.Tensor]:

@@ -1,7 +1,77 @@
-"""Shared set-up: TensorFlow quiet, on the CPU, and the same random numbers whatever ran before."""
+"""Shared set-up: TensorFlow quiet and on the CPU, and small data folders."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl3d_tf.records import manifest as manifests
+from ssl3d_tf.records import schema, writer
+
+# Two devices, for the tests of several replicas; everything else uses the first.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=1, masks=True):
+    """A data folder of random volumes; example i of a split has shapes[i % len(shapes)]; returns them by split."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, splits, examples = np.random.default_rng(0), {}, {}
+    rank = len(shapes[0])
+    for split, count in counts.items():
+        examples[split] = [
+            schema.Example(
+                id=f"{split}{i}",
+                patient=f"p{i}",
+                volume=rng.integers(1, 255, (*shapes[i % len(shapes)], channels)).astype(dtype),
+                scale=[1 / 255] * channels,
+                offset=[0.0] * channels,
+                spacing_mm=[1.0] * rank,
+                affine=np.eye(4),
+                source={},
+                mask=rng.integers(1, 3, shapes[i % len(shapes)]).astype("uint8") if masks else None,
+                label=[float(i % 2)],
+            )
+            for i in range(count)
+        ]
+        halves = [examples[split][: count // 2], examples[split][count // 2 :]]  # two shards
+        shards, entries = [], []
+        for number, half in enumerate(halves):
+            path = folder / f"{split}-{number}.tfrecord"
+            shard, locations = writer.write_shard(path, (schema.encode(example, codec) for example in half))
+            shards.append(shard)
+            entries += [
+                manifests.Entry(e.id, e.patient, number, at.offset, at.length, e.volume.shape, tuple(e.label))
+                for e, at in zip(half, locations, strict=True)
+            ]
+        splits[split] = manifests.Split(tuple(shards), tuple(entries))
+    manifests.write(
+        folder,
+        manifests.Manifest(
+            name="random",
+            rank=rank,
+            channels=tuple(f"channel{c}" for c in range(channels)),
+            modality="MR",
+            classes={},
+            dtypes=(dtype,),
+            mask_dtypes=("uint8",) if masks else (),
+            codec=codec,
+            label_size=1,
+            recipe={"made": "by conftest"},
+            splits=splits,
+        ),
+    )
+    return examples
+
+
+@pytest.fixture(scope="session")
+def volumes_3d(tmp_path_factory):
+    """(folder, examples by split): 14 training and 5 validation volumes of three shapes, some below 12 voxels."""
+    folder = tmp_path_factory.mktemp("volumes_3d")
+    return folder, make_folder(folder, counts={"train": 14, "val": 5}, shapes=[(14, 13, 16), (12, 12, 12), (9, 15, 12)])

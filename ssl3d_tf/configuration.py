@@ -1,0 +1,131 @@
+"""gin files and parameters -> one checked configuration. With the commands, the only place that knows gin."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import gin
+from gin import config as gin_config
+
+from ssl3d_tf.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent  # where gin/ lies: files are found from any current folder
+_MACRO = re.compile(r"([A-Z][A-Z0-9_]*)\s*=")
+
+
+class Sources(NamedTuple):
+    """What a configuration is made of, in order: later bindings win."""
+
+    files: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+def load(sources: Sources, *, dataset: str | None = None) -> None:
+    """Parses and locks the configuration.
+
+    Args:
+        dataset: a template such as 'gin/datasets/phantoms_{rank}d.gin', parsed behind the files and before the
+            parameters, `rank` being the files' RANK.
+
+    Raises:
+        InputError: a file that is not there, a name that does not exist, a macro that nothing reads.
+    """
+    gin.clear_config()
+    gin.add_config_file_search_path(str(ROOT))
+    try:
+        parsed = [gin.parse_config_file(file) for file in sources.files]
+        if dataset is not None:
+            parsed.append(gin.parse_config_file(dataset.format(rank=macro("RANK"))))
+        for param in sources.params:
+            _parse_param(param)
+        gin.finalize()
+    except InputError:
+        raise
+    except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
+        raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
+    _check_macros(sources, declared=_declared(parsed))
+
+
+def macro(name: str):
+    """The value of a macro. Raises InputError where the configuration has none of that name."""
+    try:
+        return gin.query_parameter(f"%{name}")
+    except ValueError as error:
+        raise InputError(f"the configuration sets no {name}; include 'gin/base.gin' in its --gin_file.") from error
+
+
+def text() -> str:
+    """The whole configuration, as a gin file that makes it again."""
+    return gin.config_str(max_line_length=120)
+
+
+def operative_text() -> str:
+    """What was used of it so far, defaults included."""
+    return gin.operative_config_str(max_line_length=120)
+
+
+def check_all_used() -> None:
+    """Raises InputError for bindings of things that the run does not call; to be asked once everything was built."""
+    used = {selector for scopes, selector in gin_config._OPERATIVE_CONFIG}
+    bound = [(scope, selector) for scope, selector in gin_config._CONFIG if selector != "gin.macro"]
+    unused = sorted("/".join(filter(None, key)) for key in bound if key[1] not in used)
+    if unused:
+        raise InputError(f"the configuration sets {', '.join(unused)}, which this run does not use; remove it.")
+
+
+def _parse_param(param: str) -> None:
+    name = param.partition("=")[0].strip()
+    if "=" not in param:
+        raise InputError(f"--gin_param={param} must be NAME=VALUE, as in --gin_param=STEPS=40.")
+    try:
+        gin.parse_config(param)
+    except Exception as error:
+        hint = _did_you_mean(name, [*_macros(), *_parameters()])
+        raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
+
+
+def _check_macros(sources: Sources, *, declared: set[str]) -> None:
+    """Every macro must be read by something; those that base files declare for all tasks, only where asked for."""
+    read = {reference.scopes[-1] for reference in _macro_references()}
+    asked_for = {param.partition("=")[0].strip() for param in sources.params}
+    for name in _macros():
+        if name in read or (name in declared and name not in asked_for):
+            continue
+        hint = _did_you_mean(name, read) or " remove it."
+        raise InputError(f"{name} is set, but nothing in {', '.join(sources.files)} reads it:{hint}")
+
+
+def _macros() -> list[str]:
+    return [scope for scope, selector in gin_config._CONFIG if selector == "gin.macro"]
+
+
+def _parameters() -> list[str]:
+    return [f"{selector}.{name}" for (_, selector), values in gin_config._CONFIG.items() for name in values]
+
+
+def _macro_references() -> Iterable[gin_config.ConfigurableReference]:
+    return (ref for ref in gin_config.iterate_references(gin_config._CONFIG) if ref.selector == "gin.macro")
+
+
+def _declared(parsed: Sequence[gin_config.ParsedConfigFileIncludesAndImports], *, included: bool = False) -> set[str]:
+    """Macros of included files (base.gin) and of files that set nothing but macros (gin/datasets)."""
+    names: set[str] = set()
+    for file in parsed:
+        path = next(folder / file.filename for folder in (Path(), ROOT) if (folder / file.filename).is_file())
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip() and line[0] != "#"]
+        macros = [found[1] for line in lines if (found := _MACRO.match(line))]
+        if included or len(macros) == len(lines):
+            names |= set(macros)
+        names |= _declared(file.includes, included=True)
+    return names
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(set(known)), n=1)
+    return f" did you mean {close[0]}?" if close else ""
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,35 @@
+"""Imports TensorFlow without its greeting.
+
+TensorFlow writes a dozen lines about CUDA and oneDNN to stderr before its log level can be set from Python; the
+command line's own messages would drown in them. Everything else it says is passed on.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_GREETING = re.compile(
+    rb"absl::InitializeLog|oneDNN custom operations|Could not find cuda drivers|This TensorFlow binary is optimized"
+    rb"|To enable the following instructions"
+)
+
+
+@contextlib.contextmanager
+def greeting() -> Iterator[None]:
+    """Holds back stderr, then passes on what is not the greeting."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            lines = [line for line in held if not _GREETING.search(line)]
+            os.write(2, b"".join(lines))

@@ -1,0 +1,89 @@
+"""The folder of one run: claimed by a configuration and a data set, and described well enough to be made again."""
+
+import datetime
+import difflib
+import itertools
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ssl3d_tf import configuration, files
+from ssl3d_tf.errors import InputError
+
+CONFIG, OPERATIVE, RECORD = "config.gin", "operative_config.gin", "run.json"
+PACKAGES = ("tensorflow", "keras", "numpy", "gin-config", "tensorflow-addons", "keras-tuner")
+
+
+def fresh(gin_file: str) -> Path:
+    """A new folder runs/NAME-NUMBER for a run of that gin file."""
+    name = Path(gin_file).stem
+    return next(path for number in itertools.count(1) if not (path := Path("runs") / f"{name}-{number}").exists())
+
+
+def claim(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
+    """Makes `workdir` the run of this configuration and data, or finds that it is.
+
+    Raises:
+        InputError: it is another run's, or cannot be written.
+    """
+    files.make_folder(workdir, "--workdir")
+    before, record = workdir / CONFIG, workdir / RECORD
+    if before.exists() and record.exists():
+        _same_config(workdir, before.read_text(encoding="utf-8"), config)
+        _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
+        return
+    if any(path for path in workdir.iterdir() if not path.name.startswith(".")):
+        raise InputError(f"--workdir {workdir} holds other files and is no run of this program; take an empty folder.")
+    files.write_json(record, {**about(), "data": data})
+    with files.atomic(before) as file:
+        file.write(config.encode())
+
+
+def about() -> dict[str, Any]:
+    """What ran, with what, on what, when: for run.json and reports."""
+    return {
+        "command": shlex.join(sys.argv),
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in ("ssl3d_tf", *PACKAGES)},
+        "commit": _commit(),
+    }
+
+
+def _same_config(workdir: Path, before: str, now: str) -> None:
+    if before == now:
+        return
+    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm="")
+    changes = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    shown = "; ".join(" ".join(line.split()) for line in changes[:8]) + (" …" if len(changes) > 8 else "")
+    raise InputError(f"--workdir {workdir} is a run of another configuration ({shown}): take another folder.")
+
+
+def _same_data(workdir: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    if before["sha256"] != now["sha256"]:
+        raise InputError(f"--workdir {workdir} is a run on other data ({before['path']}, changed or replaced): take another folder.")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the source tree, with '+' where files differ from it; None outside a checkout."""
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--match="],
+            cwd=configuration.ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
