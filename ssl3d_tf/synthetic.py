@@ -42,6 +42,7 @@ def write_dataset(
     recipe = {
         "generator": _GENERATOR,
         "version": phantoms.VERSION,
+        "intensity": "none",
         "seed": seed,
         "shape": list(shape),
         "counts": dict(counts),
