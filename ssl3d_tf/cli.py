@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from ssl3d_tf.errors import InputError
 
@@ -28,9 +28,12 @@ def _parse(argv: Sequence[str]) -> list[str]:
         app.usage(writeto_stdout=True)  # absl itself would exit with 1: asking for help is no failure
         sys.exit(0)
     try:
-        return flags.FLAGS(list(argv))
+        rest = flags.FLAGS(list(argv))
     except flags.Error as error:
         _fail(error, 2)
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # absl's own default shows what libraries tell their developers
+    return rest
 
 
 def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:

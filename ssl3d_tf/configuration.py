@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from gin import config as gin_config
 from ssl3d_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent  # where gin/ lies: files are found from any current folder
-_MACRO = re.compile(r"([A-Z][A-Z0-9_]*)\s*=")
+_BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
 
 
 class Sources(NamedTuple):
@@ -22,8 +22,8 @@ class Sources(NamedTuple):
     params: tuple[str, ...]
 
 
-def load(sources: Sources, *, dataset: str | None = None) -> None:
-    """Parses and locks the configuration.
+def load(sources: Sources, *, dataset: str | None = None) -> frozenset[str]:
+    """Parses and locks the configuration; returns the names that base files set, for whoever may need them.
 
     Args:
         dataset: a template such as 'gin/datasets/phantoms_{rank}d.gin', parsed behind the files and before the
@@ -45,7 +45,9 @@ def load(sources: Sources, *, dataset: str | None = None) -> None:
         raise
     except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
         raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
-    _check_macros(sources, declared=_declared(parsed))
+    declared = frozenset(_declared(parsed))
+    _check_macros(sources, declared)
+    return declared
 
 
 def macro(name: str):
@@ -66,11 +68,18 @@ def operative_text() -> str:
     return gin.operative_config_str(max_line_length=120)
 
 
-def check_all_used() -> None:
-    """Raises InputError for bindings of things that the run does not call; to be asked once everything was built."""
-    used = {selector for scopes, selector in gin_config._OPERATIVE_CONFIG}
-    bound = [(scope, selector) for scope, selector in gin_config._CONFIG if selector != "gin.macro"]
-    unused = sorted("/".join(filter(None, key)) for key in bound if key[1] not in used)
+def check_all_used(declared: frozenset[str]) -> None:
+    """Compares what is configured with what was called; to be asked once everything was built.
+
+    Args:
+        declared: what `load` returned.
+
+    Raises:
+        InputError: a binding of something that the run does not call, other than those of base files.
+    """
+    used = {selector for _, selector in gin_config._OPERATIVE_CONFIG}
+    bound = {selector for _, selector in gin_config._CONFIG if selector != "gin.macro"}
+    unused = sorted(name for name in bound - used if not any(f".{name}".endswith(f".{short}") for short in declared))
     if unused:
         raise InputError(f"the configuration sets {', '.join(unused)}, which this run does not use; remove it.")
 
@@ -86,7 +95,7 @@ def _parse_param(param: str) -> None:
         raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
 
 
-def _check_macros(sources: Sources, *, declared: set[str]) -> None:
+def _check_macros(sources: Sources, declared: frozenset[str]) -> None:
     """Every macro must be read by something; those that base files declare for all tasks, only where asked for."""
     read = {reference.scopes[-1] for reference in _macro_references()}
     asked_for = {param.partition("=")[0].strip() for param in sources.params}
@@ -109,17 +118,22 @@ def _macro_references() -> Iterable[gin_config.ConfigurableReference]:
     return (ref for ref in gin_config.iterate_references(gin_config._CONFIG) if ref.selector == "gin.macro")
 
 
-def _declared(parsed: Sequence[gin_config.ParsedConfigFileIncludesAndImports], *, included: bool = False) -> set[str]:
-    """Macros of included files (base.gin) and of files that set nothing but macros (gin/datasets)."""
+def _declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) -> set[str]:
+    """Macros and configurables that base files set, and macros of files that set nothing else (gin/datasets)."""
     names: set[str] = set()
+    for path in (ROOT / "gin").rglob("base.gin"):
+        names |= {found["macro"] or found["configurable"] for found in _bindings(path)}
     for file in parsed:
         path = next(folder / file.filename for folder in (Path(), ROOT) if (folder / file.filename).is_file())
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip() and line[0] != "#"]
-        macros = [found[1] for line in lines if (found := _MACRO.match(line))]
-        if included or len(macros) == len(lines):
-            names |= set(macros)
-        names |= _declared(file.includes, included=True)
+        found = [binding["macro"] for binding in _bindings(path)]
+        if None not in found and not file.imports and not file.includes:
+            names |= set(found)
     return names
+
+
+def _bindings(path: Path) -> list[re.Match[str]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [binding for line in lines if (binding := _BINDING.match(line))]
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 _GREETING = re.compile(
     rb"absl::InitializeLog|oneDNN custom operations|Could not find cuda drivers|This TensorFlow binary is optimized"
-    rb"|To enable the following instructions"
+    rb"|To enable the following instructions|failed call to cuInit.*\(303\)"  # 303: no driver, so no GPU
 )
 
 

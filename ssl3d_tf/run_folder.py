@@ -67,7 +67,8 @@ def _same_config(workdir: Path, before: str, now: str) -> None:
 
 def _same_data(workdir: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     if before["sha256"] != now["sha256"]:
-        raise InputError(f"--workdir {workdir} is a run on other data ({before['path']}, changed or replaced): take another folder.")
+        found = f"now {now['path']}, {now['sha256'][:12]}; then {before['path']}, {before['sha256'][:12]}"
+        raise InputError(f"--workdir {workdir} is a run on other data ({found}): take another folder.")
 
 
 def _version(package: str) -> str | None:

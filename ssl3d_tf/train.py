@@ -17,9 +17,13 @@ from ssl3d_tf import cli, configuration, quiet, run_folder, synthetic
 
 with quiet.greeting():
     import gin
+    import tensorflow as tf
 
     from ssl3d_tf import loop, pipeline
     from ssl3d_tf.records import manifest as manifests
+
+    tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
+    tf.get_logger().setLevel("ERROR")
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
 
@@ -37,20 +41,20 @@ def main(argv: Sequence[str]) -> None:
     if not FLAGS.gin_file:
         raise app.UsageError("--gin_file is missing; try --gin_file=gin/cpc_3d.gin.")
     sources = configuration.Sources(tuple(FLAGS.gin_file), tuple(FLAGS.gin_param))
-    configuration.load(sources, dataset=None if FLAGS.data else PHANTOMS)
-    folder = Path(FLAGS.data) if FLAGS.data else _phantoms()
-    train(Path(FLAGS.workdir) if FLAGS.workdir else run_folder.fresh(FLAGS.gin_file[0]), folder)
+    workdir = Path(FLAGS.workdir) if FLAGS.workdir else run_folder.fresh(FLAGS.gin_file[0])
+    pretrain(sources, Path(FLAGS.data) if FLAGS.data else None, workdir)
 
 
-def train(workdir: Path, folder: Path) -> dict[str, float]:
-    """Trains the loaded configuration on a data folder; returns the last evaluation."""
-    data = pipeline.open_folder(folder)
+def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path) -> dict[str, float]:
+    """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
+    declared = configuration.load(sources, dataset=None if folder else PHANTOMS)
+    data = pipeline.open_folder(folder or _phantoms())
     config = configuration.text()
     contract = _contract(data, config)
     run_folder.claim(workdir, config, data=contract["data"])
 
     def check_config() -> None:
-        configuration.check_all_used()
+        configuration.check_all_used(declared)
         (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
 
     fit = gin.get_configurable(loop.fit)
@@ -62,7 +66,8 @@ def train(workdir: Path, folder: Path) -> dict[str, float]:
 def _phantoms() -> Path:
     rank, side = configuration.macro("RANK"), configuration.macro("PHANTOM_SIZE")
     folder = Path("runs") / f"phantoms_{rank}d_{side}"
-    print(f"no --data: using phantoms of {' × '.join([str(side)] * rank)} voxels in {folder}, with {PHANTOMS.format(rank=rank)}.")
+    size = " × ".join([str(side)] * rank)
+    print(f"no --data: training on phantoms of {size} voxels, kept in {folder}, with {PHANTOMS.format(rank=rank)}.")
     synthetic.write_dataset(folder, shape=(side,) * rank)
     return folder
 

@@ -1,0 +1,80 @@
+"""Imports point down only (docs: how the code is laid out)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = {
+    0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches"}
+    | {"losses", "metrics", "schedules", "synthetic", "strategies", "signals", "pictures", "journal"},
+    1: {"augment", "contrast", "models", "pipeline"},
+    2: {"tasks", "steps", "checkpoints", "loop"},
+    3: {"configuration", "run_folder", "train", "quickstart"},
+}
+LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
+SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imports(path):
+    """Full names of everything that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(name):
+    """'ssl3d_tf.records.schema' -> 'records'; None for what is not of the package."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "ssl3d_tf" and len(parts) > 1 and parts[1] in LAYER_OF else None
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[-2] != "tools"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for name in imports(path):
+        part = part_of(name)
+        if own and part and part != own:
+            assert LAYER_OF[part] <= LAYER_OF[own], f"{own} imports {part}"
+        if own == "tasks":
+            assert part not in ("pipeline", "loop", "tasks") and not name.startswith("gin"), name
+        if own in ("loop", "pipeline"):
+            assert part != "tasks", name
+
+
+def test_only_the_top_layer_knows_gin_and_flags():
+    allowed = LAYERS[3] | {"cli"}
+    for path in SOURCES:
+        if path.is_relative_to(ROOT / "ssl3d_tf") and path.stem not in allowed:
+            assert not [name for name in imports(path) if name.split(".")[0] in ("gin", "absl")], path
+
+
+def test_file_formats_are_known_to_tools_only():
+    formats = {"nibabel", "pydicom", "SimpleITK"}
+    for path in SOURCES:
+        if not path.is_relative_to(ROOT / "tools"):
+            assert not [name for name in imports(path) if name.split(".")[0] in formats], path
+
+
+def test_the_converter_does_without_tensorflow():
+    free = {"errors", "files", "cli", "synthetic"}
+    for path in SOURCES:
+        for name in imports(path):
+            if path.is_relative_to(ROOT / "tools"):
+                parts = name.split(".")
+                assert parts[0] not in ("tensorflow", "keras"), path
+                allowed = part_of(name) in free or parts[:2] == ["ssl3d_tf", "records"] or parts[0] != "ssl3d_tf"
+                assert allowed or name == "ssl3d_tf.__version__", f"{path} imports {name}"
+
+
+def test_gin_folder_does_not_shadow_the_library():
+    assert not list((ROOT / "gin").rglob("__init__.py"))
+
+
+def test_every_module_says_what_it_is():
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        assert not text or ast.get_docstring(ast.parse(text)), f"{path} has no docstring"

@@ -1,0 +1,45 @@
+"""python -m tools.phantoms --output RAW: phantoms as NIfTI files with masks, to try every command on.
+
+Writes RAW/images/subject_000.nii.gz and RAW/masks/subject_000.nii.gz, …
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from absl import app, flags
+from tqdm import tqdm
+
+from ssl3d_tf import cli, files, synthetic
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", None, "Folder for images/ and masks/.")
+flags.DEFINE_integer("count", 96, "How many subjects.", lower_bound=1)
+flags.DEFINE_integer("size", 64, "Voxels per side, of 3 mm each.", lower_bound=16)
+flags.DEFINE_integer("seed", 0, "Of the family of subjects.")
+
+SPACING_MM = 3.0
+
+
+def main(argv: Sequence[str]) -> None:
+    """Flags -> files."""
+    if len(argv) > 1 or not FLAGS.output:
+        raise app.UsageError("give --output=FOLDER, and no other argument than options.")
+    output = Path(FLAGS.output)
+    folders = [files.make_folder(output / name, "--output") for name in ("images", "masks")]
+    for index in tqdm(range(FLAGS.count), unit="phantom", disable=None):
+        arrays = synthetic.phantom(index, seed=FLAGS.seed, shape=(FLAGS.size,) * 3)
+        for folder, array in zip(folders, arrays, strict=True):
+            _write(folder / f"subject_{index:03d}.nii.gz", array)
+    print(f"{FLAGS.count} phantoms of {FLAGS.size}³ voxels in {output}/images, their masks in {output}/masks.")
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    """Images are stored in 12 bits, as a scanner would; masks as they are."""
+    squeezed = array if array.dtype == np.uint8 else np.round(array[..., 0] * 4095).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(squeezed, np.diag([SPACING_MM] * 3 + [1.0])), path)
+
+
+if __name__ == "__main__":
+    cli.run(main)
