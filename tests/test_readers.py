@@ -1,6 +1,5 @@
 """tools/readers: what a file holds, where it lies in the patient, and why it may not be read."""
 
-
 import nibabel
 import numpy as np
 import pytest

@@ -43,7 +43,8 @@ def convert(
     """
     start = time.monotonic()
     listing = layouts.find(request)
-    output.check_apart(folder, listing.root)
+    if not Path(request.input).is_file():  # one file names all that is read: what lies beside it does not matter
+        output.check_apart(folder, listing.root)
     planned = plan.make(listing, settings)
     _announce(listing, planned)
     if strict:
@@ -147,12 +148,12 @@ def _read_quarantine(folder: Path) -> tuple[Fault, ...]:
 def report(summary: Summary, folder: Path) -> str:
     """What a user wants to know at the end, in a few lines."""
     data = summary.data
-    counts = {name: len(split.entries) for name, split in data.splits.items()}
+    counts = {name: len(data.splits[name].entries) for name in manifest.SPLITS}
     size = sum(shard.bytes for split in data.splits.values() for shard in split.shards) / 1e6
     if not summary.is_new:
         return f"{folder} is already complete: {sum(counts.values())} examples {counts}, nothing to do."
     speed = f"{sum(counts.values()) / summary.seconds:.1f} volumes/s, {size / summary.seconds:.1f} MB/s"
     lines = [f"{sum(counts.values())} examples {counts}, {size:.1f} MB in {summary.seconds:.1f} s ({speed}): {folder}"]
     reasons = Counter(fault.reason for fault in summary.faults)
-    lines += [f"{len(summary.faults)} files quarantined, see {output.QUARANTINE}:"] if reasons else []
+    lines += [f"quarantined: {len(summary.faults)}, see {output.QUARANTINE}:"] if reasons else []
     return "\n".join(lines + [f"  {count} × {reason}" for reason, count in reasons.most_common(10)])

@@ -35,10 +35,10 @@ def foreground_box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
             low, high = channel.min(), channel.max()
         is_foreground |= channel > low + FOREGROUND * (float(high) - float(low))
     box = []
-    for axis, size in enumerate(is_foreground.shape):
+    for axis in range(is_foreground.ndim):
         others = tuple(other for other in range(is_foreground.ndim) if other != axis)
         hits = np.flatnonzero(is_foreground.any(axis=others))
-        box.append((int(hits[0]), int(hits[-1]) + 1) if hits.size else (0, size))
+        box.append((int(hits[0]), int(hits[-1]) + 1) if hits.size else (0, voxels.shape[axis]))
     return tuple(box)
 
 
@@ -77,7 +77,7 @@ def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
 
 
 def resample(volume: Volume, grid: Grid, *, is_mask: bool = False) -> Volume:
-    """Reads `volume` at the voxel centres of `grid`, whose middle is the volume's: linearly, masks at the nearest voxel.
+    """Reads `volume` at the voxel centres of `grid`, whose middle is the volume's: linearly, masks nearest.
 
     New index i lies at old index (i − (new − 1)/2) · factor + (old − 1)/2; beyond the border the edge voxel counts.
     Linear interpolation is done axis by axis in float32, without a smoothing filter; axes that stay are not touched.

@@ -55,7 +55,8 @@ def summarise(folder: Path, data: manifest.Manifest) -> dict[str, Any]:
     """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
     named = ("name", "rank", "channels", "modality", "classes", "dtypes", "mask_dtypes", "codec", "label_size")
     fields = data._asdict()
-    splits = {name: _summarise_split(folder, split) for name, split in data.splits.items() if split.entries}
+    filled = [name for name in manifest.SPLITS if name in data.splits and data.splits[name].entries]
+    splits = {name: _summarise_split(folder, data.splits[name]) for name in filled}
     return {**{key: fields[key] for key in named}, "intensity_recipe": data.recipe.get("intensity"), "splits": splits}
 
 
@@ -116,7 +117,7 @@ def _summarise_split(folder: Path, split: manifest.Split) -> dict[str, Any]:
         "bytes": sum(shard.bytes for shard in split.shards),
         "shape": {
             "min": shapes.min(axis=0).tolist(),
-            "median": np.median(shapes, axis=0).astype(int).tolist(),
+            "median": np.percentile(shapes, 50, axis=0, method="lower").tolist(),
             "max": shapes.max(axis=0).tolist(),
         },
         "intensity": [min(low for low, _ in ranges), max(high for _, high in ranges)],
@@ -125,8 +126,7 @@ def _summarise_split(folder: Path, split: manifest.Split) -> dict[str, Any]:
 
 def _range(example: schema.Example) -> tuple[float, float]:
     flat = example.volume.reshape(-1, example.volume.shape[-1])
-    ends = np.stack([flat.min(axis=0), flat.max(axis=0)]).astype(np.float32)
-    ends = ends * np.float32(example.scale) + np.float32(example.offset)
+    ends = draw.intensities(np.stack([flat.min(axis=0), flat.max(axis=0)]), example)
     return float(ends.min()), float(ends.max())
 
 

@@ -69,8 +69,8 @@ def store(voxels: np.ndarray, how: Normalisation, dtype: str = "auto") -> Stored
     """Normalises `voxels` and packs them.
 
     dtype 'auto' is: without normalisation the smallest of uint8, int16 and uint16 that holds whole numbers as they
-    are, else float32; with it uint16, or uint8 where the file had 8 bits. Integers are kept as they are if their range
-    fits; other values are rounded to the nearest of 255 or 65535 steps.
+    are, else float32 (which rounds whole numbers beyond 2^24); with it uint16, or uint8 for 8-bit values. Integers
+    are kept as they are if their range fits; other values are rounded to the nearest of 255 or 65535 steps.
 
     Args:
         voxels: [*spatial, channels], real and finite.
@@ -135,7 +135,7 @@ def _auto_dtype(voxels: np.ndarray, whole: np.ndarray | None, how: Normalisation
 def _store_floats(voxels: np.ndarray, windows: Sequence[Window], name: str) -> Stored:
     intensities = np.stack([normalise(*pair) for pair in zip(_split(voxels), windows, strict=True)], axis=-1)
     peak = float(np.abs(intensities).max())
-    if peak > np.finfo(name).max:
+    if peak > float(np.finfo(name).max):
         raise UnusableFileError(f"its intensity {peak:g} exceeds {name}", "choose --intensity or another --dtype")
     return Stored(intensities.astype(name), (1.0,) * len(windows), (0.0,) * len(windows))
 

@@ -36,7 +36,7 @@ def open_folder(folder: Path, recipe: Mapping[str, Any], *, overwrite: bool) -> 
     if found is not None and recipe_hash(found) != recipe_hash(recipe):
         raise InputError(_refusal(folder, found, recipe))
     if found is not None and (folder / manifest.FILE).is_file():
-        manifest.read(folder)  # a missing or cut shard is named here
+        _check_whole(folder)
         shutil.rmtree(folder / PROGRESS, ignore_errors=True)
         return True
     if found is None and folder.is_dir() and any(path.name != PROGRESS for path in folder.iterdir()):
@@ -62,6 +62,13 @@ def remove_ours(folder: Path) -> None:
     shutil.rmtree(folder / PROGRESS, ignore_errors=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
+
+
+def _check_whole(folder: Path) -> None:
+    try:
+        manifest.read(folder)  # a missing or cut shard is named here
+    except InputError as error:
+        raise InputError(f"{error} To convert again into this folder, add --overwrite.") from error
 
 
 def _found_recipe(folder: Path) -> Mapping[str, Any] | None:

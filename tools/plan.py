@@ -101,7 +101,7 @@ def _of_one_kind(probes: Mapping[Item, Probe]) -> tuple[list[Item], list[Fault],
 
 
 def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind: Kind) -> Settings:
-    """Fills in what was left to the data: intensity and name. Checks --shape and --spacing_mm against the rank."""
+    """Fills in intensity, dtype and name where they are left to the data; checks --shape and --spacing_mm."""
     options = settings.options
     for flag, numbers in (("--shape", options.shape), ("--spacing_mm", options.spacing_mm)):
         if numbers and len(numbers) not in ((kind.rank,) if flag == "--shape" else (1, kind.rank)):
@@ -110,9 +110,13 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
                 f"{flag}={values} names {len(numbers)} axes, but the data are {kind.rank}D; give one each."
             )
     if options.intensity.kind == "auto":
-        are_pictures = all(probe.picture_8bit for probe in probes)
+        are_pictures = all(probe.is_8bit and probe.is_picture for probe in probes)
         chosen = PICTURE_WINDOW if are_pictures else Normalisation("percentile")
         options = options._replace(intensity=chosen)
+    if options.dtype == "auto" and options.intensity.kind != "none":
+        # One dtype for the whole data set, so that its volumes can be batched as they are stored.
+        is_exact = all(probe.is_8bit for probe in probes) and not (options.shape or options.spacing_mm)
+        options = options._replace(dtype="uint8" if is_exact else "uint16")
     return settings._replace(options=options, name=settings.name or listing.name)
 
 

@@ -9,7 +9,7 @@ ten classes. Only patients moved by this exception can move back when data are a
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records.manifest import SPLITS
@@ -84,7 +84,7 @@ def _classes(items: Iterable[Item]) -> list[list[str]]:
     return [sorted(patient for patient, label in labels.items() if label == value) for value in values]
 
 
-def _given(items: Iterable[Item]) -> Mapping[str, str]:
+def _given(items: Iterable[Item]) -> dict[str, str]:
     given: dict[str, str] = {}
     for item in items:
         if item.split is not None and given.setdefault(item.patient, item.split) != item.split:

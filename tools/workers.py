@@ -83,7 +83,7 @@ def _count(counters: Any, size: int) -> None:
     counters[BYTES] += size
 
 
-def _show(bar: tqdm, counters: Sequence[int]) -> None:
+def _show(bar: tqdm, counters: Any) -> None:
     if not bar.disable:
         speed = counters[BYTES] / 1e6 / max(bar.format_dict["elapsed"], 1e-3)
         bar.set_postfix_str(f"{speed:.1f} MB/s", refresh=False)

@@ -108,7 +108,7 @@ def mask_dtype(maximum: int) -> str:
 
 def _payload(array: np.ndarray, codec: str) -> bytes:
     little_endian = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return zlib.compress(little_endian, ZLIB_LEVEL) if codec == "zlib" else little_endian.tobytes()
+    return zlib.compress(little_endian.data, ZLIB_LEVEL) if codec == "zlib" else little_endian.tobytes()
 
 
 # Protocol buffers, the four cases needed: a message is a list of byte chunks, joined once, so that a payload is

@@ -20,7 +20,7 @@ def probe(path: Path) -> Probe:
     """Reads the array header of `path`."""
     with _open(path) as file:
         shape, _, dtype = read_header(file)
-    return Probe(_kind(shape, dtype))
+    return Probe(_kind(shape, dtype), is_8bit=dtype.itemsize == 1)
 
 
 def read(path: Path) -> Volume:

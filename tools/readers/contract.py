@@ -73,10 +73,14 @@ class Kind(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """A header, read without the voxels. picture_8bit: values are grey levels or colours of 0 to 255."""
+    """A header, read without the voxels.
+
+    is_8bit: every value is one of 256 integers. is_picture: grey levels or colours, black is 0.
+    """
 
     kind: Kind
-    picture_8bit: bool = False
+    is_8bit: bool = False
+    is_picture: bool = False
 
 
 class Volume(NamedTuple):

@@ -10,8 +10,11 @@ from tools.readers.contract import Fault, Item, Listing
 
 MASK_SUFFIXES = ("_mask", "_seg", "_label", "_labels", "_segmentation")
 # Folder of masks -> the folder of images beside it; '' is the folder around it.
-PARALLEL = {"labelsTr": ("imagesTr",), "labelsTs": ("imagesTs",)}
-PARALLEL |= dict.fromkeys(("masks", "mask", "labels", "label", "segmentations"), ("images", "image", ""))
+PARALLEL: dict[str, tuple[str, ...]] = {
+    "labelsTr": ("imagesTr",),
+    "labelsTs": ("imagesTs",),
+    **dict.fromkeys(("masks", "mask", "labels", "label", "segmentations"), ("images", "image", "")),
+}
 SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 Key = tuple[str, str]  # folder, name without suffix
@@ -26,7 +29,7 @@ def find(root: Path, tree: paths.Tree, *, name: str, suffixes: Sequence[str], ma
         masks |= _masks_from(mask_folder, root, images, suffixes)
     repeated = {path for path, count in Counter(files.stem_of(path) for path in images).items() if count > 1}
     items = tuple(_item(path, masks.get(path), files.stem_of(path) in repeated) for path in images)
-    notes = (f"{tree.ignored} files of other kinds are left out.",) if tree.ignored else ()
+    notes = (f"files of other kinds left out: {tree.ignored}.",) if tree.ignored else ()
     return Listing("folder", root, name, items, tree.faults + tuple(faults), notes=notes)
 
 

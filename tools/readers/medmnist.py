@@ -53,7 +53,7 @@ def probe(path: Path, key: str) -> Probe:
         shape, fortran, dtype = read_header(member)
     if fortran or dtype.kind not in "biuf":
         raise UnusableFileError(f"its array {key} is of dtype {dtype} or in Fortran order", "store numbers in C order")
-    return Probe(kind(shape, path.stem), picture_8bit=dtype == np.uint8)
+    return Probe(kind(shape, path.stem), is_8bit=dtype == np.uint8, is_picture=True)
 
 
 def kind(shape: tuple[int, ...], name: str) -> Kind:
@@ -89,7 +89,8 @@ class _Rows:
     """A compressed array that is read forwards, a row at a time, so that memory holds one row and not the array."""
 
     def __init__(self, path: Path, key: str):
-        self._member: IO[bytes] = zipfile.ZipFile(path).open(f"{key}.npy")
+        with zipfile.ZipFile(path) as archive:  # an open member keeps the file open by itself
+            self._member: IO[bytes] = archive.open(f"{key}.npy")
         shape, _, self._dtype = read_header(self._member)
         self._kind, self._shape = kind(shape, path.stem), shape[1:]
         self._bytes = int(np.prod(self._shape)) * self._dtype.itemsize

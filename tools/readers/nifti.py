@@ -17,7 +17,10 @@ def probe(path: Path) -> Probe:
     """Reads the header of `path`."""
     image = _load(path)
     spatial, channels = _axes(image.shape, image.get_data_dtype())
-    return Probe(Kind(3 - spatial.count(1), channels))
+    dtype = image.get_data_dtype()
+    is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+    is_8bit = dtype.itemsize == len(dtype.names or (0,)) and not is_scaled
+    return Probe(Kind(3 - spatial.count(1), channels), is_8bit)
 
 
 def read(path: Path) -> Volume:

@@ -27,7 +27,10 @@ def walk(root: Path) -> Tree:
         faults += [_link_fault(relative / name) for name in folders if os.path.islink(os.path.join(folder, name))]
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.startswith(".") or not files.suffix_of(name):
+            if not (relative / name).as_posix().isprintable():
+                shown = ascii((relative / name).as_posix())[1:-1]
+                faults.append(Fault(shown, "its name holds characters that cannot be written", "rename it"))
+            elif name.startswith(".") or not files.suffix_of(name):
                 ignored += not name.startswith(".")
             elif is_inside(root, root / relative / name):
                 found.append((relative / name).as_posix())

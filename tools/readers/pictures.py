@@ -18,7 +18,8 @@ def probe(path: Path) -> Probe:
     """Reads the header of `path`."""
     with Image.open(path) as picture:
         mode, pages = _mode(picture), getattr(picture, "n_frames", 1)
-    return Probe(Kind(3 if pages > 1 else 2, Image.getmodebands(mode)), picture_8bit=mode in BYTE_MODES)
+    kind = Kind(3 if pages > 1 else 2, Image.getmodebands(mode))
+    return Probe(kind, is_8bit=mode in BYTE_MODES, is_picture=True)
 
 
 def read(path: Path) -> Volume:

@@ -73,7 +73,7 @@ def _labels(table: Path, cells: Sequence[str]) -> tuple[Labels, dict[str, str]]:
     try:
         labels: Labels = {text: tuple(float(part) for part in text.split(";")) for text in texts}
     except ValueError:
-        names = {text: (float(number),) for number, text in enumerate(texts)}
+        names: Labels = {text: (float(number),) for number, text in enumerate(texts)}
         return names, {str(number): text for number, text in enumerate(texts)}
     sizes = {len(label) for label in labels.values()}
     if len(sizes) > 1 or not all(math.isfinite(value) for label in labels.values() for value in label):
