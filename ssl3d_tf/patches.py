@@ -116,7 +116,7 @@ def standardise(patches: tf.Tensor, *, epsilon: float = 1e-5) -> tf.Tensor:
 
     `epsilon` is added to the variance, in squared units of intensity: a constant patch becomes zero, not noise.
     """
-    spatial = tuple(range(2, patches.shape.rank - 1))
+    spatial = tuple(range(2, len(patches.shape) - 1))
     mean, variance = tf.nn.moments(patches, spatial, keepdims=True)
     return (patches - mean) * tf.math.rsqrt(variance + epsilon)
 
@@ -137,7 +137,7 @@ def drop_channels(patches: tf.Tensor, draws: tf.Tensor, *, probability: float) -
 
 def _beside(draws: tf.Tensor, patches: tf.Tensor) -> tf.Tensor:
     """[batch, patches, k] -> [batch, patches, 1, ..., k], to broadcast over the voxels."""
-    ones = (1,) * (patches.shape.rank - 3)
+    ones = (1,) * (len(patches.shape) - 3)
     return tf.reshape(draws, (-1, patches.shape[1], *ones, draws.shape[-1]))
 
 
