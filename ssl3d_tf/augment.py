@@ -4,7 +4,7 @@ Geometry (`flips`, `quarter_turns`, `crop`) works in any dtype, so that a mask g
 given the same parameters; intensity is for volumes only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -18,7 +18,7 @@ def identity() -> Op:
     return Op(lambda seed: (), lambda batch, params: batch)
 
 
-def chain(*ops: Op) -> Op:
+def chain(ops: Sequence[Op]) -> Op:
     """The ops one after the other, each with random numbers of its own."""
 
     def sample(seed: Seed) -> Params:

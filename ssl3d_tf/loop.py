@@ -154,7 +154,8 @@ def _train(
 ) -> dict[str, float]:
     first_step = done = int(run.progress.step)
     batches = iter(distribution.distribute_datasets_from_function(_share(run.train, first_step)))
-    window, scores = Window(run.progress.tally.numpy()), {}
+    window = Window(run.progress.tally.numpy())
+    scores: dict[str, float] = {}
     with signals.stop_requested() as stopped_by:
         while done < run.steps and not _hopeless(run, done):
             waiting = time.perf_counter()

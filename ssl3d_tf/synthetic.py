@@ -10,10 +10,7 @@ import numpy as np
 
 from ssl3d_tf import files, phantoms
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.phantoms import phantom, scan
 from ssl3d_tf.records import manifest, schema, writer
-
-__all__ = ["phantom", "scan", "write_dataset"]
 
 _GENERATOR = "ssl3d_tf.phantoms"
 _SHARD_RECORDS = 32
@@ -88,7 +85,7 @@ def _payloads(examples: Iterable[schema.Example], drawn: list[manifest.Entry], s
 
 
 def _example(index: int, *, seed: int, shape: Sequence[int], channels: int) -> schema.Example:
-    volume, mask = scan(index, seed=seed, shape=shape, channels=channels)
+    volume, mask = phantoms.scan(index, seed=seed, shape=shape, channels=channels)
     spacing_mm = [_BODY_MM / side for side in shape]
     return schema.Example(
         id=f"phantom_{index:07d}",

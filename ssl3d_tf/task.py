@@ -6,18 +6,18 @@ size, nor on the number of threads, nor on where it was computed.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
 
-Seed = tf.Tensor  # int32 [2], as tf.random.stateless_* takes it
-Params = Any  # nest of small tensors: one example's random choices; batched: a leading [batch] axis
-Volumes = tf.Tensor  # float32 [batch, *spatial, channels]
-Batch = Mapping[str, tf.Tensor]  # 'volume' [batch, *spatial, channels] and, where present, 'mask', 'label', 'index'
-Inputs = Any  # nest of tensors with a leading [batch] axis: what the model is called with
-Targets = Any  # nest of tensors with a leading [batch] axis
-Outputs = Any  # nest of tensors with a leading [batch] axis: what the model returns
+Seed: TypeAlias = tf.Tensor  # int32 [2], as tf.random.stateless_* takes it
+Params: TypeAlias = Any  # nest of small tensors: one example's random choices; batched: a leading [batch] axis
+Volumes: TypeAlias = tf.Tensor  # float32 [batch, *spatial, channels]
+Batch: TypeAlias = Mapping[str, tf.Tensor]  # 'volume' [batch, *spatial, channels]; where wanted, 'mask' and 'label'
+Inputs: TypeAlias = Any  # nest of tensors with a leading [batch] axis: what the model is called with
+Targets: TypeAlias = Any  # nest of tensors with a leading [batch] axis
+Outputs: TypeAlias = Any  # nest of tensors with a leading [batch] axis: what the model returns
 
 
 class Op(NamedTuple):

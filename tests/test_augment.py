@@ -14,7 +14,7 @@ OPS = {
     "intensity": augment.intensity(),
     "gamma": augment.gamma(p=0.5),
     "noise": augment.noise(p=0.5),
-    "chain": augment.chain(augment.crop(size=6, rank=3), augment.flips(rank=3), augment.intensity(p=1.0)),
+    "chain": augment.chain([augment.crop(size=6, rank=3), augment.flips(rank=3), augment.intensity(p=1.0)]),
 }
 
 
@@ -101,7 +101,7 @@ def test_quarter_turns_reach_every_rotation():
 
 
 def test_a_mask_goes_with_its_volume():
-    op = augment.chain(augment.flips(rank=3), augment.quarter_turns(rank=3), augment.crop(size=5, rank=3))
+    op = augment.chain([augment.flips(rank=3), augment.quarter_turns(rank=3), augment.crop(size=5, rank=3)])
     batch, params = _batch(), _params(op)
     mask = (batch > 0.5).astype(np.uint8)
     moved = op.apply(mask, params)
@@ -109,7 +109,7 @@ def test_a_mask_goes_with_its_volume():
 
 
 def test_chain_applies_in_order_with_numbers_of_their_own():
-    op, batch = augment.chain(augment.flips(rank=3), augment.flips(rank=3), augment.identity()), _batch()
+    op, batch = augment.chain([augment.flips(rank=3), augment.flips(rank=3), augment.identity()]), _batch()
     first, second, _ = params = _params(op)
     np.testing.assert_array_equal(op.apply(batch, params), volumes.flip(volumes.flip(batch, first), second))
     assert (first != second).numpy().any()

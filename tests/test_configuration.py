@@ -57,7 +57,7 @@ def test_a_misspelt_parameter_is_one_line(param, message):
 
 
 def test_a_missing_file_is_one_line():
-    with pytest.raises(InputError, match="gin/rotation_4d.gin") as caught:
+    with pytest.raises(InputError, match=r"gin/rotation_4d\.gin") as caught:
         load(files=("gin/rotation_4d.gin",))
     assert "\n" not in str(caught.value)
 
@@ -76,7 +76,7 @@ def test_bindings_that_the_run_does_not_call_are_refused(tmp_path):
         "include 'gin/rotation_3d.gin'\naugment.gamma.p = 1.0\n"
     )
     declared = load(files=(str(file),))
-    with pytest.raises(InputError, match="augment.gamma"):
+    with pytest.raises(InputError, match=r"augment\.gamma"):
         configuration.check_all_used(declared)
 
 

@@ -31,7 +31,7 @@ def test_dataset_is_complete_and_read_back_exactly(data):
     payload = list(writer.read_shard(data / made.splits["train"].shards[1].file))[1]
     features = tf.train.Example.FromString(payload).features.feature
     stored = np.frombuffer(features["volume"].bytes_list.value[0], np.uint8).reshape(*SHAPE, 2)
-    volume, mask = synthetic.scan(33, seed=0, shape=SHAPE, channels=2)
+    volume, mask = phantoms.scan(33, seed=0, shape=SHAPE, channels=2)
     np.testing.assert_allclose(stored * features["scale"].float_list.value[0], volume, atol=0.5 / 255 + 1e-6)
     assert features["mask"].bytes_list.value[0] == mask.tobytes()
     assert features["label"].float_list.value[0] == float(phantoms.LESION in mask)

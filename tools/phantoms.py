@@ -11,7 +11,7 @@ import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
-from ssl3d_tf import cli, files, synthetic
+from ssl3d_tf import cli, files, phantoms
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Folder for images/ and masks/.")
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     output = Path(FLAGS.output)
     folders = [files.make_folder(output / name, "--output") for name in ("images", "masks")]
     for index in tqdm(range(FLAGS.count), unit="phantom", disable=None):
-        arrays = synthetic.phantom(index, seed=FLAGS.seed, shape=(FLAGS.size,) * 3)
+        arrays = phantoms.phantom(index, seed=FLAGS.seed, shape=(FLAGS.size,) * 3)
         for folder, array in zip(folders, arrays, strict=True):
             _write(folder / f"subject_{index:03d}.nii.gz", array)
     print(f"{FLAGS.count} phantoms of {FLAGS.size}³ voxels in {output}/images, their masks in {output}/masks.")
@@ -37,8 +37,8 @@ def main(argv: Sequence[str]) -> None:
 
 def _write(path: Path, array: np.ndarray) -> None:
     """Images are stored in 12 bits, as a scanner would; masks as they are."""
-    squeezed = array if array.dtype == np.uint8 else np.round(array[..., 0] * 4095).astype(np.int16)
-    nibabel.save(nibabel.Nifti1Image(squeezed, np.diag([SPACING_MM] * 3 + [1.0])), path)
+    stored = array if array.dtype == np.uint8 else np.round(array * 4095).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(stored, np.diag([SPACING_MM] * 3 + [1.0])), path)
 
 
 if __name__ == "__main__":
