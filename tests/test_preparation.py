@@ -177,6 +177,7 @@ def test_no_wanted_split_of_small_data_is_empty():
     for count in (3, 5, 10):
         assert set(splits.assign(items(count), (0.8, 0.1, 0.1)).values()) == {"train", "val", "test"}
     assert set(splits.assign(items(10), (0.9, 0.1, 0)).values()) == {"train", "val"}
+    assert set(splits.assign(items(2), (0.8, 0.1, 0.1)).values()) == {"train"}
 
 
 def test_every_class_reaches_every_split():

@@ -5,7 +5,7 @@ come out near their fractions, not at them: 200 patients at 0.1 give 20 ± 4.
 
 Exception for small data: a split that stays empty although its fraction is not 0 takes the patient whose hash lies
 nearest to it from the splits that have more than one; likewise within every class of labels, while there are at most
-ten classes. Only patients moved by this exception can move back when data are added.
+ten classes. Fewer patients than splits all go to the first. Only patients moved by this exception can move back when data are added.
 """
 
 import hashlib
@@ -30,6 +30,9 @@ def assign(items: Sequence[Item], fractions: Fractions) -> dict[str, str]:
     given = _given(items)
     free = sorted({item.patient for item in items} - set(given))
     chosen = {patient: _by_hash(unit_hash(patient), fractions) for patient in free}
+    intervals = _intervals(fractions)
+    if not given and len(free) < len(intervals):
+        return dict.fromkeys(free, next(iter(intervals)))
     if not given:
         for group in (*_classes(items), free):
             _fill_empty(group, chosen, fractions)

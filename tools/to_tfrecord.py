@@ -36,7 +36,6 @@ def define_flags() -> None:
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
     flags.DEFINE_integer("records_per_shard", 32, "Records per file.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
-    flags.DEFINE_enum("runner", "local", ("local",), "Where shards are made.")
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
     flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
 
