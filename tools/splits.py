@@ -5,7 +5,8 @@ come out near their fractions, not at them: 200 patients at 0.1 give 20 ± 4.
 
 Exception for small data: a split that stays empty although its fraction is not 0 takes the patient whose hash lies
 nearest to it from the splits that have more than one; likewise within every class of labels, while there are at most
-ten classes. Fewer patients than splits all go to the first. Only patients moved by this exception can move back when data are added.
+ten classes. Fewer patients than splits all go to the first. Only patients moved by this exception can move when data
+are added.
 """
 
 import hashlib
