@@ -39,6 +39,12 @@ def _outputs(seed=0, *, batch=3, columns=(4, 4), steps=2, size=5):
     return {"predictions": tf.constant(drawn[0]), "codes": tf.constant(drawn[1])}
 
 
+def _two_replicas():
+    # By copies: collective operations of two strategies in one process mistake each other's messages.
+    copies = tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=copies)
+
+
 def test_2d_pyramids_of_5_are_the_published_ones():
     context, targets = pyramid.layout(5, rank=2)[2:]
     zero = 25
@@ -251,3 +257,36 @@ def test_released_loss_scores_the_true_and_one_wrong_column(draw):
         expected[place] = np.log1p(np.exp(-positive)) / 2 + np.log1p(np.exp(negative)) / 2
     loss = contrast.released_bce().loss_fn({"negative": tf.constant(draws)}, outputs)
     np.testing.assert_allclose(loss, expected.reshape(3, 16).mean(1), rtol=1e-5)
+
+
+def test_candidates_come_from_all_replicas():
+    whole, strategy = _outputs(batch=4), _two_replicas()
+    parts = strategy.experimental_distribute_values_from_function(
+        lambda context: {name: tf.split(values, 2)[context.replica_id_in_sync_group] for name, values in whole.items()}
+    )
+    loss_fn, metrics = contrast.info_nce(exclude_neighbours=1)
+    for score in (loss_fn, *metrics.values()):
+        apart = tf.function(lambda outputs, score=score: strategy.run(score, args=({}, outputs)))(parts)
+        joined = tf.concat(strategy.experimental_local_results(apart), axis=0)
+        np.testing.assert_allclose(joined, score({}, whole), rtol=1e-5)
+
+
+def test_gradients_flow_back_to_all_replicas():
+    whole, strategy = _outputs(batch=4), _two_replicas()
+    loss_fn = contrast.info_nce().loss_fn
+
+    def gradient(predictions, codes):
+        with tf.GradientTape() as tape:
+            tape.watch(codes)
+            loss = tf.reduce_sum(loss_fn({}, {"predictions": predictions, "codes": codes}))
+        return tape.gradient(loss, codes)
+
+    parts = (
+        strategy.experimental_distribute_values_from_function(
+            lambda context, name=name: tf.split(whole[name], 2)[context.replica_id_in_sync_group]
+        )
+        for name in ("predictions", "codes")
+    )
+    apart = tf.function(lambda *given: strategy.run(gradient, args=given))(*parts)
+    joined = tf.concat(strategy.experimental_local_results(apart), axis=0)
+    np.testing.assert_allclose(joined, gradient(**whole), rtol=1e-4, atol=1e-5)

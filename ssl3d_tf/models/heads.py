@@ -52,10 +52,10 @@ def as_vector(features: keras.KerasTensor, pooling: str | None) -> keras.KerasTe
     if rank == 0:
         return features
     if pooling:
-        return getattr(keras.layers, _POOLINGS[pooling].format(rank))(name="head_pool")(features)
+        return getattr(keras.layers, _POOLINGS[pooling].format(rank))()(features)
     if None in features.shape[1:]:
         raise InputError(f"features {features.shape} have no fixed size to flatten; fix the view or set pooling.")
-    return keras.layers.Flatten(name="head_flatten")(features)
+    return keras.layers.Flatten()(features)
 
 
 def _head(widths: Sequence[int], pooling: str | None, *, dropout: float, batch_norm: bool) -> Head:
