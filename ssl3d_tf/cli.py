@@ -23,6 +23,12 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
     raise AssertionError("absl.app.run returned")  # it ends in sys.exit: this is for the type checker
 
 
+def flags_only(argv: Sequence[str]) -> None:
+    """Raises app.UsageError where the command line holds more than flags."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument '{argv[1]}': every option is a flag; see --help.")
+
+
 def _parse(argv: Sequence[str]) -> list[str]:
     if {"--help", "-help", "-h"} & set(argv):
         app.usage(writeto_stdout=True)  # absl itself would exit with 1: asking for help is no failure
@@ -51,5 +57,8 @@ def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None
 
 
 def _fail(error: Exception, code: int) -> NoReturn:
-    print(" ".join(str(error).split()), file=sys.stderr)
+    text = str(error)
+    if isinstance(error, InputError):
+        text = text.partition("\n")[0]  # gin adds lines on where it was, which say nothing to a user
+    print(" ".join(text.split()), file=sys.stderr)
     sys.exit(code)

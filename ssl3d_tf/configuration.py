@@ -22,12 +22,13 @@ class Sources(NamedTuple):
     params: tuple[str, ...]
 
 
-def load(sources: Sources, *, dataset: str | None = None) -> frozenset[str]:
+def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = ()) -> frozenset[str]:
     """Parses and locks the configuration; returns the names that base files set, for whoever may need them.
 
     Args:
         dataset: a template such as 'gin/datasets/phantoms_{rank}d.gin', parsed behind the files and before the
             parameters, `rank` being the files' RANK.
+        read: macros that the command itself reads.
 
     Raises:
         InputError: a file that is not there, a name that does not exist, a macro that nothing reads.
@@ -46,7 +47,7 @@ def load(sources: Sources, *, dataset: str | None = None) -> frozenset[str]:
     except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
         raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
     declared = frozenset(_declared(parsed))
-    _check_macros(sources, declared)
+    _check_macros(sources, declared, read)
     return declared
 
 
@@ -95,9 +96,9 @@ def _parse_param(param: str) -> None:
         raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
 
 
-def _check_macros(sources: Sources, declared: frozenset[str]) -> None:
+def _check_macros(sources: Sources, declared: frozenset[str], also_read: Iterable[str]) -> None:
     """Every macro must be read by something; those that base files declare for all tasks, only where asked for."""
-    read = {reference.scopes[-1] for reference in _macro_references()}
+    read = {reference.scopes[-1] for reference in _macro_references()} | set(also_read)
     asked_for = {param.partition("=")[0].strip() for param in sources.params}
     for name in _macros():
         if name in read or (name in declared and name not in asked_for):

@@ -8,21 +8,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from ssl3d_tf import cli, files
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", "runs/quickstart", "Folder for everything it makes; again, it goes on from there.")
 
 TASKS = ("rotation_3d", "cpc_3d")
 
 
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_string("workdir", "runs/quickstart", "Folder for everything it makes; again, it goes on from there.")
+
+
 def main(argv: Sequence[str]) -> None:
     """Runs the commands of the README one after the other and ends with a table."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]}; options begin with --.")
-    folder = files.make_folder(Path(FLAGS.workdir), "--workdir")
+    cli.flags_only(argv)
+    folder = files.make_folder(Path(flags.FLAGS.workdir), "--workdir")
     print(
         f"96 phantom scans -> TFRecords -> an encoder by each of {' and '.join(TASKS)}, all in {folder}: "
         "about 5 minutes on two CPU cores.",
@@ -59,4 +60,5 @@ def _run(module: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.run(main)

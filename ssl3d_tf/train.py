@@ -27,31 +27,35 @@ with quiet.greeting():
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
 
-FLAGS = flags.FLAGS
-flags.DEFINE_multi_string("gin_file", [], "The configuration, such as gin/cpc_3d.gin; more files set more, in order.")
-flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files, such as STEPS=40; may repeat.")
-flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord; without it, phantoms are made and used.")
-flags.DEFINE_string("workdir", None, "Folder of the run; an unfinished run in it goes on. Default: a new one in runs/.")
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_multi_string("gin_file", [], "The configuration, such as gin/cpc_3d.gin; several, in order.")
+    flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files, such as STEPS=40; may repeat.")
+    flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord; without it, phantoms are made and used.")
+    flags.DEFINE_string("workdir", None, "Folder of the run; an unfinished run in it goes on. Default: new, in runs/.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Flags and gin -> one call of `loop.fit`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]}; options begin with --.")
-    if not FLAGS.gin_file:
+    values = flags.FLAGS
+    cli.flags_only(argv)
+    if not values.gin_file:
         raise app.UsageError("--gin_file is missing; try --gin_file=gin/cpc_3d.gin.")
-    sources = configuration.Sources(tuple(FLAGS.gin_file), tuple(FLAGS.gin_param))
-    workdir = Path(FLAGS.workdir) if FLAGS.workdir else run_folder.fresh(FLAGS.gin_file[0])
-    pretrain(sources, Path(FLAGS.data) if FLAGS.data else None, workdir)
+    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
+    workdir = Path(values.workdir) if values.workdir else run_folder.fresh(values.gin_file[0])
+    pretrain(sources, Path(values.data) if values.data else None, workdir)
 
 
 def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path) -> dict[str, float]:
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
-    declared = configuration.load(sources, dataset=None if folder else PHANTOMS)
+    phantoms = {} if folder else {"dataset": PHANTOMS, "read": ["PHANTOM_SIZE"]}
+    declared = configuration.load(sources, **phantoms)
     data = pipeline.open_folder(folder or _phantoms())
     config = configuration.text()
     contract = _contract(data, config)
     run_folder.claim(workdir, config, data=contract["data"])
+    _note_padding(data)
 
     def check_config() -> None:
         configuration.check_all_used(declared)
@@ -72,6 +76,12 @@ def _phantoms() -> Path:
     return folder
 
 
+def _note_padding(data: pipeline.DataFolder) -> None:
+    side, count = configuration.macro("VIEW_SIZE"), len(data.manifest.split("train").entries)
+    if small := pipeline.smaller_than(data, "train", side):
+        print(f"{small} of {count} training volumes are smaller than VIEW_SIZE {side} on some axis: padded.")
+
+
 def _contract(data: pipeline.DataFolder, config: str) -> dict[str, Any]:
     """What encoder/contract.json must say of its input, so that nobody feeds it something else."""
     manifest = data.manifest
@@ -87,4 +97,5 @@ def _contract(data: pipeline.DataFolder, config: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.run(main)

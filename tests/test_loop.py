@@ -75,9 +75,7 @@ def dies_after(steps, seed=5):
     """Training data whose process is killed after some steps."""
 
     def read(data, task):
-        whole = pipeline.read(
-            data, task, split="train", training=True, rank=3, view_size=SIZE, batch_size=4, seed=seed
-        )
+        whole = pipeline.read(data, task, split="train", training=True, rank=3, view_size=SIZE, batch_size=4, seed=seed)
 
         def dataset(*args):
             yield from itertools.islice(whole.dataset(*args), steps)

@@ -8,31 +8,33 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from ssl3d_tf import cli, files, phantoms
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("output", None, "Folder for images/ and masks/.")
-flags.DEFINE_integer("count", 96, "How many subjects.", lower_bound=1)
-flags.DEFINE_integer("size", 64, "Voxels per side, of 3 mm each.", lower_bound=16)
-flags.DEFINE_integer("seed", 0, "Of the family of subjects.")
-
 SPACING_MM = 3.0
+
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_string("output", None, "Folder for images/ and masks/.", required=True)
+    flags.DEFINE_integer("count", 96, "How many subjects.", lower_bound=1)
+    flags.DEFINE_integer("size", 64, "Voxels per side, of 3 mm each.", lower_bound=16)
+    flags.DEFINE_integer("seed", 0, "Of the family of subjects.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Flags -> files."""
-    if len(argv) > 1 or not FLAGS.output:
-        raise app.UsageError("give --output=FOLDER, and no other argument than options.")
-    output = Path(FLAGS.output)
+    values = flags.FLAGS
+    cli.flags_only(argv)
+    output = Path(values.output)
     folders = [files.make_folder(output / name, "--output") for name in ("images", "masks")]
-    for index in tqdm(range(FLAGS.count), unit="phantom", disable=None):
-        arrays = phantoms.phantom(index, seed=FLAGS.seed, shape=(FLAGS.size,) * 3)
+    for index in tqdm(range(values.count), unit="phantom", disable=None):
+        arrays = phantoms.phantom(index, seed=values.seed, shape=(values.size,) * 3)
         for folder, array in zip(folders, arrays, strict=True):
             _write(folder / f"subject_{index:03d}.nii.gz", array)
-    print(f"{FLAGS.count} phantoms of {FLAGS.size}³ voxels in {output}/images, their masks in {output}/masks.")
+    print(f"{values.count} phantoms of {values.size}³ voxels in {output}/images, their masks in {output}/masks.")
 
 
 def _write(path: Path, array: np.ndarray) -> None:
@@ -42,4 +44,5 @@ def _write(path: Path, array: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.run(main)

@@ -43,8 +43,7 @@ def define_flags() -> None:
 def main(argv: Sequence[str]) -> None:
     """Converts as the flags say and prints a summary."""
     values = flags.FLAGS
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument '{argv[1]}': every option is a flag; see --help.")
+    cli.flags_only(argv)
     try:
         settings = _settings(values)
     except InputError as error:

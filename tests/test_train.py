@@ -1,0 +1,203 @@
+"""The command as a user runs it: real processes, every gin file, kills, and mistakes."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl3d_tf import configuration, train
+from ssl3d_tf.errors import InputError
+from tests.conftest import make_folder
+
+ROOT = configuration.ROOT
+SMALL = {2: ("VIEW_SIZE=40",), 3: ("VIEW_SIZE=32",)}
+TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2", "WARMUP_STEPS=0")
+GIN_FILES = sorted(
+    path.relative_to(ROOT) for path in (ROOT / "gin").rglob("*_?d.gin") if path.parent.name != "datasets"
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """rank -> data folder of 6 training and 2 validation examples."""
+    root = tmp_path_factory.mktemp("train")
+    for rank, shape in ((2, (40, 44)), (3, (32, 33, 34))):
+        make_folder(root / str(rank), counts={"train": 6, "val": 2}, shapes=[shape])
+    return {rank: root / str(rank) for rank in (2, 3)}
+
+
+def pretrain(gin_file, folder, workdir, *params):
+    return train.pretrain(configuration.Sources((str(gin_file),), params), folder, workdir)
+
+
+def command(folder, workdir, *params, gin_file="gin/rotation_3d.gin"):
+    options = [f"--gin_file={gin_file}", f"--workdir={workdir}", *(f"--gin_param={param}" for param in params)]
+    return [sys.executable, "-m", "ssl3d_tf.train", *options, *([f"--data={folder}"] if folder else [])]
+
+
+def run(arguments, **options):
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+
+
+def losses(workdir):
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line.get("loss"), line.get("val_loss")) for line in lines]
+
+
+def final_weights(workdir):
+    (path,) = (workdir / "encoder").glob("weights-*.npz")
+    return dict(np.load(path))
+
+
+@pytest.mark.parametrize("path", GIN_FILES, ids=str)
+def test_every_gin_file_trains_two_steps_and_uses_every_binding(path, folders, tmp_path):
+    rank = int(path.stem[-2])
+    scores = pretrain(path, folders[rank], tmp_path / "run", *TINY, *SMALL[rank])
+    assert np.isfinite(scores["val_loss"])
+    assert 0 < scores["val_chance"] < 1
+    for name in ("config.gin", "operative_config.gin", "run.json", "encoder/contract.json"):
+        assert (tmp_path / "run" / name).stat().st_size
+
+
+def test_the_contract_says_what_the_encoder_takes(folders, tmp_path):
+    pretrain("gin/rotation_3d.gin", folders[3], tmp_path / "run", *TINY, "VIEW_SIZE=32")
+    contract = json.loads((tmp_path / "run" / "encoder" / "contract.json").read_text())
+    assert contract["rank"] == 3
+    assert contract["channels"] == ["channel0"]
+    assert contract["axes"] == ["batch", "depth", "height", "width", "channels"]
+    assert contract["input_shape"] == [32, 32, 32, 1]
+    assert "STEPS = 2" in contract["gin"]
+
+
+def test_views_on_host_and_device_give_the_same_run(folders, tmp_path):
+    for place in ("host", "device"):
+        pretrain("gin/cpc_3d.gin", folders[3], tmp_path / place, *TINY, "VIEW_SIZE=32", f"VIEWS_ON='{place}'")
+    np.testing.assert_allclose(
+        np.array(losses(tmp_path / "host"), float), np.array(losses(tmp_path / "device"), float), rtol=1e-5
+    )
+
+
+def test_sigkill_at_a_random_moment_and_a_new_start_change_nothing(folders, tmp_path):
+    params = (
+        *("STEPS=40", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2", "WARMUP_STEPS=2", "VIEW_SIZE=32", "DROPOUT=0.3"),
+        *("LOG_EVERY=3", "EVAL_EVERY=10", "SAVE_EVERY=4"),
+    )
+    whole = run(command(folders[3], tmp_path / "whole", *params))
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        command(folders[3], tmp_path / "cut", *params), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for_line(tmp_path / "cut" / "metrics.jsonl", number=random.randint(1, 10))
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    again = run(command(folders[3], tmp_path / "cut", *params))
+    assert again.returncode == 0, again.stderr
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    expected, found = final_weights(tmp_path / "whole"), final_weights(tmp_path / "cut")
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+
+
+def test_sigterm_exits_0_and_says_how_to_go_on(folders, tmp_path):
+    params = ("STEPS=100000", *TINY[1:4], "VIEW_SIZE=32", "LOG_EVERY=1", "SAVE_EVERY=100000", "EVAL_EVERY=100000")
+    process = subprocess.Popen(
+        command(folders[3], tmp_path / "run", *params),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_line(tmp_path / "run" / "metrics.jsonl", number=1)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "SIGTERM: stopped after step" in output
+    assert list((tmp_path / "run" / "checkpoints").glob("ckpt-*.index"))
+
+
+def test_without_data_it_trains_on_phantoms_and_says_so(tmp_path):
+    sizes = ("PHANTOM_SIZE=16", "VIEW_SIZE=16", "LEVELS=1")
+    done = run(
+        command(None, tmp_path / "run", *TINY[:3], *sizes, gin_file=ROOT / "gin/rotation_2d.gin"),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("no --data: training on phantoms of 16 × 16 voxels")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ([], 2, "--gin_file is missing"),
+        (["--gin_file=gin/cpc_3d.gin", "--gin_params=STEPS=3"], 2, "Unknown command line flag 'gin_params'"),
+        (["--gin_file=gin/cpc_3d.gin", "extra"], 2, "unknown argument 'extra'"),
+        (["--gin_file=gin/cpc_3d.gin", "--data=nowhere"], 1, "nowhere holds no manifest.json"),
+        (["--gin_file=gin/cpc_3d.gin", "--gin_param=STEPSS=3"], 1, "did you mean STEPS?"),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(options, code, message, tmp_path):
+    done = run([sys.executable, "-m", "ssl3d_tf.train", *options, f"--workdir={tmp_path / 'run'}"])
+    assert done.returncode == code
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("gin_file", "rank", "params", "message"),
+    [
+        ("gin/rotation_2d.gin", 3, (), "3D, the configuration 2D"),
+        ("gin/rotation_3d.gin", 3, ("CHANNELS=2",), "1 channels, CHANNELS is 2"),
+        ("gin/rotation_3d.gin", 3, ("BATCH_SIZE=7",), "BATCH_SIZE 7 exceeds the 6 examples"),
+        ("gin/cpc_3d.gin", 3, ("VIEW_SIZE=16",), "input 4×4×4 is smaller than 8 per axis"),
+        ("gin/cpc_3d.gin", 3, ("PATCHES_PER_SIDE=3",), "4"),
+        ("gin/rotation_3d.gin", 3, ("NORM='bach'",), "bach"),
+        ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_one_clear_error(gin_file, rank, params, message, folders, tmp_path):
+    with pytest.raises(InputError, match=message) as caught:
+        pretrain(gin_file, folders[rank], tmp_path / "run", *TINY, *SMALL[rank], *params)
+    assert re.search(message, str(caught.value).splitlines()[0])  # what the command line shows
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_damaged_shard_is_named_with_its_record(tmp_path):
+    make_folder(tmp_path / "data", counts={"train": 4, "val": 2}, shapes=[(16, 16, 16)])
+    shard = tmp_path / "data" / "train-1.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[len(content) - 100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=r"record 1 of .*train-1\.tfrecord is damaged"):
+        pretrain("gin/rotation_3d.gin", tmp_path / "data", tmp_path / "run", *TINY, "VIEW_SIZE=16", "LEVELS=1")
+
+
+def test_a_workdir_of_another_run_is_refused_with_the_difference(folders, tmp_path):
+    pretrain("gin/rotation_3d.gin", folders[3], tmp_path / "run", *TINY, "VIEW_SIZE=32")
+    with pytest.raises(InputError, match=r"another configuration \(-SEED = 0; \+SEED = 1\)"):
+        pretrain("gin/rotation_3d.gin", folders[3], tmp_path / "run", *TINY, "VIEW_SIZE=32", "SEED=1")
+    make_folder(tmp_path / "data", counts={"train": 6, "val": 2}, shapes=[(32, 32, 32)])
+    with pytest.raises(InputError, match="other data"):
+        pretrain("gin/rotation_3d.gin", tmp_path / "data", tmp_path / "run", *TINY, "VIEW_SIZE=32")
+
+
+def test_a_folder_with_other_files_is_no_workdir(folders, tmp_path):
+    (tmp_path / "thesis.tex").write_text("chapter 1")
+    with pytest.raises(InputError, match="holds other files"):
+        pretrain("gin/rotation_3d.gin", folders[3], tmp_path, *TINY, "VIEW_SIZE=32")
+
+
+def wait_for_line(path: Path, number: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if path.exists() and len(path.read_text().splitlines()) >= number:
+            return
+        os.sched_yield()
+    raise TimeoutError(path)
