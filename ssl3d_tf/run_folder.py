@@ -25,8 +25,11 @@ def fresh(gin_file: str) -> Path:
     return next(path for number in itertools.count(1) if not (path := Path("runs") / f"{name}-{number}").exists())
 
 
-def claim(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
+def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
     """Makes `workdir` the run of this configuration and data, or finds that it is.
+
+    Args:
+        config: text of the configuration. data: with 'path' and 'sha256'. notes: what else run.json says.
 
     Raises:
         InputError: it is another run's, or cannot be written.
@@ -39,7 +42,7 @@ def claim(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
         return
     if any(path for path in workdir.iterdir() if not path.name.startswith(".")):
         raise InputError(f"--workdir {workdir} holds other files and is no run of this program; take an empty folder.")
-    files.write_json(record, {**about(), "data": data})
+    files.write_json(record, {**about(), **notes, "data": data})
     with files.atomic(before) as file:
         file.write(config.encode())
 

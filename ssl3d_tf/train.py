@@ -54,7 +54,11 @@ def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path)
     data = pipeline.open_folder(folder or _phantoms())
     config = configuration.text()
     contract = _contract(data, config)
-    run_folder.claim(workdir, config, data=contract["data"])
+    notes = {
+        "seed": configuration.macro("SEED"),
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+    }
+    run_folder.claim(workdir, config, data=contract["data"], notes=notes)
     _note_padding(data)
 
     def check_config() -> None:
