@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.task import Inputs, Targets, Task
+from ssl3d_tf.task import Inputs, Outputs, Targets, Task
 
 _DROPOUT = 77  # folded into the run seed, so that dropout never shares numbers with the data
 
@@ -60,9 +60,14 @@ def train_step(
     _check(update, strategy)
     seeds = [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
 
-    @tf.function(jit_compile=jit_compile)
+    def forward(inputs: Inputs) -> Outputs:
+        return model(inputs, training=True)
+
+    # Only the network is compiled: a loss that gathers from all devices cannot be, and costs next to nothing.
+    network = tf.function(forward, jit_compile=True) if jit_compile else forward
+
     def gradients_of(inputs: Inputs, targets: Targets) -> tuple[list[tf.Tensor], tf.Tensor]:
-        return _gradients(model, task, optimizer, inputs, targets)
+        return _gradients(model, network, task, optimizer, inputs=inputs, targets=targets)
 
     def replica_step(element: Any) -> tuple[tf.Tensor, tf.Tensor]:
         inputs, targets = to_views(element)
@@ -122,11 +127,17 @@ def _check(update: Update, strategy: tf.distribute.Strategy) -> None:
 
 
 def _gradients(
-    model: keras.Model, task: Task, optimizer: keras.optimizers.Optimizer, inputs: Inputs, targets: Targets
+    model: keras.Model,
+    network: Callable[[Inputs], Outputs],
+    task: Task,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    inputs: Inputs,
+    targets: Targets,
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Unscaled float32 gradients of the mean loss, and the batch's mean scores."""
     with tf.GradientTape() as tape:
-        outputs = model(inputs, training=True)
+        outputs = network(inputs)
         losses = task.loss_fn(targets, outputs)
         loss = optimizer.scale_loss(tf.reduce_mean(losses) + sum(model.losses))
     gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])

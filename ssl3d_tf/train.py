@@ -14,12 +14,13 @@ from typing import Any
 from absl import app, flags
 
 from ssl3d_tf import cli, configuration, quiet, run_folder, synthetic
+from ssl3d_tf.errors import InputError
 
 with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import loop, pipeline
+    from ssl3d_tf import loop, pipeline, strategies
     from ssl3d_tf.records import manifest as manifests
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
@@ -51,6 +52,7 @@ def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path)
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
     phantoms = {} if folder else {"dataset": PHANTOMS, "read": ["PHANTOM_SIZE"]}
     declared = configuration.load(sources, **phantoms)
+    _check_precision()
     data = pipeline.open_folder(folder or _phantoms())
     config = configuration.text()
     contract = _contract(data, config)
@@ -69,6 +71,15 @@ def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path)
     scores = fit(workdir, data, contract=contract, on_first_step=check_config)
     print(f"{workdir}: encoder/ is ready for finetuning, metrics.jsonl and tensorboard/ have the curves.")
     return scores
+
+
+def _check_precision() -> None:
+    precision = configuration.macro("PRECISION")
+    if precision != "float32" and not strategies.on_gpu():
+        raise InputError(
+            f"PRECISION '{precision}' needs a GPU: on a CPU TensorFlow has no float16 pooling, and its bfloat16 "
+            "gradients of 3D convolutions are wrong for inputs of 2³; take 'float32'."
+        )
 
 
 def _phantoms() -> Path:

@@ -160,6 +160,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(options, code, message, tmp_path
         ("gin/cpc_3d.gin", 3, ("PATCHES_PER_SIDE=3",), "4"),
         ("gin/rotation_3d.gin", 3, ("NORM='bach'",), "bach"),
         ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
+        ("gin/rotation_3d.gin", 3, ("PRECISION='mixed_bfloat16'",), "needs a GPU"),
     ],
 )
 def test_what_does_not_fit_the_data_is_one_clear_error(gin_file, rank, params, message, folders, tmp_path):
