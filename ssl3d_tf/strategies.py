@@ -15,7 +15,7 @@ def strategy(name: str) -> tf.distribute.Strategy:
     """
     builders = {
         "none": tf.distribute.get_strategy,
-        "mirrored": lambda: tf.distribute.MirroredStrategy([device.name for device in _devices()]),
+        "mirrored": _mirrored,
         "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
     }
     if name not in builders:
@@ -38,5 +38,10 @@ def on_gpu() -> bool:
     return bool(tf.config.list_logical_devices("GPU"))
 
 
-def _devices() -> list[tf.config.LogicalDevice]:
-    return tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+def _mirrored() -> tf.distribute.Strategy:
+    devices = tf.config.list_logical_devices("GPU")
+    if devices:
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    # The default reduction is for GPUs; on CPUs two such strategies in one process disturb each other.
+    names = [device.name for device in tf.config.list_logical_devices("CPU")]
+    return tf.distribute.MirroredStrategy(names, cross_device_ops=tf.distribute.ReductionToOneDevice())

@@ -14,7 +14,7 @@ import tensorflow as tf
 from ssl3d_tf import checkpoints, loop, pipeline, schedules
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.steps import Update
-from ssl3d_tf.tasks import rotation
+from ssl3d_tf.tasks import cpc, rotation
 from tests.conftest import make_folder
 
 SIZE = 8
@@ -174,6 +174,17 @@ def test_two_devices_give_the_weights_of_one(data, tmp_path):
     assert all(np.allclose(expected[name], found[name], atol=1e-6) for name in expected)
 
 
+def test_two_devices_share_the_candidates_of_cpc(data, tmp_path):
+    task = cpc.task(rank=3, view_size=SIZE, patches_per_side=4, code_size=8, context_size=8)
+    options = {"task": task, "encoder": pointwise, "optimizer": sgd, "steps": 4}
+    one = fit(tmp_path / "one", data, **options)
+    two = fit(tmp_path / "two", data, **options, strategy="mirrored")
+    assert two == pytest.approx(one, rel=1e-5)
+    assert [line["chance"] for line in journal(tmp_path / "two") if "chance" in line] == [pytest.approx(1 / 64)] * 2
+    expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(np.allclose(expected[name], found[name], atol=1e-5) for name in expected)
+
+
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_trains_and_keeps_float32_weights(data, tmp_path, precision):
     try:
@@ -248,6 +259,11 @@ def checkpoints_are_finite(workdir):
 def without_norm(channels):
     inputs = keras.Input((None, None, None, channels))
     return keras.Model(inputs, keras.layers.Conv3D(4, 3, 2, name="conv")(inputs), name="encoder")
+
+
+def pointwise(channels):
+    inputs = keras.Input((None, None, None, channels))
+    return keras.Model(inputs, keras.layers.Conv3D(4, 1, activation="relu", name="conv")(inputs), name="encoder")
 
 
 def sgd():
