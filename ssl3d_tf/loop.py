@@ -5,9 +5,10 @@ restart, encoder/ and its contract                         checkpoints.py
 metrics.jsonl, TensorBoard, progress bar                   journal.py
 """
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ def fit(
     steps: int,
     every: Every,
     update: Update,
-    strategy: str = "none",
+    distribution: tf.distribute.Strategy | None = None,
     precision: str = "float32",
     contract: Mapping[str, Any] | None = None,
     on_first_step: Callable[[], None] = lambda: None,
@@ -82,7 +83,7 @@ def fit(
         encoder: channels -> keras.Model. optimizer: its learning rate is set to `schedule`(step) before every step.
         train_data, eval_data: `pipeline.read` with split and sizes bound.
         steps: all steps of the run, those done before a restart included.
-        strategy: 'none', 'mirrored' (all GPUs) or 'multi_worker' (TF_CONFIG).
+        distribution: over how many devices, from `strategies.strategy`; None is one.
         precision: 'float32', 'mixed_bfloat16', or 'mixed_float16' with a dynamic loss scale.
         contract: what encoder/contract.json says of the data and the configuration.
         on_first_step: called once, after the first step of this process.
@@ -98,7 +99,7 @@ def fit(
         raise InputError(f"STEPS {steps} must be at least 1, PRECISION '{precision}' one of {', '.join(PRECISIONS)}.")
     keras.mixed_precision.set_global_policy(precision)
     keras.utils.set_random_seed(update.seed)
-    distribution = strategies.strategy(strategy)
+    distribution = distribution or tf.distribute.get_strategy()
     train, held_out = train_data(data, task), eval_data(data, task)
     folder, names, jit = strategies.own_folder(workdir, distribution), ("loss", *task.metrics), strategies.on_gpu()
     progress = checkpoints.progress(len(names))  # outside the scope: one copy, whatever the number of devices
@@ -131,13 +132,8 @@ def fit(
     )
     with Journal(folder, first_step=int(progress.step), steps=steps) as journal:
         journal.say(_opening(run, precision, distribution))
-        try:
+        with _readable_errors(data):
             return _train(run, distribution, journal, on_first_step=on_first_step)
-        except tf.errors.DataLossError:
-            verify(data)  # names the file and the record
-            raise
-        except tf.errors.ResourceExhaustedError as error:
-            raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error
 
 
 def evaluate(run: Run) -> dict[str, float]:
@@ -147,6 +143,18 @@ def evaluate(run: Run) -> dict[str, float]:
         scores = run.measure(element).numpy()
         total, count = total + scores.sum(axis=0), count + len(scores)
     return {f"val_{name}": value for name, value in zip(run.names, (total / count).tolist(), strict=True)}
+
+
+@contextlib.contextmanager
+def _readable_errors(data: DataFolder) -> Iterator[None]:
+    """Turns what TensorFlow says of damaged records and of too little memory into a line for the user."""
+    try:
+        yield
+    except tf.errors.DataLossError:
+        verify(data)  # names the file and the record
+        raise
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error
 
 
 def _train(

@@ -27,6 +27,8 @@ with quiet.greeting():
     tf.get_logger().setLevel("ERROR")
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
+READ_HERE = ("STRATEGY",)  # macros that this file reads itself
+READ_ALL = (*READ_HERE, "PHANTOM_SIZE")
 
 
 def define_flags() -> None:
@@ -50,25 +52,24 @@ def main(argv: Sequence[str]) -> None:
 
 def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path) -> dict[str, float]:
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
-    phantoms = {} if folder else {"dataset": PHANTOMS, "read": ["PHANTOM_SIZE"]}
-    declared = configuration.load(sources, **phantoms)
+    declared = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
+    distribution = strategies.strategy(configuration.macro("STRATEGY"))  # before TensorFlow does anything else
     _check_precision()
     data = pipeline.open_folder(folder or _phantoms())
     config = configuration.text()
     contract = _contract(data, config)
-    notes = {
-        "seed": configuration.macro("SEED"),
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-    }
-    run_folder.claim(workdir, config, data=contract["data"], notes=notes)
-    _note_padding(data)
+    if strategies.own_folder(workdir, distribution) == workdir:
+        devices = [device.name for device in tf.config.list_logical_devices()]
+        notes = {"seed": configuration.macro("SEED"), "devices": devices}
+        run_folder.claim(workdir, config, data=contract["data"], notes=notes)
+        _note_padding(data)
 
     def check_config() -> None:
         configuration.check_all_used(declared)
         (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
 
     fit = gin.get_configurable(loop.fit)
-    scores = fit(workdir, data, contract=contract, on_first_step=check_config)
+    scores = fit(workdir, data, distribution=distribution, contract=contract, on_first_step=check_config)
     print(f"{workdir}: encoder/ is ready for finetuning, metrics.jsonl and tensorboard/ have the curves.")
     return scores
 

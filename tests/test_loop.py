@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf import checkpoints, loop, pipeline, schedules
+from ssl3d_tf import checkpoints, loop, pipeline, schedules, strategies
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.steps import Update
 from ssl3d_tf.tasks import cpc, rotation
@@ -169,7 +169,7 @@ def test_two_devices_give_the_weights_of_one(data, tmp_path):
     plain = functools.partial(top, dropout=0.0)
     options = {"top": plain, "encoder": without_norm, "optimizer": sgd, "update": Update(seed=1, clip_norm=0.1)}
     fit(tmp_path / "one", data, **options)
-    fit(tmp_path / "two", data, **options, strategy="mirrored")
+    fit(tmp_path / "two", data, **options, distribution=strategies.strategy("mirrored"))
     expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(np.allclose(expected[name], found[name], atol=1e-6) for name in expected)
 
@@ -178,7 +178,7 @@ def test_two_devices_share_the_candidates_of_cpc(data, tmp_path):
     task = cpc.task(rank=3, view_size=SIZE, patches_per_side=4, code_size=8, context_size=8)
     options = {"task": task, "encoder": pointwise, "optimizer": sgd, "steps": 4}
     one = fit(tmp_path / "one", data, **options)
-    two = fit(tmp_path / "two", data, **options, strategy="mirrored")
+    two = fit(tmp_path / "two", data, **options, distribution=strategies.strategy("mirrored"))
     assert two == pytest.approx(one, rel=1e-5)
     assert [line["chance"] for line in journal(tmp_path / "two") if "chance" in line] == [pytest.approx(1 / 64)] * 2
     expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -230,14 +230,22 @@ def test_a_checkpoint_of_another_model_is_refused(data, tmp_path):
     [
         ({"steps": 0}, "STEPS 0"),
         ({"precision": "float64"}, "PRECISION 'float64'"),
-        ({"strategy": "two"}, "STRATEGY is 'two'"),
         ({"update": Update(on_nonfinite="ignore")}, "ON_NONFINITE is 'ignore'"),
-        ({"strategy": "mirrored", "batch_size": 3}, "BATCH_SIZE 3 must divide by the 2 devices"),
     ],
 )
 def test_options_out_of_range_are_one_clear_error(data, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         fit(tmp_path / "run", data, **options)
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match="BATCH_SIZE 3 must divide by the 2 devices"):
+        fit(tmp_path / "run", data, distribution=strategies.strategy("mirrored"), batch_size=3)
+
+
+def test_an_unknown_strategy_is_refused():
+    with pytest.raises(InputError, match="STRATEGY is 'two'"):
+        strategies.strategy("two")
 
 
 def assert_same_weights(left, right):
