@@ -28,7 +28,7 @@ with quiet.greeting():
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
 READ_HERE = ("STRATEGY",)  # macros that this file reads itself
-READ_ALL = (*READ_HERE, "PHANTOM_SIZE")
+READ_ALL = (*READ_HERE, "PHANTOM_SIZE", "PHANTOMS")
 
 
 def define_flags() -> None:
@@ -84,11 +84,13 @@ def _check_precision() -> None:
 
 
 def _phantoms() -> Path:
-    rank, side = configuration.macro("RANK"), configuration.macro("PHANTOM_SIZE")
-    folder = Path("runs") / f"phantoms_{rank}d_{side}"
+    rank, side, count = (configuration.macro(name) for name in ("RANK", "PHANTOM_SIZE", "PHANTOMS"))
+    folder = Path("runs") / f"phantoms_{rank}d_{side}_{count}"
     size = " × ".join([str(side)] * rank)
-    print(f"no --data: training on phantoms of {size} voxels, kept in {folder}, with {PHANTOMS.format(rank=rank)}.")
-    synthetic.write_dataset(folder, shape=(side,) * rank)
+    print(
+        f"no --data: training on {count} phantoms of {size} voxels, kept in {folder}, with {PHANTOMS.format(rank=rank)}."
+    )
+    synthetic.write_dataset(folder, shape=(side,) * rank, counts={"train": count, "val": -(-count // 4)})
     return folder
 
 

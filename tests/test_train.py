@@ -123,13 +123,13 @@ def test_sigterm_exits_0_and_says_how_to_go_on(folders, tmp_path):
 
 
 def test_without_data_it_trains_on_phantoms_and_says_so(tmp_path):
-    sizes = ("PHANTOM_SIZE=16", "VIEW_SIZE=16", "LEVELS=1")
+    sizes = ("PHANTOMS=4", "PHANTOM_SIZE=16", "VIEW_SIZE=16", "LEVELS=1")
     done = run(
         command(None, tmp_path / "run", *TINY[:3], *sizes, gin_file=ROOT / "gin/rotation_2d.gin"),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("no --data: training on phantoms of 16 × 16 voxels")
+    assert done.stdout.startswith("no --data: training on 4 phantoms of 16 × 16 voxels")
 
 
 @pytest.mark.parametrize(
