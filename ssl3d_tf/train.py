@@ -87,9 +87,7 @@ def _phantoms() -> Path:
     rank, side, count = (configuration.macro(name) for name in ("RANK", "PHANTOM_SIZE", "PHANTOMS"))
     folder = Path("runs") / f"phantoms_{rank}d_{side}_{count}"
     size = " × ".join([str(side)] * rank)
-    print(
-        f"no --data: training on {count} phantoms of {size} voxels, kept in {folder}, with {PHANTOMS.format(rank=rank)}."
-    )
+    print(f"no --data: training on {count} phantoms of {size} voxels, in {folder}, with {PHANTOMS.format(rank=rank)}.")
     synthetic.write_dataset(folder, shape=(side,) * rank, counts={"train": count, "val": -(-count // 4)})
     return folder
 
