@@ -9,6 +9,7 @@ from typing import NamedTuple
 import gin
 from gin import config as gin_config
 
+from ssl3d_tf import knobs
 from ssl3d_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent  # where gin/ lies: files are found from any current folder
@@ -31,7 +32,8 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
         read: macros that the command itself reads.
 
     Raises:
-        InputError: a file that is not there, a name that does not exist, a macro that nothing reads.
+        InputError: a file that is not there, a name that does not exist, a macro that nothing reads, a knob out of
+            its range.
     """
     gin.clear_config()
     gin.add_config_file_search_path(str(ROOT))
@@ -48,6 +50,9 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
         raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
     declared = frozenset(_declared(parsed))
     _check_macros(sources, declared, read)
+    for (name, selector), values in gin_config._CONFIG.items():
+        if selector == "gin.macro" and not isinstance(values["value"], gin_config.ConfigurableReference):
+            knobs.check(name, values["value"])
     return declared
 
 

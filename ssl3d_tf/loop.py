@@ -74,6 +74,7 @@ def fit(
     distribution: tf.distribute.Strategy | None = None,
     precision: str = "float32",
     contract: Mapping[str, Any] | None = None,
+    on_built: Callable[[], None] = lambda: None,
     on_first_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Trains `task` on an encoder, from the newest checkpoint in `workdir` where there is one.
@@ -86,6 +87,7 @@ def fit(
         distribution: over how many devices, from `strategies.strategy`; None is one.
         precision: 'float32', 'mixed_bfloat16', or 'mixed_float16' with a dynamic loss scale.
         contract: what encoder/contract.json says of the data and the configuration.
+        on_built: called once everything was built, before anything is written.
         on_first_step: called once, after the first step of this process.
 
     Returns:
@@ -130,6 +132,7 @@ def fit(
         on_nonfinite=update.on_nonfinite,
         contract=contract or {},
     )
+    on_built()
     with Journal(folder, first_step=int(progress.step), steps=steps) as journal:
         journal.say(_opening(run, precision, distribution))
         with _readable_errors(data):

@@ -25,25 +25,37 @@ def fresh(gin_file: str) -> Path:
     return next(path for number in itertools.count(1) if not (path := Path("runs") / f"{name}-{number}").exists())
 
 
-def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
-    """Makes `workdir` the run of this configuration and data, or finds that it is.
+def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
+    """Finds that `workdir` may become the run of this configuration and data, or already is; writes nothing.
+
+    A run without a checkpoint has nothing to lose: its folder may be taken again with another configuration.
 
     Args:
-        config: text of the configuration. data: with 'path' and 'sha256'. notes: what else run.json says.
+        config: text of the configuration. data: with 'path' and 'sha256'.
 
     Raises:
-        InputError: it is another run's, or cannot be written.
+        InputError: it is another run's, or holds something else.
     """
-    files.make_folder(workdir, "--workdir")
+    if not workdir.exists():
+        return
+    if not workdir.is_dir():
+        raise InputError(f"--workdir {workdir} is a file; give a folder.")
     before, record = workdir / CONFIG, workdir / RECORD
     if before.exists() and record.exists():
-        _same_config(workdir, before.read_text(encoding="utf-8"), config)
-        _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
-        return
-    if any(path for path in workdir.iterdir() if not path.name.startswith(".")):
+        if (workdir / "checkpoints").exists():
+            _same_config(workdir, before.read_text(encoding="utf-8"), config)
+            _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
+    elif any(path for path in workdir.iterdir() if not path.name.startswith(".")):
         raise InputError(f"--workdir {workdir} holds other files and is no run of this program; take an empty folder.")
-    files.write_json(record, {**about(), **notes, "data": data})
-    with files.atomic(before) as file:
+
+
+def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
+    """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too."""
+    files.make_folder(workdir, "--workdir")
+    if (workdir / "checkpoints").exists():
+        return
+    files.write_json(workdir / RECORD, {**about(), **notes, "data": data})
+    with files.atomic(workdir / CONFIG) as file:
         file.write(config.encode())
 
 

@@ -1,4 +1,7 @@
-"""One training step and one evaluation step, as graph functions of (model, task, optimizer)."""
+"""One training step and one evaluation step, as graph functions of (model, task, optimizer).
+
+Nothing here branches on tensor values, so AutoGraph is off: it would wrap every error in a page of its own.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -64,7 +67,7 @@ def train_step(
         return model(inputs, training=True)
 
     # Only the network is compiled: a loss that gathers from all devices cannot be, and costs next to nothing.
-    network = tf.function(forward, jit_compile=True) if jit_compile else forward
+    network = tf.function(forward, autograph=False, jit_compile=True) if jit_compile else forward
 
     def gradients_of(inputs: Inputs, targets: Targets) -> tuple[list[tf.Tensor], tf.Tensor]:
         return _gradients(model, network, task, optimizer, inputs=inputs, targets=targets)
@@ -86,7 +89,7 @@ def train_step(
             _apply(optimizer, gradients, model)
         return scores, norms
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(element: Any) -> Result:
         learning_rate = tf.cast(schedule(step), tf.float32)
         optimizer.learning_rate.assign(learning_rate)
@@ -105,12 +108,12 @@ def eval_step(
 ) -> Callable[[Any], tf.Tensor]:
     """Builds element -> scores float32 [batch, 1 + metrics], with dropout off and the moving batch statistics."""
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(autograph=False, jit_compile=jit_compile)
     def scores_of(inputs: Inputs, targets: Targets) -> tf.Tensor:
         outputs = model(inputs, training=False)
         return _scores(task, targets, outputs, task.loss_fn(targets, outputs))
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(element: Any) -> tf.Tensor:
         return scores_of(*to_views(element))
 
@@ -151,12 +154,13 @@ def _scores(task: Task, targets: Targets, outputs: Any, losses: tf.Tensor) -> tf
     return tf.stack([tf.cast(score, tf.float32) for score in (losses, *metrics)], axis=1)
 
 
-@tf.autograph.experimental.do_not_convert
 def _accumulated(gradients_of: Callable, inputs: Inputs, targets: Targets, *, parts: int) -> Any:
     """The mean over `parts` equal micro-batches of what `gradients_of` returns."""
     if parts == 1:
         return gradients_of(inputs, targets)
     tensors = tf.nest.flatten((inputs, targets))
+    if tensors[0].shape[0] % parts:
+        raise InputError(f"BATCH_SIZE, {tensors[0].shape[0]} per device, must divide by ACCUMULATE {parts}; mend one.")
     pieces = zip(*(tf.split(tensor, parts) for tensor in tensors), strict=True)
     results = [gradients_of(*tf.nest.pack_sequence_as((inputs, targets), piece)) for piece in pieces]
     return tf.nest.map_structure(lambda *values: tf.add_n(values) / parts, *results)

@@ -55,21 +55,30 @@ def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path)
     declared = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
     distribution = strategies.strategy(configuration.macro("STRATEGY"))  # before TensorFlow does anything else
     _check_precision()
+    if "task" not in gin.get_bindings(loop.fit, resolve_references=False):
+        raise InputError(f"{', '.join(sources.files)} sets no task; take one of gin/*_2d.gin and gin/*_3d.gin.")
     data = pipeline.open_folder(folder or _phantoms())
     config = configuration.text()
     contract = _contract(data, config)
-    if strategies.own_folder(workdir, distribution) == workdir:
-        devices = [device.name for device in tf.config.list_logical_devices()]
-        notes = {"seed": configuration.macro("SEED"), "devices": devices}
-        run_folder.claim(workdir, config, data=contract["data"], notes=notes)
+    is_first = strategies.own_folder(workdir, distribution) == workdir
+    if is_first:
+        run_folder.check(workdir, config, data=contract["data"])
         _note_padding(data)
+
+    def claim() -> None:
+        devices = [device.name for device in tf.config.list_logical_devices()]
+        if is_first:
+            notes = {"seed": configuration.macro("SEED"), "devices": devices}
+            run_folder.claim(workdir, config, data=contract["data"], notes=notes)
 
     def check_config() -> None:
         configuration.check_all_used(declared)
         (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
 
     fit = gin.get_configurable(loop.fit)
-    scores = fit(workdir, data, distribution=distribution, contract=contract, on_first_step=check_config)
+    scores = fit(
+        workdir, data, distribution=distribution, contract=contract, on_built=claim, on_first_step=check_config
+    )
     print(f"{workdir}: encoder/ is ready for finetuning, metrics.jsonl and tensorboard/ have the curves.")
     return scores
 

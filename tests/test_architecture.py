@@ -11,7 +11,7 @@ LAYERS = {
     | {"losses", "metrics", "schedules", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
     1: {"augment", "contrast", "models", "pipeline"},
     2: {"tasks", "steps", "checkpoints", "loop"},
-    3: {"configuration", "run_folder", "train", "quickstart"},
+    3: {"knobs", "configuration", "run_folder", "train", "quickstart"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]

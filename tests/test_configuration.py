@@ -56,6 +56,19 @@ def test_a_misspelt_parameter_is_one_line(param, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "param",
+    [
+        *("STEPS='ten'", "BATCH_SIZE=2.5", "BATCH_SIZE=0", "SEED=-5", "SEED='x'", "VIEW_SIZE=0", "LOG_EVERY=0"),
+        *("LEARNING_RATE='x'", "CACHE_GB=-1", "CLIP_NORM=0", "FILTERS=True", "DROPOUT=1.0", "RANK=4"),
+    ],
+)
+def test_a_knob_out_of_its_range_is_refused(param):
+    name = param.partition("=")[0]
+    with pytest.raises(InputError, match=f"{name} is .*; it must be a"):
+        load(param)
+
+
 def test_a_missing_file_is_one_line():
     with pytest.raises(InputError, match=r"gin/rotation_4d\.gin") as caught:
         load(files=("gin/rotation_4d.gin",))

@@ -123,13 +123,13 @@ def test_sigterm_exits_0_and_says_how_to_go_on(folders, tmp_path):
 
 
 def test_without_data_it_trains_on_phantoms_and_says_so(tmp_path):
-    sizes = ("PHANTOMS=4", "PHANTOM_SIZE=16", "VIEW_SIZE=16", "LEVELS=1")
+    sizes = ("PHANTOMS=8", "PHANTOM_SIZE=16", "VIEW_SIZE=16", "LEVELS=1")
     done = run(
         command(None, tmp_path / "run", *TINY[:3], *sizes, gin_file=ROOT / "gin/rotation_2d.gin"),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("no --data: training on 4 phantoms of 16 × 16 voxels")
+    assert done.stdout.startswith("no --data: training on 8 phantoms of 16 × 16 voxels")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,9 @@ def test_a_mistake_is_one_line_and_an_exit_code(options, code, message, tmp_path
         ("gin/cpc_3d.gin", 3, ("PATCHES_PER_SIDE=3",), "4"),
         ("gin/rotation_3d.gin", 3, ("NORM='bach'",), "bach"),
         ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
+        ("gin/rotation_3d.gin", 3, ("LEVELS=6",), "input 32×32×32 is smaller than 128 per axis"),
+        ("gin/rotation_3d.gin", 3, ("ACCUMULATE=3",), "must divide by ACCUMULATE 3"),
+        ("gin/base.gin", 3, (), "gin/base.gin sets no task"),
         ("gin/rotation_3d.gin", 3, ("PRECISION='mixed_bfloat16'",), "needs a GPU"),
     ],
 )
@@ -187,6 +190,13 @@ def test_a_workdir_of_another_run_is_refused_with_the_difference(folders, tmp_pa
     make_folder(tmp_path / "data", counts={"train": 6, "val": 2}, shapes=[(32, 32, 32)])
     with pytest.raises(InputError, match="other data"):
         pretrain("gin/rotation_3d.gin", tmp_path / "data", tmp_path / "run", *TINY, "VIEW_SIZE=32")
+
+
+def test_a_failed_start_leaves_the_workdir_free_for_the_next(folders, tmp_path):
+    with pytest.raises(InputError, match="CHANNELS is 3"):
+        pretrain("gin/rotation_3d.gin", folders[3], tmp_path / "run", *TINY, "VIEW_SIZE=32", "CHANNELS=3")
+    assert not (tmp_path / "run").exists()
+    pretrain("gin/rotation_3d.gin", folders[3], tmp_path / "run", *TINY, "VIEW_SIZE=32")
 
 
 def test_a_folder_with_other_files_is_no_workdir(folders, tmp_path):

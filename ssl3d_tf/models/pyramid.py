@@ -74,7 +74,7 @@ def model(encoder: keras.Model, pyramids: Layout, *, patch_size: int, code_size:
     """
     rank, n = pyramids.rank, pyramids.patches_per_side
     patch = (patch_size,) * rank
-    geometry.feature_shape(encoder, patch, remedy="raise VIEW_SIZE or lower PATCHES_PER_SIDE or the encoder's levels.")
+    geometry.feature_shape(encoder, patch, remedy="raise VIEW_SIZE or lower PATCHES_PER_SIDE or LEVELS.")
     terms, steps = pyramids.context.shape[1], pyramids.targets.shape[1]
 
     inputs = keras.Input((n**rank, *patch, encoder.input_shape[-1]), name="patches")

@@ -24,10 +24,10 @@ def by_index(folder: Path, split: Split, *, cache_bytes: int = 0) -> Callable[[t
     def from_disk(index: tf.Tensor) -> tf.Tensor:
         # No buffer: the record is read once, at its length, straight into its tensor. Its checksums are verified.
         variant = tf.raw_ops.TFRecordDatasetV2(
-            filenames=paths[shard[index]][None],
+            filenames=tf.gather(paths, tf.gather(shard, [index])),
             compression_type="",
             buffer_size=tf.constant(0, tf.int64),
-            byte_offsets=offset[index][None],
+            byte_offsets=tf.gather(offset, [index]),
         )
         records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
         return records.take(1).get_single_element()

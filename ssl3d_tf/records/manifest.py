@@ -88,7 +88,7 @@ def read(folder: str | os.PathLike[str]) -> Manifest:
     path = Path(folder) / FILE
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no {FILE}: run `python -m tools.to_tfrecord`, or mend --data.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); convert again.") from error

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from ssl3d_tf import losses, metrics, volumes
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import geometry
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
 from ssl3d_tf.volumes import Turn
 
@@ -86,6 +87,7 @@ def task(
         return volumes.rotate_cube(views, params["label"], table), params["label"]
 
     def build_model(encoder: keras.Model) -> keras.Model:
+        geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")
         inputs = keras.Input((*size, encoder.input_shape[-1]))
         return keras.Model(inputs, top(encoder(inputs), len(table)))
 
