@@ -18,7 +18,7 @@ from ssl3d_tf.errors import InputError
 from tests.conftest import make_folder
 
 ROOT = configuration.ROOT
-SMALL = {2: ("VIEW_SIZE=40",), 3: ("VIEW_SIZE=32",)}
+SMALL = {2: ("VIEW_SIZE=40",), 3: ("VIEW_SIZE=33",)}
 TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2", "WARMUP_STEPS=0")
 GIN_FILES = sorted(
     path.relative_to(ROOT) for path in (ROOT / "gin").rglob("*_?d.gin") if path.parent.name != "datasets"
