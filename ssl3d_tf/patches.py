@@ -140,6 +140,13 @@ def sample_looks(looks: Looks, number: int, seeds: Sequence[tf.Tensor]) -> dict[
     return params
 
 
+def sample_cut(grid: Grid, looks: Looks, seed: tf.Tensor, *, number: int) -> dict[str, tf.Tensor]:
+    """One example's 'offsets' for `extract` and choices for `change_looks` of `number` patches, as `sample_looks`."""
+    offsets_seed, *looks_seeds = tf.unstack(tf.random.split(seed, 3))
+    offsets = {"offsets": sample_offsets(grid, offsets_seed)} if grid.jitter else {}
+    return offsets | sample_looks(looks, number, looks_seeds)
+
+
 def change_looks(patches: tf.Tensor, looks: Looks, params: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """[batch, patches, *patch, channels] to the same; params of `sample_looks`, batched, or without them."""
     if looks.standardise:

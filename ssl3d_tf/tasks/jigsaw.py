@@ -20,6 +20,8 @@ from ssl3d_tf.task import Batch, Params, Seed, Task
 
 Top = Callable[[keras.KerasTensor, int], keras.KerasTensor]  # (features, units) -> logits [batch, units]
 
+_LABEL, _CUT = range(2)  # what a folded seed is for
+
 
 def task(
     *,
@@ -61,21 +63,17 @@ def task(
     table = (permutations or spread())(grid.total)
 
     def sample_eval(seed: Seed) -> Params:
-        label_seed = tf.random.split(seed, 4)[0]
+        label_seed = tf.random.experimental.stateless_fold_in(seed, _LABEL)
         return {"label": tf.random.stateless_uniform((puzzles_per_volume,), label_seed, 0, len(table), tf.int32)}
 
     def sample(seed: Seed) -> Params:
-        _, offsets_seed, *looks_seeds = tf.unstack(tf.random.split(seed, 4))
-        offsets = {"offsets": patches.sample_offsets(grid, offsets_seed)} if grid.jitter else {}
-        return sample_eval(seed) | offsets | patches.sample_looks(looks, grid.total, looks_seeds)
+        cut_seed = tf.random.experimental.stateless_fold_in(seed, _CUT)
+        return sample_eval(seed) | patches.sample_cut(grid, looks, cut_seed, number=grid.total)
 
     def make_views(batch: Batch, params: Params) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         cut = patches.extract(batch["volume"], grid, params.get("offsets"))
-        inputs = {
-            "patches": patches.change_looks(cut, looks, params),
-            "permutations": tf.gather(table, params["label"]),
-        }
-        return inputs, params["label"]
+        orders = tf.gather(table, params["label"])
+        return {"patches": patches.change_looks(cut, looks, params), "permutations": orders}, params["label"]
 
     return Task(
         sample=sample,
@@ -88,7 +86,11 @@ def task(
 
 
 def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles: int, top: Top) -> keras.Model:
-    """patches [batch, n**rank, *patch, channels], permutations [batch, puzzles, n**rank] -> [batch, puzzles, classes]."""
+    """Patches [batch, n**rank, *patch, channels] and permutations [batch, puzzles, n**rank] to logits.
+
+    Returns:
+        A model with outputs [batch, puzzles, classes].
+    """
     inputs, embeddings = patchwise.embeddings(encoder, grid.total, patch=(grid.patch_size,) * grid.rank)
     orders = keras.Input((puzzles, grid.total), dtype="int32", name="permutations")
     values, classes = embeddings.shape[-1], len(table)

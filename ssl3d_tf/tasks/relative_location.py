@@ -18,6 +18,8 @@ from ssl3d_tf.task import Batch, Params, Seed, Task
 
 Top = Callable[[keras.KerasTensor, int], keras.KerasTensor]  # (features, units) -> logits [batch, units]
 
+_LABEL, _CUT = range(2)  # what a folded seed is for
+
 
 def task(
     *,
@@ -53,22 +55,20 @@ def task(
     grid = patches.grid(view_size, patches_per_side, rank=rank, jitter=patch_jitter)
     queries, classes = queries_per_volume, grid.total - 1
     if not 1 <= queries <= classes:
-        raise InputError(f"queries_per_volume is {queries}; a volume has 1 to {classes} neighbours to ask for: change it.")
+        raise InputError(f"queries_per_volume is {queries}; a volume has 1 to {classes} neighbours: change it.")
     looks = patches.Looks(standardise_patches, intensity_jitter, channel_drop)
 
     def sample_eval(seed: Seed) -> Params:
-        order = tf.random.experimental.stateless_shuffle(tf.range(classes), tf.random.split(seed, 4)[0])
-        return {"label": order[:queries]}
+        label_seed = tf.random.experimental.stateless_fold_in(seed, _LABEL)
+        return {"label": tf.random.experimental.stateless_shuffle(tf.range(classes), label_seed)[:queries]}
 
     def sample(seed: Seed) -> Params:
-        _, offsets_seed, *looks_seeds = tf.unstack(tf.random.split(seed, 4))
-        offsets = {"offsets": patches.sample_offsets(grid, offsets_seed)} if grid.jitter else {}
-        return sample_eval(seed) | offsets | patches.sample_looks(looks, 1 + queries, looks_seeds)
+        cut_seed = tf.random.experimental.stateless_fold_in(seed, _CUT)
+        return sample_eval(seed) | patches.sample_cut(grid, looks, cut_seed, number=1 + queries)
 
     def make_views(batch: Batch, params: Params) -> tuple[tf.Tensor, tf.Tensor]:
-        cut = patches.extract(
-            batch["volume"], grid, params.get("offsets"), chosen=_middle_and_queries(params["label"], classes)
-        )
+        chosen = _middle_and_queries(params["label"], classes)
+        cut = patches.extract(batch["volume"], grid, params.get("offsets"), chosen=chosen)
         return patches.change_looks(cut, looks, params), params["label"]
 
     return Task(
