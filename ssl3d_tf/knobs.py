@@ -33,7 +33,7 @@ _COUNT = Range(1)
 _POSITIVE = Range(0, above=True, whole=False)
 RANGES = {
     **dict.fromkeys(("STEPS", "BATCH_SIZE", "LOG_EVERY", "EVAL_EVERY", "SAVE_EVERY", "ACCUMULATE"), _COUNT),
-    **dict.fromkeys(("VIEW_SIZE", "FILTERS", "LEVELS", "PATCHES_PER_SIDE", "CODE_SIZE"), _COUNT),
+    **dict.fromkeys(("VIEW_SIZE", "FILTERS", "LEVELS", "PATCHES_PER_SIDE", "CODE_SIZE", "PERMUTATIONS"), _COUNT),
     **dict.fromkeys(("PHANTOMS", "PHANTOM_SIZE"), Range(8)),
     **dict.fromkeys(("PATIENCE", "CHANNELS"), Range(1, optional=True)),
     **dict.fromkeys(("CLIP_NORM", "CLIP_VALUE"), Range(0, above=True, whole=False, optional=True)),

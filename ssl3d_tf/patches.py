@@ -4,7 +4,7 @@ A view of side S is cut into n cells per axis; cell k covers k·step .. k·step 
 cell = step + overlap. A patch is `jitter` smaller than its cell and lies anywhere in it. Order is row-major.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,18 @@ class Grid(NamedTuple):
         return self.patch_size > self.step
 
 
+class Looks(NamedTuple):
+    """What is done to each patch, so that its brightness or a fringe of colour does not give its place away.
+
+    standardise: each to zero mean, unit variance, by `standardise`. intensity_jitter: amount of `jitter_intensity`,
+    channel_drop: probability of `drop_channels`, both after that and in training only; 0 is off.
+    """
+
+    standardise: bool = True
+    intensity_jitter: float = 0.0
+    channel_drop: float = 0.0
+
+
 def grid(view_size: int, patches_per_side: int, *, rank: int, jitter: int | None = 0, overlap: int = 0) -> Grid:
     """Cuts a view of side `view_size` into `patches_per_side` cells per axis.
 
@@ -60,15 +72,18 @@ def sample_offsets(grid: Grid, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform((grid.total, grid.rank), seed, 0, grid.jitter + 1, tf.int32)
 
 
-def extract(volumes: tf.Tensor, grid: Grid, offsets: tf.Tensor | None = None) -> tf.Tensor:
-    """Cuts all patches of all volumes.
+def extract(
+    volumes: tf.Tensor, grid: Grid, offsets: tf.Tensor | None = None, *, chosen: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Cuts patches of all volumes.
 
     Args:
         volumes: [batch, *(view_size,) * rank, channels].
         offsets: int32 [batch, n**rank, rank] from `sample_offsets`; None puts every patch in its cell's centre.
+        chosen: int32 [batch, patches], row-major numbers of the patches to cut, in order; None is all of them.
 
     Returns:
-        [batch, n**rank, *(patch_size,) * rank, channels].
+        [batch, patches, *(patch_size,) * rank, channels].
 
     Raises:
         InputError: volumes of another size than the grid's view.
@@ -79,12 +94,16 @@ def extract(volumes: tf.Tensor, grid: Grid, offsets: tf.Tensor | None = None) ->
             f"{'×'.join([str(grid.view_size)] * grid.rank)}; set VIEW_SIZE to the size of the views."
         )
     if offsets is None:
-        return _extract_centred(volumes, grid)
+        cut = _extract_centred(volumes, grid)
+        return cut if chosen is None else tf.gather(cut, chosen, axis=1, batch_dims=1)
+    starts = _starts(grid) + offsets
+    if chosen is not None:
+        starts = tf.gather(starts, chosen, axis=1, batch_dims=1)
     side, size, channels = grid.view_size, grid.patch_size, volumes.shape[-1]
-    rows = (_starts(grid) + offsets)[..., None] + tf.range(size)  # [batch, n**rank, rank, patch]
+    rows = starts[..., None] + tf.range(size)  # [batch, patches, rank, patch]
     index = tf.range(tf.shape(volumes)[0])[:, None]
     for axis in range(grid.rank):  # the voxel's number in the whole batch, one digit of base `side` per axis
-        along_axis = tf.reshape(rows[:, :, axis], (-1, grid.total) + (1,) * axis + (size,))
+        along_axis = tf.reshape(rows[:, :, axis], (-1, rows.shape[1]) + (1,) * axis + (size,))
         index = index[..., None] * side + along_axis
     return tf.gather(tf.reshape(volumes, (-1, channels)), index)
 
@@ -109,6 +128,34 @@ def _starts(grid: Grid) -> np.ndarray:
     """int32 [n**rank, rank]: where each cell begins."""
     cells = np.indices((grid.patches_per_side,) * grid.rank, dtype=np.int32)
     return cells.reshape(grid.rank, -1).T * np.int32(grid.step)
+
+
+def sample_looks(looks: Looks, number: int, seeds: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+    """One example's choices for `change_looks` of that many patches, from two seeds; what is off has no entry."""
+    params = {}
+    if looks.intensity_jitter:
+        params["intensity"] = tf.random.stateless_uniform((number, 2), seeds[0], -1.0, 1.0)
+    if looks.channel_drop:
+        params["channels"] = tf.random.stateless_uniform((number, 2), seeds[1])
+    return params
+
+
+def sample_cut(grid: Grid, looks: Looks, seed: tf.Tensor, *, number: int) -> dict[str, tf.Tensor]:
+    """One example's 'offsets' for `extract` and choices for `change_looks` of `number` patches, as `sample_looks`."""
+    offsets_seed, *looks_seeds = tf.unstack(tf.random.split(seed, 3))
+    offsets = {"offsets": sample_offsets(grid, offsets_seed)} if grid.jitter else {}
+    return offsets | sample_looks(looks, number, looks_seeds)
+
+
+def change_looks(patches: tf.Tensor, looks: Looks, params: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """[batch, patches, *patch, channels] to the same; params of `sample_looks`, batched, or without them."""
+    if looks.standardise:
+        patches = standardise(patches)
+    if "intensity" in params:
+        patches = jitter_intensity(patches, params["intensity"], amount=looks.intensity_jitter)
+    if "channels" in params:
+        patches = drop_channels(patches, params["channels"], probability=looks.channel_drop)
+    return patches
 
 
 def standardise(patches: tf.Tensor, *, epsilon: float = 1e-5) -> tf.Tensor:

@@ -57,6 +57,16 @@ def test_centred_patches_are_cut_at_half_the_jitter(rank, room):
     np.testing.assert_array_equal(patches.extract(volumes, grid), _sliced(volumes, grid, offsets))
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("jittered", [False, True])
+def test_chosen_patches_are_those_of_all_in_the_order_given(rank, jittered):
+    grid, chosen = patches.grid(14, 3, rank=rank, jitter=2), [[4, 0], [8, 8], [1, 3]]
+    volumes, offsets = _volumes(rank, 14), _offsets(grid) if jittered else None
+    whole = patches.extract(volumes, grid, offsets).numpy()
+    expected = [whole[example, numbers] for example, numbers in enumerate(chosen)]
+    np.testing.assert_array_equal(patches.extract(volumes, grid, offsets, chosen=tf.constant(chosen)), expected)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_compiled_patches_equal_eager_ones(jit_compile):
     grid = patches.grid(14, 3, rank=3, jitter=2)

@@ -18,7 +18,7 @@ from ssl3d_tf.errors import InputError
 from tests.conftest import make_folder
 
 ROOT = configuration.ROOT
-SMALL = {2: ("VIEW_SIZE=40",), 3: ("VIEW_SIZE=32",)}
+SMALL = {2: ("VIEW_SIZE=40",), 3: ("VIEW_SIZE=33",)}
 TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2", "WARMUP_STEPS=0")
 GIN_FILES = sorted(
     path.relative_to(ROOT) for path in (ROOT / "gin").rglob("*_?d.gin") if path.parent.name != "datasets"
@@ -29,7 +29,7 @@ GIN_FILES = sorted(
 def folders(tmp_path_factory):
     """rank -> data folder of 6 training and 2 validation examples."""
     root = tmp_path_factory.mktemp("train")
-    for rank, shape in ((2, (40, 44)), (3, (32, 33, 34))):
+    for rank, shape in ((2, (40, 44)), (3, (33, 34, 35))):
         make_folder(root / str(rank), counts={"train": 6, "val": 2}, shapes=[shape])
     return {rank: root / str(rank) for rank in (2, 3)}
 
@@ -160,7 +160,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(options, code, message, tmp_path
         ("gin/cpc_3d.gin", 3, ("PATCHES_PER_SIDE=3",), "4"),
         ("gin/rotation_3d.gin", 3, ("NORM='bach'",), "bach"),
         ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
-        ("gin/rotation_3d.gin", 3, ("LEVELS=6",), "input 32×32×32 is smaller than 128 per axis"),
+        ("gin/rotation_3d.gin", 3, ("LEVELS=6",), "input 33×33×33 is smaller than 128 per axis"),
         ("gin/rotation_3d.gin", 3, ("ACCUMULATE=3",), "must divide by ACCUMULATE 3"),
         ("gin/base.gin", 3, (), "gin/base.gin sets no task"),
         ("gin/rotation_3d.gin", 3, ("PRECISION='mixed_bfloat16'",), "needs a GPU"),

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.models import geometry, heads
+from ssl3d_tf.models import patchwise
 
 _SKIPPED_ROWS = {2: 1, 3: 0}  # between context and first target: 2D patches overlap by half
 
@@ -73,13 +73,10 @@ def model(encoder: keras.Model, pyramids: Layout, *, patch_size: int, code_size:
         InputError: the encoder cannot down-sample a patch.
     """
     rank, n = pyramids.rank, pyramids.patches_per_side
-    patch = (patch_size,) * rank
-    geometry.feature_shape(encoder, patch, remedy="raise VIEW_SIZE or lower PATCHES_PER_SIDE or LEVELS.")
     terms, steps = pyramids.context.shape[1], pyramids.targets.shape[1]
 
-    inputs = keras.Input((n**rank, *patch, encoder.input_shape[-1]), name="patches")
-    features = encoder(ops.reshape(inputs, (-1, *inputs.shape[2:])))  # [batch · n**rank, ...]
-    codes = keras.layers.Dense(code_size, name="code")(heads.as_vector(features, pooling=None))
+    inputs, features = patchwise.embeddings(encoder, n**rank, patch=(patch_size,) * rank)
+    codes = keras.layers.Dense(code_size, name="code")(features)
     codes = ops.reshape(codes, (-1, n**rank, code_size))
     read = ops.take(ops.pad(codes, ((0, 0), (0, 1), (0, 0))), pyramids.context, axis=1)
     read = ops.reshape(read, (-1, terms, code_size))  # [batch · columns, terms, code]

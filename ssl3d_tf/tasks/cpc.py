@@ -30,9 +30,7 @@ class _Views(NamedTuple):
     patch_maps: np.ndarray | None
     view_maps: np.ndarray | None
     flip: float
-    standardise: bool
-    intensity_jitter: float
-    channel_drop: float
+    looks: patches.Looks
 
 
 def task(
@@ -86,9 +84,7 @@ def task(
         patch_maps=_maps(grid.patch_size, _CROP[rank] if crop is None else crop, flip, framing),
         view_maps=_maps(view_size, view_crop, 0.0, patches.padding),
         flip=flip,
-        standardise=standardise_patches,
-        intensity_jitter=intensity_jitter,
-        channel_drop=channel_drop,
+        looks=patches.Looks(standardise_patches, intensity_jitter, channel_drop),
     )
     sizes = {"patch_size": grid.patch_size, "code_size": code_size, "context_size": context_size}
     loss_fn, metrics = objective or info_nce()
@@ -126,11 +122,7 @@ def _sample(seed: tf.Tensor, views: _Views) -> Params:
         params["patch_crops"] = crops + tf.pad(flips * offsets, ((0, 0), (0, grid.rank - 1)))
     if views.view_maps is not None:
         params["view_crop"] = uniform((grid.rank,), seeds[4], 0, len(views.view_maps) // 2, tf.int32)
-    if views.intensity_jitter:
-        params["intensity"] = uniform((grid.total, 2), seeds[5], -1.0, 1.0)
-    if views.channel_drop:
-        params["channels"] = uniform((grid.total, 2), seeds[6])
-    return params
+    return params | patches.sample_looks(views.looks, grid.total, seeds[5:])
 
 
 def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
@@ -142,13 +134,7 @@ def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor,
         images = tf.reshape(cut, (-1, *cut.shape[2:]))  # [batch · n**rank, *patch, channels]
         images = _crop(images, views.patch_maps, tf.reshape(params["patch_crops"], (-1, views.grid.rank)))
         cut = tf.reshape(images, (-1, *cut.shape[1:]))
-    if views.standardise:
-        cut = patches.standardise(cut)
-    if "intensity" in params:
-        cut = patches.jitter_intensity(cut, params["intensity"], amount=views.intensity_jitter)
-    if "channels" in params:
-        cut = patches.drop_channels(cut, params["channels"], probability=views.channel_drop)
-    return cut, {"negative": params["negative"]}
+    return patches.change_looks(cut, views.looks, params), {"negative": params["negative"]}
 
 
 def _crop(images: tf.Tensor, maps: np.ndarray, numbers: tf.Tensor) -> tf.Tensor:
