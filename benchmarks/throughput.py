@@ -40,7 +40,7 @@ ADVICE = {
 def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord; without it, phantoms are made in runs/.")
-    flags.DEFINE_integer("volumes", 96, "Phantoms to make.", lower_bound=8)
+    flags.DEFINE_integer("volumes", 100, "Phantoms to make.", lower_bound=8)
     flags.DEFINE_integer("size", 128, "Their side, voxels.", lower_bound=16)
     flags.DEFINE_multi_string("gin_file", ["gin/rotation_3d.gin"], "Task, encoder and sizes.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files.")
@@ -81,8 +81,8 @@ def _stages(data: pipeline.DataFolder, fitted: dict[str, Any], *, steps: int) ->
     return {
         "raw bytes": stages.raw(data),
         "sequential": stages.sequential(data, whole.batch_size),
-        "by index": stages.by_index(whole, batches),
-        "+ crop": stages.by_index(read(data, bare, view_size=crop), batches),
+        "by index": stages.by_index(whole, batches * stages.EPOCHS),
+        "+ crop": stages.by_index(read(data, bare, view_size=crop), batches * stages.EPOCHS),
         "+ views, host": stages.by_index(views["host"], batches),
         "+ step, views on host": stages.training(views["host"], steps, fitted, channels),
         "+ step, views on device": stages.training(views["device"], steps, fitted, channels),
