@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
     folder = files.make_folder(Path(flags.FLAGS.workdir), "--workdir")
     print(
         f"128 phantom scans -> TFRecords -> an encoder by each of {' and '.join(TASKS)}, all in {folder}: "
-        "about 3 minutes on two CPU cores.",
+        "3 to 4 minutes on two CPU cores.",
         flush=True,
     )
     raw, data = folder / "raw", folder / "data"
