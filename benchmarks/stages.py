@@ -2,87 +2,71 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-from ssl3d_tf import pipeline
+from benchmarks import timing
+from ssl3d_tf import cropping, pipeline, strategies
 from ssl3d_tf.records import parsing
 from ssl3d_tf.steps import train_step
 from ssl3d_tf.task import Task
 
-Stage = Callable[[], tuple[int, float]]  # -> volumes, seconds waited for data
-EPOCHS = 5  # per round, of what is quick: one alone is over before the thread pools have settled
+_CHUNK = 1 << 20  # bytes
 
 
 def without_views(task: Task) -> Task:
     """The task with no random choices and no views: what is left is the pipeline itself."""
-    empty = {"none": tf.zeros(())}
-    return task._replace(sample=lambda seed: empty, make_views=lambda batch, params: (batch["volume"], params["none"]))
+    return task._replace(sample=lambda seed: {}, make_views=lambda batch, params: (batch["volume"], batch["scale"]))
 
 
-def raw(data: pipeline.DataFolder) -> Stage:
-    """The limit: the bytes of the training shards, one after the other, 4 MiB at a time."""
+def raw(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
+    """The limit: the bytes of the training shards, one after the other into one buffer, nothing done with them."""
     shards, entries = data.manifest.split("train")
 
-    def work() -> tuple[int, float]:
-        for shard in shards:
-            with (data.path / shard.file).open("rb", buffering=0) as file:
-                while file.read(1 << 22):
-                    pass
-        return len(entries), 0.0
+    def passes() -> Iterator[None]:
+        buffer = bytearray(_CHUNK)
+        while True:
+            for shard in shards:
+                with (data.path / shard.file).open("rb", buffering=0) as file:
+                    while file.readinto(buffer):  # type: ignore[attr-defined]  # unbuffered, so a FileIO
+                        pass
+            yield
 
-    return work
+    return lambda: timing.consume(passes(), len(entries), seconds=seconds)
 
 
-def sequential(data: pipeline.DataFolder, batch_size: int) -> Stage:
-    """A plain TFRecordDataset of the same shards: read, parse, batch."""
+def sequential(data: pipeline.DataFolder, side: int, batch_size: int, *, seconds: float) -> timing.Stage:
+    """A plain TFRecordDataset of the same shards, in stored order: read, parse, pad to `side` if need be, batch."""
     shards, entries = data.manifest.split("train")
-    layout, side = parsing.layout(data.manifest), entries[0].shape
-    files = [str(Path(data.path) / shard.file) for shard in shards]
+    layout = parsing.layout(data.manifest)
+    whole = all(entry.shape[:-1] == (side,) * layout.rank for entry in entries)
 
-    def parse(record: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(parsing.parse(record, layout)["volume"], side)
+    def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = dict(parsing.parse(record, layout))
+        return example | (cropping.whole(example, side) if whole else cropping.crop(example, side, seed=None))
 
-    # 4 MiB: with the default buffer of 256 KiB it reads at a third of the speed.
-    parsed = tf.data.TFRecordDataset(files, buffer_size=1 << 22).repeat(EPOCHS).map(parse, tf.data.AUTOTUNE)
-    return _consumer(parsed.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE), batch_size)
-
-
-def by_index(data: pipeline.Data, batches: int) -> Stage:
-    """The project's pipeline, as far as `data` goes: `batches` batches."""
-    return _consumer(data.dataset().take(batches), data.batch_size)
+    # A buffer of 4 MiB is the fastest of those tried, if by little.
+    records = tf.data.TFRecordDataset([os.fspath(data.path / shard.file) for shard in shards], buffer_size=1 << 22)
+    batches = records.repeat().map(parse, tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
+    return _of(batches.prefetch(tf.data.AUTOTUNE), batch_size, seconds)
 
 
-def training(data: pipeline.Data, batches: int, fitted: dict[str, Any], channels: int) -> Stage:
-    """As `by_index`, each batch followed by a step; `fitted` is what a configuration gives to `loop.fit`."""
-    model = fitted["task"].build_model(fitted["encoder"](channels))
-    optimizer = fitted["optimizer"]()
-    optimizer.build(model.trainable_variables)
-    step = train_step(
-        model,
-        fitted["task"],
-        optimizer,
-        data.to_views,
-        schedule=fitted["schedule"],
-        step=tf.Variable(0, dtype=tf.int64),
-        update=fitted["update"],
-        jit_compile=bool(tf.config.list_logical_devices("GPU")),
-    )
+def by_index(data: pipeline.Data, seconds: float) -> timing.Stage:
+    """The project's pipeline, as far as `data` goes."""
+    return _of(data.dataset(), data.batch_size, seconds)
 
-    def work() -> tuple[int, float]:
-        iterator, waited = iter(data.dataset()), 0.0
-        step(next(iterator)[1]).scores.numpy()  # fills the prefetch buffer, which no round may get for free
-        for _ in range(batches):
-            waiting = time.perf_counter()
-            _, element = next(iterator)
-            waited += time.perf_counter() - waiting
-            step(element).scores.numpy()
-        return (batches + 1) * data.batch_size, waited
 
-    return work
+def training(data: pipeline.Data, fitted: dict[str, Any], channels: int, seconds: float) -> timing.Stage:
+    """As `by_index`, each batch followed by an update; `fitted` is what a configuration gives to `loop.fit`."""
+    step = _step(data.to_views, fitted, channels)
+    batches = data.dataset()
+
+    def use(batch: Any) -> None:
+        step(batch[1]).scores.numpy()  # waits for the device, as the loop does
+
+    return lambda: timing.consume(batches, data.batch_size, seconds=seconds, use=use)
 
 
 def first_batch_s(data: pipeline.Data) -> float:
@@ -92,14 +76,21 @@ def first_batch_s(data: pipeline.Data) -> float:
     return time.perf_counter() - began
 
 
-def _consumer(batches: Iterable[Any], batch_size: int) -> Stage:
-    def work() -> tuple[int, float]:
-        return sum(1 for _ in batches) * batch_size, 0.0
-
-    return work
+def _of(batches: tf.data.Dataset, batch_size: int, seconds: float) -> timing.Stage:
+    return lambda: timing.consume(batches, batch_size, seconds=seconds)
 
 
-def resident_mb() -> float:
-    """Memory this process holds now, 10⁶ bytes (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _step(to_views: Callable[[Any], Any], fitted: dict[str, Any], channels: int) -> Callable[[Any], Any]:
+    model = fitted["task"].build_model(fitted["encoder"](channels))
+    optimizer = fitted["optimizer"]()
+    optimizer.build(model.trainable_variables)
+    return train_step(
+        model,
+        fitted["task"],
+        optimizer,
+        to_views,
+        schedule=fitted["schedule"],
+        step=tf.Variable(0, dtype=tf.int64),
+        update=fitted["update"],
+        jit_compile=strategies.on_gpu(),
+    )

@@ -2,13 +2,15 @@
 
 python benchmarks/throughput.py                                    phantoms of 128³ in runs/, gin/rotation_3d.gin
 python benchmarks/throughput.py --data=DATA --gin_file=gin/cpc_3d.gin --gin_param=BATCH_SIZE=8 --json=out.json
+
+`by index` reads whole volumes, `+ crop` cuts them to VIEW_SIZE; every stage includes those before it, and nothing is
+cached but by the operating system. docs/performance.md has figures and says how to read them.
 """
 
 import itertools
 import json
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +19,25 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
 from ssl3d_tf import cli, configuration, quiet
-from ssl3d_tf.records import manifest as manifests
 
 with quiet.greeting():
     import gin
     import tensorflow as tf
 
     from benchmarks import data as folders
-    from benchmarks import stages, timing
+    from benchmarks import memory, stages, timing
     from ssl3d_tf import loop, pipeline
 
-    tf.config.list_physical_devices()
+    tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
+    tf.get_logger().setLevel("ERROR")
 
+SEQUENTIAL, BY_INDEX, CROP, VIEWS = "sequential", "by index", "+ crop", "+ views on host"
+STEP_HOST, STEP_DEVICE = "+ step, views on host", "+ step, views on device"
 ADVICE = {
-    "by index": "read and parse: a faster disk, CACHE_GB, or --dtype=uint8 at conversion",
-    "+ crop": "cropping: store volumes nearer to VIEW_SIZE",
-    "+ views, host": "views on the host: VIEWS_ON='device', where there is a GPU",
-    "+ step, views on host": "the network, not the data: a GPU, mixed precision, or a smaller network",
+    BY_INDEX: "reading and parsing: take a faster disk, more cores, CACHE_GB, or --dtype=uint8 at conversion",
+    CROP: "cropping: convert to volumes nearer to VIEW_SIZE",
+    VIEWS: "making views on the host: take VIEWS_ON='device'",
+    STEP_HOST: "the training step, not the data: take a GPU, mixed precision or a smaller network",
 }
 
 
@@ -42,12 +46,12 @@ def define_flags() -> None:
     flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord; without it, phantoms are made in runs/.")
     flags.DEFINE_integer("volumes", 100, "Phantoms to make.", lower_bound=8)
     flags.DEFINE_integer("size", 128, "Their side, voxels.", lower_bound=16)
-    flags.DEFINE_multi_string("gin_file", ["gin/rotation_3d.gin"], "Task, encoder and sizes.")
-    flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files.")
-    flags.DEFINE_integer("rounds", 5, "Timed rounds; the stages take turns.", lower_bound=1)
-    flags.DEFINE_integer("steps", 3, "Training steps per round.", lower_bound=1)
+    flags.DEFINE_multi_string("gin_file", ["gin/rotation_3d.gin"], "Task, encoder and sizes; several, in order.")
+    flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files; may repeat.")
+    flags.DEFINE_integer("rounds", 7, "Timed rounds; the stages take turns.", lower_bound=1)
+    flags.DEFINE_float("seconds", 1.0, "Of each stage and round.", lower_bound=0.0)
     flags.DEFINE_string("json", None, "File for all figures.")
-    flags.DEFINE_bool("peak_memory", False, "Read three epochs of --data, print the peak memory in MB, and end.")
+    flags.DEFINE_bool("peak_memory", False, "Only read --data by index, and print the peak memory in MB.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -56,91 +60,87 @@ def main(argv: Sequence[str]) -> None:
     values = flags.FLAGS
     folder = Path(values.data) if values.data else folders.phantom_folder(values.volumes, values.size)
     configuration.load(configuration.Sources(tuple(values.gin_file), tuple(values.gin_param)), read=["STRATEGY"])
-    data = pipeline.open_folder(folder)
+    data, fitted = pipeline.open_folder(folder), gin.get_bindings(loop.fit)
+    whole = _whole(data, fitted)
     if values.peak_memory:
-        print(_peak_memory_mb(data))
+        print(memory.of_reading(whole))
         return
-    fitted = gin.get_bindings(loop.fit)
-    table = timing.interleaved(_stages(data, fitted, steps=values.steps), values.rounds)
-    result: dict[str, Any] = {name: figures._asdict() for name, figures in table.items()}
-    result["peak_memory_mb"] = _memory_rows(folder, values.gin_file, values.gin_param)
-    result["first_batch_s"] = stages.first_batch_s(_plain(data, fitted))
-    _print(result, table, megabytes=_megabytes(data))
+    first_batch_s = stages.first_batch_s(whole)
+    table = timing.interleaved(_stages(data, fitted, whole, seconds=values.seconds), values.rounds)
+    configured = [f"--gin_file={file}" for file in values.gin_file] + [f"--gin_param={p}" for p in values.gin_param]
+    peaks = memory.of_sizes(folder, [__file__, "--peak_memory", *configured])
+    megabytes = _megabytes(data)
+    _print(table, first_batch_s, peaks, megabytes=megabytes)
     if values.json:
+        result = {
+            "stages": {name: {"rate": row.rate, **row._asdict()} for name, row in table.items()},
+            "megabytes_per_volume": megabytes,
+            "first_batch_s": first_batch_s,
+            "peak_memory_mb": peaks,
+            "tensorflow": tf.__version__,
+            "configuration": configuration.text(),
+        }
         Path(values.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def _stages(data: pipeline.DataFolder, fitted: dict[str, Any], *, steps: int) -> dict[str, stages.Stage]:
-    read, task = fitted["train_data"], fitted["task"]
-    whole = _plain(data, fitted)
-    batches = len(whole.ids) // whole.batch_size
-    bare = stages.without_views(task)
-    views = {place: read(data, task, views_on=place) for place in ("host", "device")}
-    channels = len(data.manifest.channels)
-    crop = max(1, min(data.manifest.split("train").entries[0].shape[:-1]) * 3 // 4)
+def _stages(
+    data: pipeline.DataFolder, fitted: Mapping[str, Any], whole: pipeline.Data, *, seconds: float
+) -> dict[str, timing.Stage]:
+    read, task, channels = fitted["train_data"], fitted["task"], len(data.manifest.channels)
+    host, device = (read(data, task, views_on=place) for place in ("host", "device"))
     return {
-        "raw bytes": stages.raw(data),
-        "sequential": stages.sequential(data, whole.batch_size),
-        "by index": stages.by_index(whole, batches * stages.EPOCHS),
-        "+ crop": stages.by_index(read(data, bare, view_size=crop), batches * stages.EPOCHS),
-        "+ views, host": stages.by_index(views["host"], batches),
-        "+ step, views on host": stages.training(views["host"], steps, fitted, channels),
-        "+ step, views on device": stages.training(views["device"], steps, fitted, channels),
+        "raw bytes": stages.raw(data, seconds),
+        SEQUENTIAL: stages.sequential(data, _side(data), whole.batch_size, seconds=seconds),
+        BY_INDEX: stages.by_index(whole, seconds),
+        CROP: stages.by_index(read(data, stages.without_views(task), views_on="device"), seconds),
+        VIEWS: stages.by_index(host, seconds),
+        STEP_HOST: stages.training(host, dict(fitted), channels, seconds),
+        STEP_DEVICE: stages.training(device, dict(fitted), channels, seconds),
     }
 
 
-def _plain(data: pipeline.DataFolder, fitted: dict[str, Any]) -> pipeline.Data:
-    """Read, parse and batch of whole volumes."""
-    side = max(max(entry.shape[:-1]) for entry in data.manifest.split("train").entries)
-    return fitted["train_data"](data, stages.without_views(fitted["task"]), view_size=side, views_on="device")
+def _whole(data: pipeline.DataFolder, fitted: Mapping[str, Any]) -> pipeline.Data:
+    """Read, parse and batch, of volumes as stored (padded to a cube of the longest side where they differ)."""
+    task = stages.without_views(fitted["task"])
+    return fitted["train_data"](data, task, view_size=_side(data), views_on="device")
 
 
-def _memory_rows(folder: Path, gin_files: Sequence[str], gin_params: Sequence[str]) -> dict[str, float]:
-    """Peak memory, MB, of a process that reads the data, and of one that reads ten times as many volumes."""
-    rows = {}
-    for times in (1, 10):
-        many = folders.repeated(folder, times)
-        count = len(manifests.read(many).split("train").entries)
-        options = [*(f"--gin_file={file}" for file in gin_files), *(f"--gin_param={param}" for param in gin_params)]
-        command = [sys.executable, __file__, f"--data={many}", "--peak_memory", *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows[f"{count} volumes"] = float(done.stdout.split()[-1])
-    return rows
-
-
-def _peak_memory_mb(data: pipeline.DataFolder) -> float:
-    """Most memory held while 300 batches of whole volumes are read by index, above that of the imports, MB."""
-    plain = _plain(data, gin.get_bindings(loop.fit))
-    before = stages.resident_mb()
-    return max(stages.resident_mb() for _ in plain.dataset().take(300)) - before
+def _side(data: pipeline.DataFolder) -> int:
+    return max(max(entry.shape[:-1]) for entry in data.manifest.split("train").entries)
 
 
 def _megabytes(data: pipeline.DataFolder) -> float:
-    """Stored size of a volume, 10⁶ bytes."""
+    """Mean stored size of a volume, 10⁶ bytes."""
     entries = data.manifest.split("train").entries
     return sum(entry.length for entry in entries) / len(entries) / 1e6
 
 
-def _print(result: dict[str, Any], table: dict[str, timing.Summary], *, megabytes: float) -> None:
-    print(f"{'stage':26}{'volumes/s':>11}{'(range)':>18}{'MB/s':>9}{'CPU ms/volume':>15}{'stall':>8}")
+def _print(
+    table: Mapping[str, timing.Summary], first_batch_s: float, peaks: Mapping[str, float], *, megabytes: float
+) -> None:
+    print(f"{'stage':24}{'volumes/s':>10}{'range':>17}{'MB/s':>8}{'CPU ms/volume':>15}{'stalled':>9}")
     for name, row in table.items():
-        spread = f"({row.lowest:.1f}–{row.highest:.1f})"
-        stall = f"{row.stall_fraction:8.1%}" if "step" in name else ""
+        spread = f"{_short(min(row.rates))}–{_short(max(row.rates))}"
+        stalled = f"{row.stall_fraction:9.1%}" if "step" in name else ""
         print(
-            f"{name:26}{row.volumes_per_s:11.1f}{spread:>18}{row.volumes_per_s * megabytes:9.0f}"
-            f"{row.cpu_s_per_volume * 1e3:15.2f}{stall}"
+            f"{name:24}{_short(row.rate):>10}{spread:>17}{row.rate * megabytes:8.0f}"
+            f"{row.cpu_s_per_volume * 1e3:15.2f}{stalled}"
         )
-    print(f"by index / sequential: {table['by index'].volumes_per_s / table['sequential'].volumes_per_s:.0%}")
-    memory = ", ".join(f"{name} {mb:.0f} MB" for name, mb in result["peak_memory_mb"].items())
-    print(f"peak memory above the imports: {memory}; first batch after {result['first_batch_s']:.2f} s")
+    middle, lowest, highest = timing.ratio(table, BY_INDEX, SEQUENTIAL)
+    print(f"by index / sequential: {middle:.0%} of the speed ({lowest:.0%}–{highest:.0%} over the rounds)")
+    print(f"first batch after {first_batch_s:.2f} s, the building of the graph included")
+    print("peak memory of reading: " + ", ".join(f"{name} {mb:.0f} MB" for name, mb in peaks.items()))
     print(_lesson(table))
 
 
-def _lesson(table: dict[str, timing.Summary]) -> str:
+def _short(rate: float) -> str:
+    return f"{rate:.1f}" if rate < 100 else f"{rate:.0f}"
+
+
+def _lesson(table: Mapping[str, timing.Summary]) -> str:
     """Names the stage that adds most seconds to a volume on its way."""
-    names = [name for name in ADVICE if name in table]
-    seconds = [0.0, *(1 / table[name].volumes_per_s for name in names)]
-    added = {name: later - earlier for name, (earlier, later) in zip(names, itertools.pairwise(seconds), strict=True)}
+    seconds = [0.0, *(1 / table[name].rate for name in ADVICE)]
+    added = {name: later - earlier for name, (earlier, later) in zip(ADVICE, itertools.pairwise(seconds), strict=True)}
     worst = max(added, key=lambda name: added[name])
     return f"What limits is {ADVICE[worst]} ({added[worst] * 1e3:.1f} of {seconds[-1] * 1e3:.1f} ms per volume)."
 

@@ -1,56 +1,81 @@
 """Rounds that take turns, and what they cost."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+_WARM_UP = 1 / 3  # of the timed seconds: fills the buffers, and lets tf.data find its parallelism
+
 
 class Cost(NamedTuple):
-    """Of one stage in one round: wall and CPU seconds (all threads) and seconds waited for data, for `volumes`."""
+    """Of one stage in one round: wall and CPU seconds (all threads), and seconds waited for data, for `volumes`."""
 
     volumes: int
     wall_s: float
     cpu_s: float
-    waited_s: float = 0.0
+    waited_s: float
+
+
+Stage = Callable[[], Cost]
 
 
 class Summary(NamedTuple):
-    """Over all rounds: median, lowest and highest volumes per second; medians of CPU seconds and of waiting."""
+    """Over all rounds: volumes per second of each; medians of CPU seconds per volume and of the share of waiting."""
 
-    volumes_per_s: float
-    lowest: float
-    highest: float
+    rates: tuple[float, ...]
     cpu_s_per_volume: float
     stall_fraction: float
 
-
-def timed(work: Callable[[], tuple[int, float]]) -> Cost:
-    """Runs `work`, which returns how many volumes it made and how long it waited for data, s."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    volumes, waited_s = work()
-    return Cost(volumes, time.perf_counter() - wall, time.process_time() - cpu, waited_s)
+    @property
+    def rate(self) -> float:
+        """Median volumes per second."""
+        return float(np.median(self.rates))
 
 
-def interleaved(stages: Mapping[str, Callable[[], tuple[int, float]]], rounds: int) -> dict[str, Summary]:
-    """One round to warm up, then `rounds` in which the stages take turns, so that a busy moment hits all of them."""
+def consume(
+    batches: Iterable[Any], batch_size: int, *, seconds: float, use: Callable[[Any], Any] = lambda batch: None
+) -> Cost:
+    """Takes batches one by one and uses each, for about `seconds` behind a warm-up.
+
+    Buffers are full when the clock starts and full again when it stops, so what is timed is what is read.
+    """
+    began, iterator = time.perf_counter(), iter(batches)
+    use(next(iterator))
+    while time.perf_counter() - began < seconds * _WARM_UP:
+        use(next(iterator))
+    volumes, waited_s = 0, 0.0
+    started, cpu = time.perf_counter(), time.process_time()
+    while volumes == 0 or time.perf_counter() - started < seconds:
+        asked = time.perf_counter()
+        batch = next(iterator)
+        waited_s += time.perf_counter() - asked
+        use(batch)
+        volumes += batch_size
+    return Cost(volumes, time.perf_counter() - started, time.process_time() - cpu, waited_s)
+
+
+def interleaved(stages: Mapping[str, Stage], rounds: int) -> dict[str, Summary]:
+    """One round that counts for nothing, then `rounds` in which the stages take turns: a busy moment hits them all."""
     costs: dict[str, list[Cost]] = {name: [] for name in stages}
     for number in range(rounds + 1):
-        for name, work in stages.items():
-            cost = timed(work)
+        for name, stage in stages.items():
+            cost = stage()
             if number:
                 costs[name].append(cost)
-    return {name: summary(values) for name, values in costs.items()}
+    return {name: _summary(values) for name, values in costs.items()}
 
 
-def summary(costs: list[Cost]) -> Summary:
-    """Medians with their range."""
-    rates = [cost.volumes / cost.wall_s for cost in costs]
+def ratio(table: Mapping[str, Summary], one: str, other: str) -> tuple[float, float, float]:
+    """Volumes per second of `one` over those of `other` in the same round: median, lowest, highest."""
+    ratios = np.array(table[one].rates) / np.array(table[other].rates)
+    return float(np.median(ratios)), float(ratios.min()), float(ratios.max())
+
+
+def _summary(costs: list[Cost]) -> Summary:
     return Summary(
-        volumes_per_s=float(np.median(rates)),
-        lowest=min(rates),
-        highest=max(rates),
+        rates=tuple(cost.volumes / cost.wall_s for cost in costs),
         cpu_s_per_volume=float(np.median([cost.cpu_s / cost.volumes for cost in costs])),
         stall_fraction=float(np.median([cost.waited_s / cost.wall_s for cost in costs])),
     )
