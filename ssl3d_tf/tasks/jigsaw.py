@@ -5,8 +5,6 @@ on its own, a volume's patches are encoded once for several puzzles, and it is t
 Noroozi & Favaro, 2016, arXiv:1603.09246; in 3D: Taleb et al., 2020, arXiv:2006.03829, section 3.3.
 """
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,10 +13,9 @@ from keras import ops
 from ssl3d_tf import losses, metrics, patches
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import patchwise
+from ssl3d_tf.models.heads import Head
 from ssl3d_tf.permutations import Source, spread
 from ssl3d_tf.task import Batch, Params, Seed, Task
-
-Top = Callable[[keras.KerasTensor, int], keras.KerasTensor]  # (features, units) -> logits [batch, units]
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
 
@@ -27,7 +24,7 @@ def task(
     *,
     rank: int,
     view_size: int,
-    top: Top,
+    top: Head,
     patches_per_side: int = 3,
     permutations: Source | None = None,
     puzzles_per_volume: int = 4,
@@ -85,7 +82,7 @@ def task(
     )
 
 
-def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles: int, top: Top) -> keras.Model:
+def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles: int, top: Head) -> keras.Model:
     """Patches [batch, n**rank, *patch, channels] and permutations [batch, puzzles, n**rank] to logits.
 
     Returns:

@@ -5,8 +5,6 @@ between the patches (`patch_jitter`) keep edges from being continued, and standa
 telling the place. Doersch et al., 2015, arXiv:1505.05192; in 3D: Taleb et al., 2020, arXiv:2006.03829, section 3.2.
 """
 
-from collections.abc import Callable
-
 import keras
 import tensorflow as tf
 from keras import ops
@@ -14,9 +12,8 @@ from keras import ops
 from ssl3d_tf import losses, metrics, patches
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import patchwise
+from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Params, Seed, Task
-
-Top = Callable[[keras.KerasTensor, int], keras.KerasTensor]  # (features, units) -> logits [batch, units]
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
 
@@ -25,7 +22,7 @@ def task(
     *,
     rank: int,
     view_size: int,
-    top: Top,
+    top: Head,
     patches_per_side: int = 3,
     queries_per_volume: int = 4,
     patch_jitter: int | None = None,
@@ -88,7 +85,7 @@ def _middle_and_queries(labels: tf.Tensor, classes: int) -> tf.Tensor:
     return tf.pad(neighbours, ((0, 0), (1, 0)), constant_values=middle)
 
 
-def _model(encoder: keras.Model, grid: patches.Grid, queries: int, top: Top) -> keras.Model:
+def _model(encoder: keras.Model, grid: patches.Grid, queries: int, top: Head) -> keras.Model:
     """patches [batch, 1 + queries, *patch, channels] -> logits [batch, queries, classes]."""
     inputs, embeddings = patchwise.embeddings(encoder, 1 + queries, patch=(grid.patch_size,) * grid.rank)
     values, classes = embeddings.shape[-1], grid.total - 1

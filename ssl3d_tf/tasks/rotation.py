@@ -6,7 +6,7 @@ jitter (`augmentation`) and random crops keep scans of one orientation from bein
 Gidaris et al., 2018, arXiv:1803.07728; in 3D: Taleb et al., 2020, arXiv:2006.03829, section 3.4.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -14,10 +14,9 @@ import tensorflow as tf
 from ssl3d_tf import losses, metrics, volumes
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import geometry
+from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
 from ssl3d_tf.volumes import Turn
-
-Top = Callable[[keras.KerasTensor, int], keras.KerasTensor]  # (features, units) -> logits [batch, units]
 
 _LABEL, _AUGMENTATION = range(2)  # what a folded seed is for
 
@@ -47,7 +46,7 @@ def task(
     *,
     rank: int,
     view_size: int,
-    top: Top,
+    top: Head,
     augmentation: Op | None = None,
     rotations: Sequence[Turn] | None = None,
 ) -> Task:
