@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
+    | {"separable", "affine", "filters", "addons"}
     | {"losses", "metrics", "schedules", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
     1: {"augment", "contrast", "models", "pipeline"},
     2: {"tasks", "steps", "checkpoints", "loop"},
