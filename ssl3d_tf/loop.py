@@ -20,7 +20,7 @@ from ssl3d_tf import __version__, checkpoints, pictures, signals, strategies
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.journal import Journal, Window
 from ssl3d_tf.pipeline import Data, DataFolder, verify
-from ssl3d_tf.steps import Result, Update, eval_step, train_step
+from ssl3d_tf.steps import Result, Update, check_batch, eval_step, train_step
 from ssl3d_tf.task import Task
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -103,6 +103,7 @@ def fit(
     keras.utils.set_random_seed(update.seed)
     distribution = distribution or tf.distribute.get_strategy()
     train, held_out = train_data(data, task), eval_data(data, task)
+    check_batch(train.batch_size, task, update, devices=distribution.num_replicas_in_sync)
     folder, names, jit = strategies.own_folder(workdir, distribution), ("loss", *task.metrics), strategies.on_gpu()
     progress = checkpoints.progress(len(names))  # outside the scope: one copy, whatever the number of devices
     with distribution.scope():

@@ -29,6 +29,12 @@ def across_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | int]:
     Gradients flow back to every replica. On one replica it is the identity. Every replica must hold equally many rows.
     """
     context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
+    if replicas() == 1:
         return values, 0
     return context.all_gather(values, axis=0), context.replica_id_in_sync_group * tf.shape(values)[0]
+
+
+def replicas() -> int:
+    """How many replicas compute this step; 1 outside of a distribution strategy's step."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync

@@ -10,7 +10,7 @@ LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
     | {"separable", "affine", "filters", "addons"}
     | {"losses", "metrics", "schedules", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
-    1: {"augment", "contrast", "models", "pipeline"},
+    1: {"augment", "contrast", "pairs", "models", "pipeline"},
     2: {"tasks", "steps", "checkpoints", "loop"},
     3: {"knobs", "configuration", "run_folder", "train", "quickstart"},
 }

@@ -87,14 +87,15 @@ def task(
         looks=patches.Looks(standardise_patches, intensity_jitter, channel_drop),
     )
     sizes = {"patch_size": grid.patch_size, "code_size": code_size, "context_size": context_size}
-    loss_fn, metrics = objective or info_nce()
+    objective = objective or info_nce()
     return Task(
         sample=lambda seed: _sample(seed, views),
         sample_eval=lambda seed: {"negative": tf.random.stateless_uniform((views.columns,), seed)},
         make_views=lambda batch, params: _make_views(batch, params, views),
         build_model=lambda encoder: pyramid.model(encoder, pyramids, **sizes),
-        loss_fn=loss_fn,
-        metrics=metrics,
+        loss_fn=objective.loss_fn,
+        metrics=objective.metrics,
+        smallest_batch=objective.smallest_batch,
     )
 
 
