@@ -9,6 +9,7 @@ from ssl3d_tf import contrast, patches, separable
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import pyramid, unet
 from ssl3d_tf.tasks import cpc
+from tests.conftest import two_replicas
 
 _RELEASED = {"framing": separable.padding, "view_crop": 0.95, "standardise_patches": False}
 _SMALL = {"code_size": 8, "context_size": 8}
@@ -37,12 +38,6 @@ def _views(task, volumes, sample):
 def _outputs(seed=0, *, batch=3, columns=(4, 4), steps=2, size=5):
     drawn = np.random.default_rng(seed).normal(size=(2, batch, *columns, steps, size)).astype(np.float32)
     return {"predictions": tf.constant(drawn[0]), "codes": tf.constant(drawn[1])}
-
-
-def _two_replicas():
-    # By copies: collective operations of two strategies in one process mistake each other's messages.
-    copies = tf.distribute.ReductionToOneDevice()
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=copies)
 
 
 def test_2d_pyramids_of_5_are_the_published_ones():
@@ -218,7 +213,7 @@ def test_info_nce_equals_a_loop_over_all_candidates(similarity, temperature):
         logits = codes[:, step] @ predictions[place, step] / temperature
         expected[place, step] = np.log(np.exp(logits).sum()) - logits[place]
         right[place, step] = logits.argmax() == place
-    loss_fn, metrics = contrast.info_nce(similarity=similarity, temperature=temperature)
+    loss_fn, metrics, _ = contrast.info_nce(similarity=similarity, temperature=temperature)
     np.testing.assert_allclose(loss_fn({}, outputs), expected.reshape(3, -1).mean(1), rtol=1e-5)
     np.testing.assert_allclose(metrics["accuracy"]({}, outputs), right.reshape(3, -1).mean(1))
 
@@ -231,7 +226,7 @@ def test_chance_is_one_among_all_columns_of_the_batch():
 
 def test_true_codes_are_recognised():
     codes = _outputs()["codes"]
-    loss_fn, metrics = contrast.info_nce(temperature=0.001)
+    loss_fn, metrics, _ = contrast.info_nce(temperature=0.001)
     outputs = {"predictions": codes, "codes": codes}
     assert np.all(loss_fn({}, outputs) < 1e-3)
     assert np.all(metrics["accuracy"]({}, outputs) == 1)
@@ -260,11 +255,11 @@ def test_released_loss_scores_the_true_and_one_wrong_column(draw):
 
 
 def test_candidates_come_from_all_replicas():
-    whole, strategy = _outputs(batch=4), _two_replicas()
+    whole, strategy = _outputs(batch=4), two_replicas()
     parts = strategy.experimental_distribute_values_from_function(
         lambda context: {name: tf.split(values, 2)[context.replica_id_in_sync_group] for name, values in whole.items()}
     )
-    loss_fn, metrics = contrast.info_nce(exclude_neighbours=1)
+    loss_fn, metrics, _ = contrast.info_nce(exclude_neighbours=1)
     for score in (loss_fn, *metrics.values()):
         apart = tf.function(lambda outputs, score=score: strategy.run(score, args=({}, outputs)))(parts)
         joined = tf.concat(strategy.experimental_local_results(apart), axis=0)
@@ -272,7 +267,7 @@ def test_candidates_come_from_all_replicas():
 
 
 def test_gradients_flow_back_to_all_replicas():
-    whole, strategy = _outputs(batch=4), _two_replicas()
+    whole, strategy = _outputs(batch=4), two_replicas()
     loss_fn = contrast.info_nce().loss_fn
 
     def gradient(predictions, codes):

@@ -166,7 +166,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(options, code, message, tmp_path
         ("gin/cpc_3d.gin", 3, ("BATCH_SIZE=1",), "needs at least 2 at once, not 1: raise it"),
         ("gin/exemplar_3d.gin", 3, ("ACCUMULATE=2",), "needs at least 2 at once, not 1: raise it"),
         ("gin/rpl_3d.gin", 3, ("PATCHES_PER_SIDE=4",), "only an odd number from 3 has a middle"),
-        ("gin/jigsaw_3d.gin", 3, ("PATCHES_PER_SIDE=9",), "is smaller than 8 per axis; raise VIEW_SIZE"),
+        ("gin/jigsaw_3d.gin", 3, ("PATCHES_PER_SIDE=9",), "input 3×3×3 is smaller than 8 per axis"),
         ("gin/rotation_3d.gin", 3, ("NORM='bach'",), "bach"),
         ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
         ("gin/rotation_3d.gin", 3, ("LEVELS=6",), "input 33×33×33 is smaller than 128 per axis"),
