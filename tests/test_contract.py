@@ -30,7 +30,6 @@ all_tasks = pytest.mark.parametrize("path", PATHS)
 class Made(NamedTuple):
     rank: int
     task: Task
-    encoder: keras.Model
     model: keras.Model
 
 
@@ -40,8 +39,8 @@ def made(path):
     configuration.load(configuration.Sources((path,), SMALL), read=("STRATEGY",))
     bindings = gin.get_bindings(loop.fit)
     keras.utils.set_random_seed(0)
-    encoder = bindings["encoder"](2)
-    return Made(configuration.macro("RANK"), bindings["task"], encoder, bindings["task"].build_model(encoder))
+    task = bindings["task"]
+    return Made(configuration.macro("RANK"), task, task.build_model(bindings["encoder"](2)))
 
 
 def draws(sample, number=4, *, epoch=0):
@@ -71,7 +70,7 @@ def folders(tmp_path_factory):
 
 @all_tasks
 def test_views_are_the_same_eagerly_in_a_dataset_in_a_graph_and_under_xla(path):
-    rank, task, *_ = made(path)
+    rank, task, _ = made(path)
     batch, params = batch_of(rank), draws(task.sample)
     expected = task.make_views(batch, params)
     in_dataset = tf.data.Dataset.from_tensors((batch, params)).map(task.make_views)
@@ -84,7 +83,7 @@ def test_views_are_the_same_eagerly_in_a_dataset_in_a_graph_and_under_xla(path):
 
 @all_tasks
 def test_views_are_the_same_on_host_and_device_in_any_batch_and_on_any_number_of_threads(path, folders):
-    rank, task, *_ = made(path)
+    rank, task, _ = made(path)
 
     def first_eight(batch_size, **options):
         data = pipeline.read(
@@ -119,7 +118,7 @@ def test_draws_are_equal_for_equal_seeds_and_differ_between_epochs_and_examples(
 
 @all_tasks
 def test_loss_and_scores_are_finite_and_the_same_eagerly_in_a_graph_and_under_xla(path):
-    rank, task, _, model = made(path)
+    rank, task, model = made(path)
     inputs, targets = task.make_views(batch_of(rank), draws(task.sample))
 
     def scores(inputs, targets):
@@ -134,22 +133,20 @@ def test_loss_and_scores_are_finite_and_the_same_eagerly_in_a_graph_and_under_xl
 
 
 @all_tasks
-def test_the_gradient_reaches_every_weight_of_the_encoder(path):
-    rank, task, encoder, model = made(path)
+def test_the_gradient_reaches_every_weight(path):
+    rank, task, model = made(path)
     inputs, targets = task.make_views(batch_of(rank), draws(task.sample))
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(task.loss_fn(targets, model(inputs, training=True)))
-    gradients = tape.gradient(loss, [variable.value for variable in encoder.trainable_variables])
-    without = [
-        v.path for v, g in zip(encoder.trainable_variables, gradients, strict=True) if g is None or not np.any(g)
-    ]
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    without = [v.path for v, g in zip(model.trainable_variables, gradients, strict=True) if g is None or not np.any(g)]
     assert not without
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 @all_tasks
 def test_evaluation_draws_what_training_draws_but_for_augmentation(path):
-    rank, task, _, model = made(path)
+    rank, task, model = made(path)
     inputs, targets = task.make_views(batch_of(rank), draws(task.sample_eval))
     trained_on, _ = task.make_views(batch_of(rank), draws(task.sample))
     tf.nest.map_structure(lambda one, other: one.shape.assert_is_compatible_with(other.shape), inputs, trained_on)
