@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
     | {"losses", "metrics", "schedules", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
-    1: {"augment", "contrast", "models", "pipeline"},
+    1: {"augment", "contrast", "models", "pipeline", "health", "shortcuts"},
     2: {"tasks", "steps", "checkpoints", "loop"},
-    3: {"knobs", "configuration", "run_folder", "train", "quickstart"},
+    3: {"knobs", "configuration", "run_folder", "train", "quickstart", "audit"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
