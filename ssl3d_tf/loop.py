@@ -119,7 +119,7 @@ def fit(
     on_built()
     with Journal(run.folder, first_step=int(run.progress.step), steps=steps) as journal:
         journal.say(_opening(run, precision, distribution))
-        with _readable_errors(data):
+        with readable_errors(data):
             return _train(run, distribution, journal, on_first_step=on_first_step)
 
 
@@ -187,7 +187,7 @@ def evaluate(run: Run) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _readable_errors(data: DataFolder) -> Iterator[None]:
+def readable_errors(data: DataFolder) -> Iterator[None]:
     """Turns what TensorFlow says of damaged records and of too little memory into a line for the user."""
     try:
         yield
