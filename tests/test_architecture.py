@@ -10,9 +10,9 @@ LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
     | {"separable", "affine", "filters", "addons"}
     | {"losses", "metrics", "schedules", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
-    1: {"augment", "contrast", "pairs", "models", "pipeline"},
+    1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
     2: {"tasks", "steps", "checkpoints", "loop"},
-    3: {"knobs", "configuration", "run_folder", "train", "quickstart", "views"},
+    3: {"knobs", "configuration", "run_folder", "train", "quickstart", "views", "audit"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
