@@ -8,7 +8,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
-    | {"losses", "metrics", "schedules", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
+    | {
+        "losses",
+        "overlap",
+        "regions",
+        "metrics",
+        "schedules",
+        "synthetic",
+        "phantoms",
+        "strategies",
+        "signals",
+        "pictures",
+        "journal",
+    },
     1: {"augment", "contrast", "models", "pipeline"},
     2: {"tasks", "steps", "checkpoints", "loop"},
     3: {"knobs", "configuration", "run_folder", "train", "quickstart"},

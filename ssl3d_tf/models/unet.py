@@ -64,7 +64,7 @@ def block(inputs: keras.KerasTensor, width: int, name: str, *, norm: str, dropou
 
 
 def bottleneck(model: keras.Model) -> keras.KerasTensor:
-    """The deepest features of a U-Net encoder at their full resolution: what the final pooling reads, if there is one."""
+    """The deepest features of a U-Net encoder at full resolution: what the final pooling reads, if there is one."""
     final = model.layers[-1]
     return final.input if final.name == "final_pool" else model.output
 
