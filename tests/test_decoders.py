@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf import checkpoints
+from ssl3d_tf import checkpoints, overlap
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import decoders, fitting, unet
 
@@ -172,6 +172,29 @@ def test_gradient_reaches_every_variable(start):
     for variable, gradient in zip(model.trainable_variables, gradients(model, noise(1, 8, 8, 8, 1)), strict=True):
         assert gradient is not None, variable.path
         assert np.isfinite(gradient).all(), variable.path
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_one_batch_is_learned_and_a_frozen_encoder_stays_as_it_was(frozen):
+    keras.utils.set_random_seed(0)
+    encoder, model = small(2, norm="batch", dropout=0.1)
+    encoder.trainable = not frozen
+    volumes, weights = noise(4, 16, 16, 1), encoder.get_weights()
+    masks = (np.cumsum(volumes[..., 0], axis=1) > 0).astype(np.int32)
+    optimizer = keras.optimizers.Adam(1e-2)
+
+    @tf.function(autograph=False)
+    def update():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(overlap.dice_cross_entropy(masks, model(volumes, training=True)))
+        variables = [variable.value for variable in model.trainable_variables]
+        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
+        return loss
+
+    optimizer.build(model.trainable_variables)
+    curve = [float(update()) for _ in range(60)]
+    assert curve[-1] < 0.6 * curve[0]
+    assert frozen == all(np.array_equal(a, b) for a, b in zip(weights, encoder.get_weights(), strict=True))
 
 
 def test_logits_are_float32_in_mixed_precision():

@@ -1,9 +1,9 @@
 """Scores of segmentation on whole cases: Dice and Jaccard of one region at a time, and the published pooled ones.
 
 A region that is neither in the reference nor in the prediction has no score: NaN, and no mean counts it. Dice is 0/0
-there (Maier-Hein et al., 2024, arXiv:2206.01653); a score of 1 would praise a prediction of nothing in every case without
-a tumour, and say more about how many those are than about the outlines. A region that one of the two lacks scores 0.
-nnU-Net does the same (Isensee et al., 2021, arXiv:1904.08128), BraTS counts 1: fill the NaN to compare with it.
+there (Maier-Hein et al., 2024, arXiv:2206.01653); a score of 1 would praise a prediction of nothing in every case
+without a tumour, and say more about how many those are than about the outlines. A region that one of the two lacks
+scores 0. nnU-Net does the same (Isensee et al., 2021, arXiv:1904.08128), BraTS counts 1: fill the NaN to compare.
 """
 
 from collections.abc import Callable, Iterable
