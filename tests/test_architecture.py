@@ -8,10 +8,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
-    | {"separable", "affine", "filters", "addons"}
-    | {"losses", "metrics", "schedules", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
+    | {"separable", "affine", "filters", "addons", "losses", "overlap", "regions", "metrics", "schedules"}
+    | {"synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
     1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
-    2: {"tasks", "steps", "checkpoints", "loop"},
+    2: {"tasks", "steps", "checkpoints", "loop", "evaluation"},
     3: {"knobs", "configuration", "run_folder", "train", "quickstart", "views", "audit"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
@@ -71,6 +71,12 @@ def test_the_converter_does_without_tensorflow():
                 assert parts[0] not in ("tensorflow", "keras"), path
                 allowed = part_of(name) in free or parts[:2] == ["ssl3d_tf", "records"] or parts[0] != "ssl3d_tf"
                 assert allowed or name == "ssl3d_tf.__version__", f"{path} imports {name}"
+
+
+def test_scores_do_without_tensorflow():
+    for name in ("scores", "surfaces", "grading", "sliding_window"):
+        path = ROOT / "ssl3d_tf" / "evaluation" / f"{name}.py"
+        assert not [each for each in imports(path) if each.split(".")[0] in ("tensorflow", "keras")], path
 
 
 def test_gin_folder_does_not_shadow_the_library():
