@@ -117,7 +117,7 @@ def _row(audit: Audit, network: str, folders: Mapping[str, Path]) -> Row:
     for name, folder in folders.items():
         settings = {**audit.settings, "task": audit.tasks[name], "distribution": audit.distribution}
         built = loop.build(folder, audit.data, **settings)
-        with checkpoints.averaged_weights(built.model, built.optimizer):
+        with checkpoints.averaged_weights(built.parts):
             scores = loop.evaluate(built)
         accuracy[name] = scores["val_accuracy"]
     return Row(network, int(built.progress.step), accuracy, scores["val_chance"])

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.steps import Part
 
 ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
 
@@ -41,12 +42,12 @@ def progress(scores: int) -> Progress:
     )
 
 
-def manager(
-    folder: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, progress: Progress
-) -> tf.train.CheckpointManager:
+def manager(folder: Path, model: keras.Model, parts: Sequence[Part], progress: Progress) -> tf.train.CheckpointManager:
     """The checkpoints of a run; the two newest are kept, so that one is whole whenever the process dies."""
-    optimizer.build(model.trainable_variables)  # before restoring, or its slots would be restored to nothing
-    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, **progress._asdict())
+    for part in parts:
+        part.optimizer.build(part.variables)  # before restoring, or its slots would be restored to nothing
+    optimizers = [part.optimizer for part in parts]
+    checkpoint = tf.train.Checkpoint(model=model, optimizers=optimizers, **progress._asdict())
     return tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=2)
 
 
@@ -54,7 +55,7 @@ def restore(manager: tf.train.CheckpointManager, workdir: Path) -> bool:
     """Restores the newest checkpoint of `workdir`, every value of it; returns whether there was one.
 
     Raises:
-        InputError: it does not fit the model.
+        InputError: it is damaged, or does not fit the model.
     """
     newest = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
     if newest is None:
@@ -63,25 +64,32 @@ def restore(manager: tf.train.CheckpointManager, workdir: Path) -> bool:
         status = manager.checkpoint.restore(newest)
         status.expect_partial()  # what is left over is told below, once, and not again at exit
         status.assert_consumed().assert_existing_objects_matched()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except tf.errors.OpError as error:
+        rest = "remove its files, and 'checkpoint' beside them, and the run begins anew"
+        raise InputError(f"checkpoint {newest} cannot be read ({_first_line(error)}); {rest}.") from error
+    except (AssertionError, ValueError) as error:
+        reason = _first_line(error)
         raise InputError(f"checkpoint {newest} does not fit this model ({reason}); take another --workdir.") from error
     return True
 
 
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
+
+
 @contextlib.contextmanager
-def averaged_weights(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Inside, the model has the moving average of its weights, where the optimizer keeps one (`use_ema`)."""
-    if not getattr(optimizer, "use_ema", False):
-        yield
-        return
-    current = [tf.convert_to_tensor(variable.value).numpy() for variable in model.trainable_variables]
-    optimizer.finalize_variable_values(model.trainable_variables)
+def averaged_weights(parts: Sequence[Part]) -> Iterator[None]:
+    """Inside, the model has the moving average of its weights, where the optimizers keep one (`use_ema`)."""
+    averaging = [part for part in parts if getattr(part.optimizer, "use_ema", False)]
+    current = [[tf.convert_to_tensor(v.value).numpy() for v in part.variables] for part in averaging]
+    for part in averaging:
+        part.optimizer.finalize_variable_values(part.variables)
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, current, strict=True):
-            variable.assign(value)
+        for part, values in zip(averaging, current, strict=True):
+            for variable, value in zip(part.variables, values, strict=True):
+                variable.assign(value)
 
 
 def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Mapping[str, Any]) -> None:

@@ -7,9 +7,10 @@ do the embeddings still differ?                            health.py
 """
 
 import contextlib
+import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from ssl3d_tf import __version__, checkpoints, health, pictures, signals, strate
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.journal import Journal, Window
 from ssl3d_tf.pipeline import Data, DataFolder, verify
-from ssl3d_tf.steps import Result, Update, check_batch, eval_step, train_step
+from ssl3d_tf.steps import Part, Result, Update, check_batch, eval_step, in_phases, train_step, variables_of
 from ssl3d_tf.task import Task
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -47,7 +48,7 @@ class Run(NamedTuple):
     every: Every
     encoder: keras.Model
     model: keras.Model
-    optimizer: keras.optimizers.Optimizer
+    parts: Sequence[Part]
     progress: checkpoints.Progress
     manager: tf.train.CheckpointManager
     names: tuple[str, ...]
@@ -58,6 +59,7 @@ class Run(NamedTuple):
     embed: Callable[[Any], tf.Tensor]
     on_nonfinite: str
     contract: Mapping[str, Any]
+    keeps: str
 
 
 def fit(
@@ -76,6 +78,7 @@ def fit(
     distribution: tf.distribute.Strategy | None = None,
     precision: str = "float32",
     contract: Mapping[str, Any] | None = None,
+    keeps: str = checkpoints.ENCODER_FOLDER,
     on_built: Callable[[], None] = lambda: None,
     on_first_step: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
@@ -89,6 +92,7 @@ def fit(
         distribution: over how many devices, from `strategies.strategy`; None is one.
         precision: 'float32', 'mixed_bfloat16', or 'mixed_float16' with a dynamic loss scale.
         contract: what encoder/contract.json says of the data and the configuration.
+        keeps: whose best weights stay, and in which folder: 'encoder', or 'model' with the head.
         on_built: called once everything was built, before anything is written.
         on_first_step: called once, after the first step of this process.
 
@@ -115,6 +119,7 @@ def fit(
         distribution=distribution,
         precision=precision,
         contract=contract,
+        keeps=keeps,
     )
     on_built()
     with Journal(run.folder, first_step=int(run.progress.step), steps=steps) as journal:
@@ -139,6 +144,7 @@ def build(
     distribution: tf.distribute.Strategy,
     precision: str = "float32",
     contract: Mapping[str, Any] | None = None,
+    keeps: str = checkpoints.ENCODER_FOLDER,
 ) -> Run:
     """Everything of `fit` before its first step; writes nothing. Arguments and errors are those of `fit`."""
     if steps < 1 or precision not in PRECISIONS:
@@ -152,19 +158,28 @@ def build(
     with distribution.scope():
         network = encoder(len(data.manifest.channels))
         model = task.build_model(network)
-        tuner = _with_loss_scale(optimizer(), precision)
-        manager = checkpoints.manager(folder, model, tuner, progress)
+        parts = _parts(model, network, lambda: _with_loss_scale(optimizer(), precision), update.frozen_steps)
+        manager = checkpoints.manager(folder, model, parts, progress)
         checkpoints.restore(manager, workdir)
-        advance = train_step(
-            model, task, tuner, train.to_views, schedule=schedule, step=progress.step, update=update, jit_compile=jit
+        step, frozen = progress.step, update.frozen_steps
+        step_of = functools.partial(
+            train_step,
+            model,
+            task,
+            to_views=train.to_views,
+            schedule=schedule,
+            step=step,
+            update=update,
+            jit_compile=jit,
         )
+        advance = in_phases(step_of, parts, network, step=step, frozen_steps=frozen)
     return Run(
         folder=folder,
         steps=steps,
         every=every,
         encoder=network,
         model=model,
-        optimizer=tuner,
+        parts=parts,
         progress=progress,
         manager=manager,
         names=names,
@@ -175,6 +190,7 @@ def build(
         embed=tf.function(lambda element: health.embeddings(network, held_out.to_views(element)[0]), autograph=False),
         on_nonfinite=update.on_nonfinite,
         contract=contract or {},
+        keeps=keeps,
     )
 
 
@@ -243,7 +259,7 @@ def _due(run: Run, done: int, result: Result, *, window: Window, journal: Journa
 
 
 def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, float]:
-    with checkpoints.averaged_weights(run.model, run.optimizer):
+    with checkpoints.averaged_weights(run.parts):
         scores = evaluate(run)
         embeddings = health.report(run.embed, (element for _, element in run.held_out.dataset()))
         journal.write(done, scores | {f"val_{name}": value for name, value in embeddings.items()}, show=True)
@@ -253,7 +269,8 @@ def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, 
             run.progress.best.assign(scores["val_loss"])
             run.progress.best_step.assign(done)
             about = {**run.contract, "input_shape": _input_shape(run), "scores": scores}
-            checkpoints.save_encoder(run.folder / checkpoints.ENCODER_FOLDER, run.encoder, step=done, contract=about)
+            kept = run.encoder if run.keeps == checkpoints.ENCODER_FOLDER else run.model
+            checkpoints.save_encoder(run.folder / run.keeps, kept, step=done, contract=about)
     _, element = next(iter(run.held_out.dataset()))
     inputs, _ = run.held_out.to_views(element)
     journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(run.encoder.input_shape) - 2))
@@ -283,7 +300,8 @@ def _finite(run: Run, result: Result, index: Any, element: Any) -> np.ndarray | 
     if run.on_nonfinite == "skip":
         return None
     ids = [run.train.ids[i] for i in np.ravel(tf.nest.flatten(index)[0])]
-    sizes = dict(zip((v.path for v in run.model.trainable_variables), result.gradient_norms.numpy(), strict=True))
+    norms = result.gradient_norms.numpy()  # of the first part only while the encoder is frozen
+    sizes = dict(zip((v.path for v in variables_of(run.parts)), norms, strict=False))
     worst = sorted(sizes, key=lambda path: (np.isfinite(sizes[path]), -sizes[path]))[:3]
     inputs = run.train.to_views(element)[0]
     largest = np.max([np.max(np.abs(tensor)) for tensor in tf.nest.flatten(inputs)])  # of NumPy, NaN comes out
@@ -299,6 +317,20 @@ def _share(train: Data, first_step: int) -> Callable[[tf.distribute.InputContext
     return lambda context: train.dataset(
         first_step, context.input_pipeline_id, context.num_input_pipelines, context.num_replicas_in_sync
     )
+
+
+def _parts(
+    model: keras.Model,
+    encoder: keras.Model,
+    optimizer: Callable[[], keras.optimizers.Optimizer],
+    frozen_steps: int | None,
+) -> list[Part]:
+    """One for all, or the head first and then, if it ever learns, the encoder, each with an optimizer of its own."""
+    if frozen_steps == 0:
+        return [Part(optimizer(), model.trainable_variables)]
+    own = {id(variable) for variable in encoder.trainable_variables}
+    head = Part(optimizer(), [variable for variable in model.trainable_variables if id(variable) not in own])
+    return [head] if frozen_steps is None else [head, Part(optimizer(), encoder.trainable_variables)]
 
 
 def _with_loss_scale(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:

@@ -21,7 +21,8 @@ class Update(NamedTuple):
     seed: of everything random inside the model. accumulate: micro-batches a batch is split into; a loss that compares
     the examples of a batch sees one micro-batch. clip_norm: largest L2 norm of each variable's gradient; clip_value:
     largest absolute value, applied after it. on_nonfinite: 'stop' ends a run whose loss is not finite, 'skip' leaves
-    that batch out.
+    that batch out. frozen_steps: how long the encoder's weights, dropout and batch statistics stay as they are; None is
+    throughout.
     """
 
     seed: int = 0
@@ -29,6 +30,14 @@ class Update(NamedTuple):
     clip_norm: float | None = None
     clip_value: float | None = None
     on_nonfinite: str = "stop"
+    frozen_steps: int | None = 0
+
+
+class Part(NamedTuple):
+    """Variables of a model and the optimizer they have to themselves."""
+
+    optimizer: keras.optimizers.Optimizer
+    variables: Sequence[keras.Variable]
 
 
 class Result(NamedTuple):
@@ -41,6 +50,11 @@ class Result(NamedTuple):
     scores: tf.Tensor
     gradient_norms: tf.Tensor
     learning_rate: tf.Tensor
+
+
+def variables_of(parts: Sequence[Part]) -> list[keras.Variable]:
+    """All variables of all parts, in order: that of `Result.gradient_norms`."""
+    return [variable for part in parts for variable in part.variables]
 
 
 def check_batch(batch_size: int, task: Task, update: Update, *, devices: int) -> None:
@@ -60,7 +74,7 @@ def check_batch(batch_size: int, task: Task, update: Update, *, devices: int) ->
 def train_step(
     model: keras.Model,
     task: Task,
-    optimizer: keras.optimizers.Optimizer,
+    parts: Sequence[Part],
     to_views: Callable[[Any], tuple[Inputs, Targets]],
     *,
     schedule: Callable[[tf.Tensor], tf.Tensor],
@@ -68,7 +82,9 @@ def train_step(
     update: Update,
     jit_compile: bool,
 ) -> Callable[[Any], Result]:
-    """Builds element -> Result: views, forward, backward, all-reduce, clip, update; advances `step`.
+    """Builds element -> Result: views, forward, backward, all-reduce, clip, update of the parts; advances `step`.
+
+    The parts are all of the model that is trainable when the step is first called.
 
     Everything random in the model (dropout) is seeded from (seed, step), so nothing but weights, optimizer and step
     needs to be saved.
@@ -84,7 +100,7 @@ def train_step(
     network = tf.function(forward, autograph=False, jit_compile=True) if jit_compile else forward
 
     def gradients_of(inputs: Inputs, targets: Targets) -> tuple[list[tf.Tensor], tf.Tensor]:
-        return _gradients(model, network, task, optimizer, inputs=inputs, targets=targets)
+        return _gradients(model, network, task, parts, inputs=inputs, targets=targets)
 
     def replica_step(element: Any) -> tuple[tf.Tensor, tf.Tensor]:
         inputs, targets = to_views(element)
@@ -95,24 +111,50 @@ def train_step(
             gradients = [g / replicas for g in context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)]
             scores = context.all_reduce(tf.distribute.ReduceOp.MEAN, scores)
         norms = tf.stack([tf.norm(gradient) for gradient in gradients])
-        gradients = _rescale(optimizer, _clip(gradients, update), replicas)
+        gradients = _clip(gradients, update)
         if update.on_nonfinite == "skip":
             finite = tf.math.is_finite(scores[0]) & tf.reduce_all(tf.math.is_finite(norms))
-            tf.cond(finite, lambda: _apply(optimizer, gradients, model), lambda: None)
+            tf.cond(finite, lambda: _apply(parts, gradients, replicas), lambda: None)
         else:
-            _apply(optimizer, gradients, model)
+            _apply(parts, gradients, replicas)
         return scores, norms
 
     @tf.function(autograph=False)
     def run(element: Any) -> Result:
         learning_rate = tf.cast(schedule(step), tf.float32)
-        optimizer.learning_rate.assign(learning_rate)
+        for part in parts:
+            part.optimizer.learning_rate.assign(learning_rate)
         _reseed(seeds, update.seed, step)
         per_replica = strategy.run(replica_step, args=(element,))
         step.assign_add(1)
         # Reduced over the replicas already: any one of them has the numbers of all.
         scores, norms = (strategy.experimental_local_results(value)[0] for value in per_replica)
         return Result(scores, norms, learning_rate)
+
+    return run
+
+
+def in_phases(
+    step_of: Callable[[Sequence[Part]], Callable[[Any], Result]],
+    parts: Sequence[Part],
+    encoder: keras.Model,
+    *,
+    step: tf.Variable,
+    frozen_steps: int | None,
+) -> Callable[[Any], Result]:
+    """The step of the first part, the head, while the encoder is frozen, then that of all: each has its own graph.
+
+    The head's optimizer goes on with what it has; the encoder's begins when the encoder does, so that its moments are
+    not those of a time without gradients.
+    """
+    if frozen_steps == 0:
+        return step_of(parts)
+    frozen, free = step_of(parts[:1]), step_of(parts)
+
+    def run(element: Any) -> Result:
+        # Layers read it when their graph is traced.
+        encoder.trainable = frozen_steps is not None and int(step) >= frozen_steps
+        return free(element) if encoder.trainable else frozen(element)
 
     return run
 
@@ -141,23 +183,26 @@ def _check(update: Update, strategy: tf.distribute.Strategy) -> None:
         raise InputError("ON_NONFINITE = 'skip' works on one device only; with STRATEGY other than 'none' take 'stop'.")
     if update.accumulate < 1:
         raise InputError(f"ACCUMULATE is {update.accumulate}; it must be at least 1.")
+    if update.frozen_steps is not None and update.frozen_steps < 0:
+        raise InputError(f"frozen_steps is {update.frozen_steps}; it must be 0 or more, or None for throughout.")
 
 
 def _gradients(
     model: keras.Model,
     network: Callable[[Inputs], Outputs],
     task: Task,
-    optimizer: keras.optimizers.Optimizer,
+    parts: Sequence[Part],
     *,
     inputs: Inputs,
     targets: Targets,
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Unscaled float32 gradients of the mean loss, and the batch's mean scores."""
+    """Unscaled float32 gradients of the mean loss, in the order of `variables_of`, and the batch's mean scores."""
+    optimizer = parts[0].optimizer
     with tf.GradientTape() as tape:
         outputs = network(inputs)
         losses = task.loss_fn(targets, outputs)
         loss = optimizer.scale_loss(tf.reduce_mean(losses) + sum(model.losses))
-    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    gradients = tape.gradient(loss, [variable.value for variable in variables_of(parts)])
     scale = _loss_scale(optimizer)
     gradients = [tf.cast(tf.convert_to_tensor(gradient), tf.float32) / scale for gradient in gradients]
     return gradients, tf.reduce_mean(_scores(task, targets, outputs, losses), axis=0)
@@ -191,14 +236,13 @@ def _loss_scale(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | float:
     return optimizer.scale_loss(tf.constant(1.0))
 
 
-def _rescale(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], replicas: int) -> list[tf.Tensor]:
-    """Undoes what Keras' apply will do: it divides by the loss scale and sums over replicas."""
-    scale = _loss_scale(optimizer)
-    return [gradient * scale / replicas for gradient in gradients]
-
-
-def _apply(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], model: keras.Model) -> None:
-    optimizer.apply(gradients, model.trainable_variables)
+def _apply(parts: Sequence[Part], gradients: Sequence[tf.Tensor], replicas: int) -> None:
+    """Updates every part; Keras' apply divides by the loss scale and sums over replicas, which is undone before."""
+    left = list(gradients)
+    for optimizer, variables in parts:
+        own, left = left[: len(variables)], left[len(variables) :]
+        scale = _loss_scale(optimizer)
+        optimizer.apply([gradient * scale / replicas for gradient in own], variables)
 
 
 def _reseed(seeds: Sequence[keras.Variable], seed: int, step: tf.Variable) -> None:

@@ -1,0 +1,106 @@
+"""Classification, grading and regression: what is the label of this volume? The downstream tasks without masks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ssl3d_tf import affine, augment, losses
+from ssl3d_tf import metrics as scores
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import geometry
+from ssl3d_tf.models.heads import Head
+from ssl3d_tf.task import Batch, Op, Params, Task, Volumes
+
+Scorer = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class Labels(NamedTuple):
+    """What a label means: how many outputs it needs, how it is read, and how outputs are scored.
+
+    kind: 'nominal', 'ordinal', 'multilabel' or 'regression'. read: float [batch, labels] -> targets.
+    """
+
+    kind: str
+    units: int
+    read: Callable[[tf.Tensor], tf.Tensor]
+    loss_fn: Scorer
+    metrics: Mapping[str, Scorer]
+
+
+def nominal(*, classes: int) -> Labels:
+    """One of K classes, as a number in 0..K−1: softmax cross entropy."""
+    _at_least(classes, 2, "classes")
+    metrics = {"accuracy": scores.accuracy, "chance": scores.chance}
+    return Labels("nominal", classes, _first_as_integer, losses.softmax_cross_entropy, metrics)
+
+
+def ordinal(*, classes: int) -> Labels:
+    """A grade in 0..K−1, as K − 1 questions 'is it above 0, 1, …?': grade 2 of 5 is yes yes no no."""
+    _at_least(classes, 2, "classes")
+    metrics = {"accuracy": scores.ordinal_accuracy}
+    return Labels("ordinal", classes - 1, _first_as_integer, losses.ordinal_crossentropy, metrics)
+
+
+def multilabel(*, labels: int) -> Labels:
+    """Any of L findings, each 0 or 1: binary cross entropy."""
+    _at_least(labels, 1, "labels")
+    metrics = {"accuracy": scores.binary_accuracy}
+    return Labels("multilabel", labels, lambda values: values, losses.binary_crossentropy, metrics)
+
+
+def regression(*, values: int = 1) -> Labels:
+    """One or several numbers: mean squared error."""
+    _at_least(values, 1, "values")
+    return Labels("regression", values, lambda given: given, losses.mse, {"mse": scores.mse})
+
+
+def task(
+    *,
+    rank: int,
+    view_size: int,
+    labels: Labels,
+    top: Head,
+    transforms: Sequence[affine.Drawer] = (),
+    intensity: Op | None = None,
+) -> Task:
+    """Classification as a Task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets as `labels` has them.
+
+    Args:
+        rank: spatial rank, 2 or 3.
+        view_size: side of the crop, voxels: random in training, the middle else; what is smaller is padded.
+        labels: what they mean, from this module.
+        top: (features of the encoder, units) -> logits.
+        transforms: from `affine`, in training only. intensity: then.
+    """
+    moves = augment.affine(transforms=transforms) if transforms else augment.identity()
+    augmentation = augment.chain([moves, intensity or augment.identity()])
+    size = (view_size,) * rank
+
+    def make_views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
+        volumes = augmentation.apply(batch["volume"], params) if params else batch["volume"]
+        return volumes, labels.read(batch["label"])
+
+    def build_model(encoder: keras.Model) -> keras.Model:
+        geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")
+        inputs = keras.Input((*size, encoder.input_shape[-1]), name="volumes")
+        return keras.Model(inputs, top(encoder(inputs), labels.units), name="classification")
+
+    return Task(
+        sample=augmentation.sample,
+        sample_eval=lambda seed: (),
+        make_views=make_views,
+        build_model=build_model,
+        loss_fn=labels.loss_fn,
+        metrics=labels.metrics,
+    )
+
+
+def _first_as_integer(values: tf.Tensor) -> tf.Tensor:
+    return tf.cast(values[:, 0], tf.int32)
+
+
+def _at_least(number: int, least: int, name: str) -> None:
+    if number < least:
+        raise InputError(f"{name} is {number}; it must be at least {least}.")
