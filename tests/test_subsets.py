@@ -1,5 +1,7 @@
 """Label fractions and folds: nested, by patient, stratified, the same for the same seed."""
 
+import itertools
+
 import pytest
 
 from ssl3d_tf.errors import InputError
@@ -32,7 +34,7 @@ def test_fractions_are_nested_and_of_the_asked_size():
     rows = entries()
     chosen = [subsets.fraction(rows, percent, seed=1, repetition=0) for percent in (5, 10, 25, 50, 100)]
     assert [len(each) for each in chosen] == [3, 6, 15, 30, 60]
-    assert all(ids(small) < ids(large) for small, large in zip(chosen, chosen[1:], strict=False))
+    assert all(ids(small) < ids(large) for small, large in itertools.pairwise(chosen))
 
 
 def test_every_fraction_has_the_mix_of_labels():

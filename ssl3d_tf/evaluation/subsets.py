@@ -32,7 +32,7 @@ def fraction(entries: Sequence[Entry], percent: float, *, seed: int, repetition:
 
 
 def folds(manifest: Manifest, number: int, *, seed: int) -> list[Manifest]:
-    """`number` data sets of the same cases, whatever their split was: fold k tests, the next validates, the rest trains.
+    """`number` data sets of the same cases, whatever their split: fold k tests, the next validates, the rest trains.
 
     Raises:
         InputError: fewer than three folds, or more than patients.
@@ -72,7 +72,7 @@ def patient_order(entries: Sequence[Entry], *, seed: int, repetition: int) -> li
     strata: dict[tuple[float, ...] | None, list[str]] = defaultdict(list)
     for patient, label in _labels(entries).items():
         strata[label].append(patient)
-    places = {}
+    places: dict[str, float] = {}
     for patients in strata.values():
         shuffled = sorted(patients, key=lambda patient: _number(patient, seed, repetition))
         # The k-th of n lies at (k + ½) / n of the way; ties between strata by the patient's own number.

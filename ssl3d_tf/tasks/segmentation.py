@@ -31,7 +31,7 @@ def task(
     transforms: Sequence[affine.Drawer] = (),
     intensity: Op | None = None,
 ) -> Task:
-    """Segmentation as a Task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: int32 [batch, *spatial].
+    """Segmentation as a Task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: int32, the mask.
 
     Args:
         rank: spatial rank, 2 or 3.
