@@ -67,6 +67,26 @@ def test_every_gin_file_trains_two_steps_and_uses_every_binding(path, folders, t
         assert (tmp_path / "run" / name).stat().st_size
 
 
+@pytest.mark.parametrize(("name", "rank", "sizes"), [("kaggle_retina", 2, TINY[:2]), ("brats", 3, TINY[:4])])
+def test_a_data_set_file_behind_a_task_trains_its_channels_and_encoder(name, rank, sizes, tmp_path):
+    shape, channels = {2: ((40, 44), 3), 3: ((33, 34, 35), 4)}[rank]
+    make_folder(tmp_path / "data", counts={"train": 4, "val": 2}, shapes=[shape], channels=channels)
+    files = (f"gin/rotation_{rank}d.gin", f"gin/datasets/{name}.gin")
+    params = (*sizes, *SMALL[rank], "EVAL_EVERY=2")
+    scores = train.pretrain(configuration.Sources(files, params), tmp_path / "data", tmp_path / "run")
+    assert np.isfinite(scores["val_loss"])
+    contract = json.loads((tmp_path / "run" / "encoder" / "contract.json").read_text())
+    assert contract["architecture"]["config"]["name"] == {2: "densenet121", 3: "unet_3d"}[rank]
+
+
+def test_a_resnet_in_place_of_the_unet(folders, tmp_path):
+    choice = (*SMALL[2], "ENCODER=@resnet.encoder", "resnet.encoder.stem='small'")
+    scores = pretrain("gin/rpl_2d.gin", folders[2], tmp_path / "run", *TINY[:3], *choice)
+    assert np.isfinite(scores["val_loss"])
+    with pytest.raises(InputError, match="the configuration sets LEVELS, which this run does not use; remove it"):
+        pretrain("gin/rpl_2d.gin", folders[2], tmp_path / "other", *TINY, *choice)
+
+
 def test_the_contract_says_what_the_encoder_takes(folders, tmp_path):
     pretrain("gin/rotation_3d.gin", folders[3], tmp_path / "run", *TINY, "VIEW_SIZE=32")
     contract = json.loads((tmp_path / "run" / "encoder" / "contract.json").read_text())
@@ -162,6 +182,19 @@ def test_a_mistake_is_one_line_and_an_exit_code(options, code, message, tmp_path
         ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
         ("gin/rotation_3d.gin", 3, ("LEVELS=6",), "input 33×33×33 is smaller than 128 per axis"),
         ("gin/rotation_3d.gin", 3, ("ACCUMULATE=3",), "must divide by ACCUMULATE 3"),
+        (
+            "gin/rotation_3d.gin",
+            3,
+            ("ENCODER=@applications.encoder",),
+            "is 3D, encoder 'densenet121' is 2D.*set ENCODER",
+        ),
+        ("gin/cpc_3d.gin", 3, ("unet.encoder.rank=2",), "is 3D, encoder 'unet_2d' is 2D.*set ENCODER"),
+        (
+            "gin/rpl_2d.gin",
+            2,
+            ("ENCODER=@resnet.encoder", "resnet.encoder.rank=3"),
+            "is 2D, encoder 'resnet18_3d' is 3D",
+        ),
         ("gin/base.gin", 3, (), "gin/base.gin sets no task"),
         ("gin/rotation_3d.gin", 3, ("PRECISION='mixed_bfloat16'",), "needs a GPU"),
     ],

@@ -1,7 +1,7 @@
 """ResNet encoders, 2D and 3D, free of the input's size (He et al., 2015, arXiv:1512.03385).
 
-stem: conv 7, stride 2 -> norm -> ReLU -> max pool 3, stride 2; then four stages of blocks with f, 2f, 4f, 8f filters, each
-but the first with stride 2; then a pooling over all voxels.
+stem: conv 7, stride 2 -> norm -> ReLU -> max pool 3, stride 2; then four stages of blocks with f, 2f, 4f, 8f filters,
+each but the first with stride 2; then a pooling over all voxels.
 basic block (depth 18 and 34): conv 3 -> norm -> ReLU -> conv 3 -> norm, plus the shortcut, -> ReLU.
 bottleneck block (depth 50): conv 1 -> norm -> ReLU -> conv 3 -> norm -> ReLU -> conv 1, 4 times as wide -> norm, …
 
