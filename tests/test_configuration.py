@@ -33,7 +33,7 @@ def test_files_are_found_from_any_folder(tmp_path, monkeypatch):
 
 
 def test_the_text_makes_the_same_configuration_again(tmp_path):
-    load("STEPS=40", "unet.encoder.pooling='avg'")
+    load("STEPS=40", "unet.encoder.pooling='avg'", "ENCODER=@applications.encoder")
     before = configuration.text()
     (tmp_path / "config.gin").write_text(before)
     load(files=(str(tmp_path / "config.gin"),))
