@@ -1,14 +1,16 @@
 """Augmentations as Ops: `sample` draws one example's few numbers, `apply` changes a whole batch.
 
-Geometry (`flips`, `quarter_turns`, `crop`) works in any dtype, so that a mask goes the same way as its volume if it is
-given the same parameters; intensity is for volumes only.
+Geometry without interpolation (`flips`, `quarter_turns`, `crop`) works in any dtype, so that a mask goes the same way
+as its volume if it is given the same parameters; of `affine` the mask's Op is `affine_labels`. Intensity is for volumes
+only.
 """
 
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from ssl3d_tf import volumes
+from ssl3d_tf import filters, patches, volumes
+from ssl3d_tf.affine import Drawer, compose, resample, resample_labels
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Op, Params, Seed, Volumes
 
@@ -64,6 +66,24 @@ def crop(*, size: int, rank: int) -> Op:
     return Op(lambda seed: _uniform(seed, rank), apply)
 
 
+def affine(*, transforms: Sequence[Drawer], fill: float | None = None) -> Op:
+    """The transforms of `ssl3d_tf.affine`, the first one first, as one map and one interpolation.
+
+    fill: what lies outside the volume; None is each channel's minimum.
+    """
+
+    def apply(batch: Volumes, places: tf.Tensor) -> Volumes:
+        minimum = tf.reduce_min(batch, range(1, len(batch.shape) - 1))
+        return resample(batch, places, minimum if fill is None else tf.fill(tf.shape(minimum), float(fill)))
+
+    return Op(compose(transforms), apply)
+
+
+def affine_labels(*, transforms: Sequence[Drawer]) -> Op:
+    """`affine` for masks, int [batch, *spatial], given the volume's parameters: the nearest label, 0 outside."""
+    return Op(compose(transforms), resample_labels)
+
+
 def intensity(*, brightness: float = 0.125, contrast: tuple[float, float] = (0.5, 1.5), p: float = 0.5) -> Op:
     """With probability `p` adds U(−brightness, brightness), then scales by U(*contrast) about the volume's mean.
 
@@ -83,12 +103,10 @@ def gamma(*, exponent: tuple[float, float] = (0.7, 1.5), p: float = 0.3) -> Op:
 
     Defaults: Isensee et al., 2021, doi:10.1038/s41592-020-01008-z, supplement.
     """
-
-    def sample(seed: Seed) -> Params:
-        on, power = tf.unstack(_uniform(seed, 2))
-        return {"on": on < p, "exponent": _between(exponent, power)}
-
-    return _sometimes(sample, lambda batch, params: volumes.adjust_gamma(batch, params["exponent"]))
+    return _sometimes(
+        lambda seed: _strength(seed, p, exponent),
+        lambda batch, params: volumes.adjust_gamma(batch, params["strength"]),
+    )
 
 
 def noise(*, deviation: float = 0.1, p: float = 0.15) -> Op:
@@ -101,6 +119,48 @@ def noise(*, deviation: float = 0.1, p: float = 0.15) -> Op:
         return {"on": on < p, "deviation": strength * deviation, "seed": voxels}
 
     return _sometimes(sample, lambda batch, params: volumes.add_noise(batch, params["seed"], params["deviation"]))
+
+
+def blur(*, deviation: tuple[float, float] = (0.5, 1.0), p: float = 0.2) -> Op:
+    """With probability `p` a Gaussian blur of standard deviation U(*deviation) voxels.
+
+    Defaults of this, and those of `low_resolution`: Isensee et al., 2021, doi:10.1038/s41592-020-01008-z, supplement.
+    """
+    return _sometimes(
+        lambda seed: _strength(seed, p, deviation), lambda batch, params: filters.blur(batch, params["strength"])
+    )
+
+
+def low_resolution(*, factor: tuple[float, float] = (1.0, 2.0), p: float = 0.25) -> Op:
+    """With probability `p` keeps one voxel in U(*factor) along each axis and interpolates between them."""
+    return _sometimes(
+        lambda seed: _strength(seed, p, factor),
+        lambda batch, params: filters.lower_resolution(batch, params["strength"]),
+    )
+
+
+def bias_field(*, rank: int, amount: float = 0.2, p: float = 0.3) -> Op:
+    """With probability `p` a smooth field that multiplies, by coefficients U(−amount, amount) of a cubic polynomial."""
+
+    def sample(seed: Seed) -> Params:
+        on, *drawn = tf.unstack(_uniform(seed, 1 + filters.field_terms(rank)))
+        return {"on": on < p, "coefficients": (2.0 * tf.stack(drawn) - 1.0) * amount}
+
+    return _sometimes(sample, lambda batch, params: filters.multiply_field(batch, params["coefficients"]))
+
+
+def channel_drop(*, p: float = 0.2) -> Op:
+    """With probability `p` sets all channels but one, a random one, to 0; nothing where there is only one."""
+
+    def apply(batch: Volumes, draws: tf.Tensor) -> Volumes:
+        return patches.drop_channels(batch[:, None], draws[:, None], probability=p)[:, 0]
+
+    return Op(lambda seed: _uniform(seed, 2), apply)
+
+
+def _strength(seed: Seed, p: float, limits: tuple[float, float]) -> Params:
+    on, share = tf.unstack(_uniform(seed, 2))
+    return {"on": on < p, "strength": _between(limits, share)}
 
 
 def _sometimes(sample: Callable[[Seed], Params], change: Callable[[Volumes, Params], Volumes]) -> Op:

@@ -16,10 +16,14 @@ Scorer = Callable[[Any, Mapping[str, tf.Tensor]], tf.Tensor]  # (targets, output
 
 
 class Objective(NamedTuple):
-    """A loss and its metrics, as `Task` takes them; outputs are {'predictions', 'codes'}."""
+    """A loss and its metrics, as `Task` takes them, and the smallest batch they can compare the examples of.
+
+    Outputs are {'predictions', 'codes'}; those of `ssl3d_tf.pairs` are {'projections'}.
+    """
 
     loss_fn: Scorer
     metrics: Mapping[str, Scorer]
+    smallest_batch: int = 1
 
 
 def dot(predictions: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
@@ -74,6 +78,7 @@ def info_nce(
                 tf.math.log(_numbers(outputs, exclude_neighbours))
             ),
         },
+        smallest_batch=2,  # with one, every negative is another column of the same volume
     )
 
 
@@ -114,9 +119,9 @@ def _by_column(values: tf.Tensor) -> tf.Tensor:
 def _numbers(outputs: Mapping[str, tf.Tensor], excluded: int) -> tf.Tensor:
     """Candidates of each column's softmax, in the global batch and without its neighbours: float32 [batch, columns]."""
     batch, columns = tf.shape(outputs["codes"])[0], outputs["codes"].shape[1:-2]
-    context = tf.distribute.get_replica_context()
-    replicas = 1 if context is None else context.num_replicas_in_sync
-    number = batch * replicas * int(np.prod(columns)) - _neighbours(columns, excluded).sum(axis=1, dtype=np.int32)
+    number = batch * losses.replicas() * int(np.prod(columns)) - _neighbours(columns, excluded).sum(
+        axis=1, dtype=np.int32
+    )
     return tf.cast(tf.tile(number[None], (batch, 1)), tf.float32)
 
 

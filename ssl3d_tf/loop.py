@@ -3,6 +3,7 @@
 views -> model -> loss -> gradients -> clip -> update      steps.py
 restart, encoder/ and its contract                         checkpoints.py
 metrics.jsonl, TensorBoard, progress bar                   journal.py
+do the embeddings still differ?                            health.py
 """
 
 import contextlib
@@ -16,11 +17,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf import __version__, checkpoints, pictures, signals, strategies
+from ssl3d_tf import __version__, checkpoints, health, pictures, signals, strategies
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.journal import Journal, Window
 from ssl3d_tf.pipeline import Data, DataFolder, verify
-from ssl3d_tf.steps import Result, Update, eval_step, train_step
+from ssl3d_tf.steps import Result, Update, check_batch, eval_step, train_step
 from ssl3d_tf.task import Task
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -54,6 +55,7 @@ class Run(NamedTuple):
     held_out: Data
     advance: Callable[[Any], Result]
     measure: Callable[[Any], tf.Tensor]
+    embed: Callable[[Any], tf.Tensor]
     on_nonfinite: str
     contract: Mapping[str, Any]
 
@@ -97,12 +99,54 @@ def fit(
         InputError: an option outside its range, a checkpoint of another model, a damaged record, a loss that is not
             finite, too little memory.
     """
+    distribution = distribution or tf.distribute.get_strategy()
+    run = build(
+        workdir,
+        data,
+        task=task,
+        encoder=encoder,
+        optimizer=optimizer,
+        schedule=schedule,
+        train_data=train_data,
+        eval_data=eval_data,
+        steps=steps,
+        every=every,
+        update=update,
+        distribution=distribution,
+        precision=precision,
+        contract=contract,
+    )
+    on_built()
+    with Journal(run.folder, first_step=int(run.progress.step), steps=steps) as journal:
+        journal.say(_opening(run, precision, distribution))
+        with readable_errors(data):
+            return _train(run, distribution, journal, on_first_step=on_first_step)
+
+
+def build(
+    workdir: Path,
+    data: DataFolder,
+    *,
+    task: Task,
+    encoder: Callable[[int], keras.Model],
+    optimizer: Callable[[], keras.optimizers.Optimizer],
+    schedule: Callable[[tf.Tensor], tf.Tensor],
+    train_data: Callable[[DataFolder, Task], Data],
+    eval_data: Callable[[DataFolder, Task], Data],
+    steps: int,
+    every: Every,
+    update: Update,
+    distribution: tf.distribute.Strategy,
+    precision: str = "float32",
+    contract: Mapping[str, Any] | None = None,
+) -> Run:
+    """Everything of `fit` before its first step; writes nothing. Arguments and errors are those of `fit`."""
     if steps < 1 or precision not in PRECISIONS:
         raise InputError(f"STEPS {steps} must be at least 1, PRECISION '{precision}' one of {', '.join(PRECISIONS)}.")
     keras.mixed_precision.set_global_policy(precision)
     keras.utils.set_random_seed(update.seed)
-    distribution = distribution or tf.distribute.get_strategy()
     train, held_out = train_data(data, task), eval_data(data, task)
+    check_batch(train.batch_size, task, update, devices=distribution.num_replicas_in_sync)
     folder, names, jit = strategies.own_folder(workdir, distribution), ("loss", *task.metrics), strategies.on_gpu()
     progress = checkpoints.progress(len(names))  # outside the scope: one copy, whatever the number of devices
     with distribution.scope():
@@ -114,8 +158,7 @@ def fit(
         advance = train_step(
             model, task, tuner, train.to_views, schedule=schedule, step=progress.step, update=update, jit_compile=jit
         )
-    measure = eval_step(model, task, held_out.to_views, jit_compile=jit)
-    run = Run(
+    return Run(
         folder=folder,
         steps=steps,
         every=every,
@@ -128,15 +171,11 @@ def fit(
         train=train,
         held_out=held_out,
         advance=advance,
-        measure=measure,
+        measure=eval_step(model, task, held_out.to_views, jit_compile=jit),
+        embed=tf.function(lambda element: health.embeddings(network, held_out.to_views(element)[0]), autograph=False),
         on_nonfinite=update.on_nonfinite,
         contract=contract or {},
     )
-    on_built()
-    with Journal(folder, first_step=int(progress.step), steps=steps) as journal:
-        journal.say(_opening(run, precision, distribution))
-        with _readable_errors(data):
-            return _train(run, distribution, journal, on_first_step=on_first_step)
 
 
 def evaluate(run: Run) -> dict[str, float]:
@@ -149,7 +188,7 @@ def evaluate(run: Run) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _readable_errors(data: DataFolder) -> Iterator[None]:
+def readable_errors(data: DataFolder) -> Iterator[None]:
     """Turns what TensorFlow says of damaged records and of too little memory into a line for the user."""
     try:
         yield
@@ -206,7 +245,10 @@ def _due(run: Run, done: int, result: Result, *, window: Window, journal: Journa
 def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, float]:
     with checkpoints.averaged_weights(run.model, run.optimizer):
         scores = evaluate(run)
-        journal.write(done, scores, show=True)
+        embeddings = health.report(run.embed, (element for _, element in run.held_out.dataset()))
+        journal.write(done, scores | {f"val_{name}": value for name, value in embeddings.items()}, show=True)
+        if warning := health.warning(embeddings):
+            journal.say(warning)
         if scores["val_loss"] < float(run.progress.best):
             run.progress.best.assign(scores["val_loss"])
             run.progress.best_step.assign(done)

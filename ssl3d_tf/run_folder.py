@@ -59,6 +59,19 @@ def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, 
         file.write(config.encode())
 
 
+def trained(workdir: Path) -> dict[str, Any]:
+    """What run.json says of a run that has a checkpoint: 'data' with 'path' and 'sha256', 'seed', 'packages', …
+
+    Raises:
+        InputError: no run in the folder, or no checkpoint yet.
+    """
+    if not ((workdir / CONFIG).is_file() and (workdir / RECORD).is_file()):
+        raise InputError(f"--workdir {workdir} holds no run: no {CONFIG} and {RECORD}; give that of ssl3d_tf.train.")
+    if not (workdir / "checkpoints" / "checkpoint").is_file():
+        raise InputError(f"the run in --workdir {workdir} has no checkpoint yet: let it train until SAVE_EVERY.")
+    return json.loads((workdir / RECORD).read_text(encoding="utf-8"))
+
+
 def about() -> dict[str, Any]:
     """What ran, with what, on what, when: for run.json and reports."""
     return {

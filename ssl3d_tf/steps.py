@@ -43,6 +43,20 @@ class Result(NamedTuple):
     learning_rate: tf.Tensor
 
 
+def check_batch(batch_size: int, task: Task, update: Update, *, devices: int) -> None:
+    """Raises InputError where a batch cannot be cut into micro-batches, or one is too small for the task's loss."""
+    parts = update.accumulate * devices
+    given = f"BATCH_SIZE is {batch_size}, on {devices} devices and with ACCUMULATE {update.accumulate}"
+    if batch_size % parts:
+        raise InputError(f"{given}; it must divide by their product, {parts}: change it.")
+    at_once = batch_size // update.accumulate
+    if at_once < task.smallest_batch:
+        raise InputError(
+            f"{given}; this task tells the examples of a batch apart and needs at least {task.smallest_batch} at once, "
+            f"not {at_once}: raise it."
+        )
+
+
 def train_step(
     model: keras.Model,
     task: Task,
@@ -159,8 +173,6 @@ def _accumulated(gradients_of: Callable, inputs: Inputs, targets: Targets, *, pa
     if parts == 1:
         return gradients_of(inputs, targets)
     tensors = tf.nest.flatten((inputs, targets))
-    if tensors[0].shape[0] % parts:
-        raise InputError(f"BATCH_SIZE, {tensors[0].shape[0]} per device, must divide by ACCUMULATE {parts}; mend one.")
     pieces = zip(*(tf.split(tensor, parts) for tensor in tensors), strict=True)
     results = [gradients_of(*tf.nest.pack_sequence_as((inputs, targets), piece)) for piece in pieces]
     return tf.nest.map_structure(lambda *values: tf.add_n(values) / parts, *results)

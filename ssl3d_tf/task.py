@@ -40,6 +40,7 @@ class Task(NamedTuple):
     build_model: encoder -> encoder + head; called inside the distribution strategy's scope.
     loss_fn: (targets, outputs) -> float32 [batch].
     metrics: name -> (targets, outputs) -> float32 [batch]. Pretext tasks have 'accuracy' and 'chance'.
+    smallest_batch: examples that the loss needs at once, over all devices; 2 where others serve as negatives.
     """
 
     sample: Callable[[Seed], Params]
@@ -48,3 +49,4 @@ class Task(NamedTuple):
     build_model: Callable[[keras.Model], keras.Model]
     loss_fn: Callable[[Targets, Outputs], tf.Tensor]
     metrics: Mapping[str, Callable[[Targets, Outputs], tf.Tensor]]
+    smallest_batch: int = 1

@@ -54,7 +54,7 @@ def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path)
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
     free = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
     distribution = strategies.strategy(configuration.macro("STRATEGY"))  # before TensorFlow does anything else
-    _check_precision()
+    check_precision()
     if "task" not in gin.get_bindings(loop.fit, resolve_references=False):
         raise InputError(f"{', '.join(sources.files)} sets no task; take one of gin/*_2d.gin and gin/*_3d.gin.")
     data = pipeline.open_folder(folder or _phantoms())
@@ -83,7 +83,8 @@ def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path)
     return scores
 
 
-def _check_precision() -> None:
+def check_precision() -> None:
+    """Raises InputError where this machine cannot compute in the configuration's PRECISION."""
     precision = configuration.macro("PRECISION")
     if precision != "float32" and not strategies.on_gpu():
         raise InputError(

@@ -19,6 +19,12 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def two_replicas():
+    """A strategy over two CPU devices; by copies, as the collectives of two strategies in one process get mixed up."""
+    copies = tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=copies)
+
+
 def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=1, masks=True):
     """A data folder of random volumes; example i of a split has shapes[i % len(shapes)]; returns them by split."""
     folder.mkdir(parents=True, exist_ok=True)

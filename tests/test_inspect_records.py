@@ -101,3 +101,26 @@ def test_faults_are_one_line_and_an_exit_code(arguments, code):
 def test_the_contact_sheet_has_a_tile_per_example(folder):
     with Image.open(folder / "contact_sheet.png") as picture:
         assert picture.size == (6 * 128, 128 + 14)
+
+
+@pytest.mark.parametrize("task", ["jigsaw", "rotation", "exemplar"])
+def test_views_are_drawn_beside_what_they_are_made_of(task, volumes_3d, tmp_path):
+    png = tmp_path / "views.png"
+    inspect_records.show_views(volumes_3d[0], [f"gin/{task}_3d.gin"], ["VIEW_SIZE=12"], png)
+    drawn = np.asarray(Image.open(png).convert("L"))
+    assert drawn.shape[1] == 1320
+    assert len(np.unique(drawn)) > 50
+
+
+def test_views_that_cannot_be_made_are_one_line(folder, tmp_path):
+    done = run(folder, "--views=gin/jigsaw_2d.gin", f"--png={tmp_path / 'x.png'}")
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
+    assert "take the 3d gin file" in done.stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize("options", [("--views=gin/cpc_3d.gin",), ("--png=x.png",), ("--gin_param=STEPS=4",)])
+def test_flags_that_belong_together_are_asked_for_together(folder, options):
+    done = run(folder, *options)
+    assert done.returncode == 2
+    assert "--views" in done.stderr

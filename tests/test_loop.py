@@ -239,7 +239,7 @@ def test_options_out_of_range_are_one_clear_error(data, tmp_path, options, messa
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match="BATCH_SIZE 3 must divide by the 2 devices"):
+    with pytest.raises(InputError, match="BATCH_SIZE is 3, on 2 devices"):
         fit(tmp_path / "run", data, distribution=strategies.strategy("mirrored"), batch_size=3)
 
 

@@ -111,26 +111,3 @@ def test_dropped_channels_leave_one():
     cut, draws = _volumes(2, 4)[:, None], np.array([[[0.2, 0.1]], [[0.2, 0.9]], [[0.7, 0.1]]], np.float32)
     kept = np.any(patches.drop_channels(cut, draws, probability=0.5), axis=(1, 2, 3))
     assert kept.tolist() == [[True, False], [False, True], [True, True]]
-
-
-@pytest.mark.parametrize("rank", [2, 3])
-def test_padding_crops_and_centres_in_zeros(rank):
-    image, offsets = _volumes(rank, 8)[:1], (3, 0, 1)[:rank]
-    matrices = [patches.padding(8, 5)[None, offset] for offset in offsets]
-    crop = image[(0, *(slice(offset, offset + 5) for offset in offsets))]
-    expected = np.pad(crop, [(1, 2)] * rank + [(0, 0)])
-    np.testing.assert_array_equal(patches.resample(image, matrices)[0], expected)
-
-
-def test_resizing_interpolates_between_the_crops_voxels():
-    ramp = np.arange(8, dtype=np.float32)
-    position = np.clip((np.arange(8) + 0.5) * 6 / 8 - 0.5, 0, 5)
-    for offset, matrix in enumerate(patches.resizing(8, 6)):
-        np.testing.assert_allclose(matrix @ ramp, offset + position, atol=1e-5)
-
-
-def test_resampling_changes_every_axis_by_its_own_matrix():
-    image, rng = _volumes(3, 4), np.random.default_rng(0)
-    matrices = [rng.normal(size=(3, 2 + axis, 4)).astype(np.float32) for axis in range(3)]
-    expected = np.einsum("nia,njb,nkc,nabcx->nijkx", *matrices, image)
-    np.testing.assert_allclose(patches.resample(image, matrices), expected, atol=1e-4)

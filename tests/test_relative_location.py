@@ -68,13 +68,6 @@ def test_queries_of_a_volume_are_different_classes_each_as_likely(rank, classes)
     assert (np.abs(counts / (10000 / classes) - 1) < 0.25).all()
 
 
-def test_choices_depend_on_the_seed_alone():
-    task = _task(**FULL)
-    one, same, other = (task.sample(tf.constant(seed)) for seed in ([1, 2], [1, 2], [1, 3]))
-    assert set(one) == {"label", "offsets", "intensity", "channels"}
-    assert all(np.array_equal(one[name], same[name]) and not np.array_equal(one[name], other[name]) for name in one)
-
-
 def test_evaluation_asks_the_same_of_centred_unchanged_patches():
     task, volumes = _task(**{**FULL, "standardise_patches": False}), _volumes()
     params, plain = _params(task.sample), _params(task.sample_eval)
@@ -106,32 +99,6 @@ def test_a_prediction_depends_on_the_middle_and_its_own_query_alone():
         logit = tf.reduce_sum(model(inputs)[0, 2] * tf.range(26.0))
     used = np.any(tape.gradient(logit, inputs).numpy(), axis=(2, 3, 4, 5))
     assert np.argwhere(used).tolist() == [[0, 0], [0, 3]]
-
-
-@pytest.mark.parametrize("rank", [2, 3])
-def test_gradient_reaches_every_weight(rank):
-    task = _task(rank, **FULL)
-    model = task.build_model(_encoder(rank))
-    inputs, targets = task.make_views({"volume": _volumes(rank)}, _params(task.sample))
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(task.loss_fn(targets, model(inputs, training=True)))
-    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
-    assert all(np.any(gradient) for gradient in gradients)
-
-
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("evaluation", [False, True])
-def test_compiled_step_equals_eager(jit_compile, evaluation):
-    task = _task(**FULL)
-    model, params = task.build_model(_encoder()), _params(task.sample_eval if evaluation else task.sample)
-
-    def losses(volumes):
-        inputs, targets = task.make_views({"volume": volumes}, params)
-        return task.loss_fn(targets, model(inputs))
-
-    compiled = tf.function(losses, jit_compile=jit_compile)(_volumes())
-    assert (compiled.shape, compiled.dtype) == ((2,), tf.float32)
-    np.testing.assert_allclose(compiled, losses(_volumes()), rtol=1e-4)
 
 
 def test_model_learns_one_batch():

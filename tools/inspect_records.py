@@ -1,6 +1,8 @@
 """Shows what a data folder holds, checks it, and draws its examples.
 
-python -m tools.inspect_records DATA [--verify] [--show ID --png FILE] [--json]
+python -m tools.inspect_records DATA [--verify] [--json]
+python -m tools.inspect_records DATA --show ID --png FILE
+python -m tools.inspect_records DATA --views gin/jigsaw_3d.gin --png FILE
 """
 
 import json
@@ -25,7 +27,9 @@ def define_flags() -> None:
     """Declares the flags; called by the command only."""
     flags.DEFINE_bool("verify", False, "Read everything and compare it with checksums and manifest.")
     flags.DEFINE_string("show", "", "Draw the planes of the example with this id.")
-    flags.DEFINE_string("png", "", "Where --show draws.")
+    flags.DEFINE_multi_string("views", [], "Draw what the network sees with this gin file; several, in order.")
+    flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE for --views, such as VIEW_SIZE=32; may repeat.")
+    flags.DEFINE_string("png", "", "Where --show or --views draws.")
     flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 
 
@@ -34,8 +38,10 @@ def main(argv: Sequence[str]) -> None:
     values = flags.FLAGS
     if len(argv) != 2:
         raise app.UsageError("name one data folder: python -m tools.inspect_records DATA")
-    if bool(values.show) != bool(values.png):
-        raise app.UsageError("--show ID and --png FILE belong together.")
+    if bool(values.show) + bool(values.views) != bool(values.png):
+        raise app.UsageError("--png FILE needs one of --show ID and --views GIN_FILE, and they need --png.")
+    if values.gin_param and not values.views:
+        raise app.UsageError("--gin_param is for --views; add --views=gin/jigsaw_3d.gin, say.")
     folder = Path(argv[1])
     data = manifest.read(folder)
     if values.verify:
@@ -45,6 +51,8 @@ def main(argv: Sequence[str]) -> None:
             sys.exit(1)
     if values.show:
         show(folder, data, values.show, Path(values.png))
+    if values.views:
+        show_views(folder, values.views, values.gin_param, Path(values.png))
     summary = summarise(folder, data)
     print(json.dumps(summary, indent=1) if values.json else table(summary))
     if values.verify and not values.json:
@@ -103,6 +111,16 @@ def show(folder: Path, data: manifest.Manifest, name: str, png: Path) -> None:
     tiles = [draw.tile(picture, text, PLANE_PX) for picture, text in zip(pictures, captions, strict=True)]
     with files.atomic(png) as file:
         draw.sheet(tiles, len(tiles)).save(file, format="PNG")
+
+
+def show_views(folder: Path, gin_files: Sequence[str], params: Sequence[str], png: Path) -> None:
+    """Draws what the network sees of a few training examples. Raises InputError, as `ssl3d_tf.views.draw` does."""
+    from ssl3d_tf import (
+        configuration,
+        views,
+    )  # late: all else here does without TensorFlow, and starts ten times faster
+
+    views.draw(folder, configuration.Sources(tuple(gin_files), tuple(params)), png)
 
 
 def _summarise_split(folder: Path, split: manifest.Split) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import keras
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import norms
+from ssl3d_tf.models.dropout import Dropout
 
 _FINAL = {"max": "MaxPooling{}D", "avg": "AveragePooling{}D", "none": None}
 
@@ -39,21 +40,33 @@ def encoder(
         InputError: rank, norm or pooling is none of these.
     """
     _check(rank=rank, pooling=pooling)
-    new_norm = norms.norm(norm)
     volumes = features = keras.Input((None,) * rank + (channels,), name="volumes")
-
-    def block(inputs: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
-        outputs = new_norm(width, f"{name}_norm1")(_conv(rank, width, f"{name}_conv1")(inputs))
-        outputs = keras.layers.Dropout(dropout, name=f"{name}_dropout")(outputs)
-        return new_norm(width, f"{name}_norm2")(_conv(rank, width, f"{name}_conv2")(outputs))
-
     for level in range(levels):
-        features = block(features, filters * 2**level, f"level{level}")
-        features = _layer("MaxPooling{}D", rank)(2, name=f"level{level}_pool")(features)
-    features = block(features, filters * 2**levels, "bottleneck")
+        features = block(features, filters * 2**level, f"level{level}", norm=norm, dropout=dropout)
+        features = layer("MaxPooling{}D", rank)(2, name=f"level{level}_pool")(features)
+    features = block(features, filters * 2**levels, "bottleneck", norm=norm, dropout=dropout)
     if final := _FINAL[pooling]:
-        features = _layer(final, rank)(2, name="final_pool")(features)
+        features = layer(final, rank)(2, name="final_pool")(features)
     return keras.Model(volumes, features, name=f"unet_{rank}d")
+
+
+def block(inputs: keras.KerasTensor, width: int, name: str, *, norm: str, dropout: float) -> keras.KerasTensor:
+    """One block of encoder or decoder: [batch, *spatial, channels] -> [batch, *spatial, width].
+
+    Raises:
+        InputError: no such norm.
+    """
+    conv, new_norm = layer("Conv{}D", len(inputs.shape) - 2), norms.norm(norm)
+    options = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
+    outputs = new_norm(width, f"{name}_norm1")(conv(width, 3, name=f"{name}_conv1", **options)(inputs))
+    outputs = Dropout(dropout, name=f"{name}_dropout")(outputs)
+    return new_norm(width, f"{name}_norm2")(conv(width, 3, name=f"{name}_conv2", **options)(outputs))
+
+
+def bottleneck(model: keras.Model) -> keras.KerasTensor:
+    """The deepest features of a U-Net encoder at full resolution: what the final pooling reads, if there is one."""
+    final = model.layers[-1]
+    return final.input if final.name == "final_pool" else model.output
 
 
 def skips(model: keras.Model) -> list[keras.KerasTensor]:
@@ -62,10 +75,19 @@ def skips(model: keras.Model) -> list[keras.KerasTensor]:
     Raises:
         InputError: the model is no U-Net encoder.
     """
-    pools = [layer for layer in model.layers if layer.name.startswith("level") and layer.name.endswith("_pool")]
+    pools = _pools(model)
     if not pools:
         raise InputError(f"encoder '{model.name}' has no skips; a U-Net decoder needs unet.encoder.")
     return [pool.input for pool in reversed(pools)]
+
+
+def has_skips(model: keras.Model) -> bool:
+    """Whether the model is a U-Net encoder, as a decoder needs one."""
+    return bool(_pools(model))
+
+
+def _pools(model: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in model.layers if layer.name.startswith("level") and layer.name.endswith("_pool")]
 
 
 def _check(*, rank: int, pooling: str) -> None:
@@ -75,10 +97,6 @@ def _check(*, rank: int, pooling: str) -> None:
         raise InputError(f"pooling is '{pooling}'; it must be one of {', '.join(_FINAL)}.")
 
 
-def _conv(rank: int, filters: int, name: str) -> keras.layers.Layer:
-    options = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
-    return _layer("Conv{}D", rank)(filters, 3, name=name, **options)
-
-
-def _layer(pattern: str, rank: int) -> type[keras.layers.Layer]:
+def layer(pattern: str, rank: int) -> type[keras.layers.Layer]:
+    """Keras' layer for that many spatial axes: ('Conv{}D', 3) -> keras.layers.Conv3D."""
     return getattr(keras.layers, pattern.format(rank))

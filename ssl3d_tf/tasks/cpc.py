@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf import patches
+from ssl3d_tf import patches, separable
 from ssl3d_tf.contrast import Objective, info_nce
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import pyramid
@@ -44,7 +44,7 @@ def task(
     overlap: int | None = None,
     patch_jitter: int = 0,
     crop: float | None = None,
-    framing: Callable[[int, int], np.ndarray] = patches.resizing,
+    framing: Callable[[int, int], np.ndarray] = separable.resizing,
     flip: float | None = None,
     view_crop: float = 1.0,
     standardise_patches: bool = True,
@@ -53,7 +53,7 @@ def task(
 ) -> Task:
     """CPC as a Task: inputs are patches [batch, n**rank, *patch, channels], n = `patches_per_side` ≥ 4.
 
-    The released program is `objective=contrast.released_bce(), framing=patches.padding, view_crop=.95,
+    The released program is `objective=contrast.released_bce(), framing=separable.padding, view_crop=.95,
     standardise_patches=False`.
 
     Args:
@@ -64,7 +64,7 @@ def task(
         overlap: of neighbouring patches, voxels; None is ⌊S / (n + 1)⌋ in 2D, half a patch, and 0 in 3D.
         patch_jitter: room of a patch in its cell, voxels; 0, as the random crop moves patches already.
         crop: side of a random crop of each patch, as a share of it; None is 7/8 in 3D and 11/12 in 2D.
-        framing: gives a cropped patch its size back: `patches.resizing`, or `patches.padding`, which leaves a frame.
+        framing: gives a cropped patch its size back: `separable.resizing`; `separable.padding` leaves a frame.
         flip: probability of flipping a patch along the first axis; None is .5 in 3D and 0 in 2D.
         view_crop: side of a random crop of the view, padded back with zeros, as a share of it.
         standardise_patches: each patch to zero mean and unit variance, so that brightness gives nothing away.
@@ -82,19 +82,20 @@ def task(
         grid=grid,
         columns=len(pyramids.context),
         patch_maps=_maps(grid.patch_size, _CROP[rank] if crop is None else crop, flip, framing),
-        view_maps=_maps(view_size, view_crop, 0.0, patches.padding),
+        view_maps=_maps(view_size, view_crop, 0.0, separable.padding),
         flip=flip,
         looks=patches.Looks(standardise_patches, intensity_jitter, channel_drop),
     )
     sizes = {"patch_size": grid.patch_size, "code_size": code_size, "context_size": context_size}
-    loss_fn, metrics = objective or info_nce()
+    objective = objective or info_nce()
     return Task(
         sample=lambda seed: _sample(seed, views),
         sample_eval=lambda seed: {"negative": tf.random.stateless_uniform((views.columns,), seed)},
         make_views=lambda batch, params: _make_views(batch, params, views),
         build_model=lambda encoder: pyramid.model(encoder, pyramids, **sizes),
-        loss_fn=loss_fn,
-        metrics=metrics,
+        loss_fn=objective.loss_fn,
+        metrics=objective.metrics,
+        smallest_batch=objective.smallest_batch,
     )
 
 
@@ -139,4 +140,4 @@ def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor,
 
 def _crop(images: tf.Tensor, maps: np.ndarray, numbers: tf.Tensor) -> tf.Tensor:
     """Each image through the maps with these numbers, int32 [images, rank]."""
-    return patches.resample(images, tf.unstack(tf.gather(maps, numbers), axis=1))
+    return separable.resample(images, tf.unstack(tf.gather(maps, numbers), axis=1))

@@ -1,0 +1,94 @@
+"""Scores of classification over a whole list of predictions, of which every one counts."""
+
+import numpy as np
+
+from ssl3d_tf.errors import InputError
+
+
+def grades(probabilities: np.ndarray) -> np.ndarray:
+    """Ordinal predictions as grades: [n, K − 1] 'is it above 0, above 1, …' -> int64 [n] in 0..K−1.
+
+    The number of leading probabilities above .5: what comes behind the first no is not asked any more.
+    """
+    return np.cumprod(np.asarray(probabilities) > 0.5, axis=-1).sum(axis=-1)
+
+
+def qw_kappa(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Cohen's kappa with quadratic weights of two lists of grades, whole numbers [n]: 1 is best, 0 is chance.
+
+    1 − Σ (label − prediction)² / the same of all pairs, as if they were drawn independently. Cohen, 1968,
+    doi:10.1037/h0026256. NaN where both are one and the same grade throughout.
+
+    Raises:
+        InputError: not two lists of whole numbers of one length.
+    """
+    labels, predictions = _lists(labels, predictions)
+    observed = np.mean((labels - predictions) ** 2)
+    # E (x − y)² of independent x and y is var x + var y + (mean x − mean y)².
+    expected = labels.var() + predictions.var() + (labels.mean() - predictions.mean()) ** 2
+    return float(1.0 - observed / expected) if expected > 0 else float("nan")
+
+
+def qw_kappa_kaggle(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """`qw_kappa` of grades [n] and ordinal predictions [n, K − 1], decoded by `grades`.
+
+    The published program leaves samples without a yes out of the score; here they are grade 0.
+    """
+    return qw_kappa(labels, grades(probabilities))
+
+
+def cat_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of right predictions: whole numbers [n] both."""
+    labels, predictions = _lists(labels, predictions)
+    return float(np.mean(labels == predictions))
+
+
+def cat_acc_kaggle(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """`cat_accuracy` of grades [n] and ordinal predictions [n, K − 1], decoded by `grades`."""
+    return cat_accuracy(labels, grades(probabilities))
+
+
+def bin_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Share of right answers to yes-or-no labels, yes above .5: [n] or [n, labels] both, in [0, 1]."""
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    if labels.shape != probabilities.shape:
+        raise InputError(f"labels {labels.shape} and probabilities {probabilities.shape} must have one shape.")
+    return float(np.mean((labels > 0.5) == (probabilities > 0.5)))
+
+
+def auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Area under the ROC curve: 1 is best, .5 is chance.
+
+    Args:
+        labels: [n] of 0 and 1; or classes in 0..K−1.
+        probabilities: [n] of 1; or [n, K], and the score is the mean over classes of each against all others.
+
+    Returns:
+        A class that all or none of the labels are has no curve and is left out; NaN if there is no other.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    if labels.shape != probabilities.shape[:1] or probabilities.ndim > 2:
+        raise InputError(f"labels {labels.shape} must be [n], probabilities {probabilities.shape} [n] or [n, classes].")
+    if probabilities.ndim == 1:
+        return _area(labels > 0.5, probabilities)
+    areas = [_area(labels == index, column) for index, column in enumerate(probabilities.T)]
+    counted = [area for area in areas if not np.isnan(area)]
+    return float(np.mean(counted)) if counted else float("nan")
+
+
+def _area(positive: np.ndarray, values: np.ndarray) -> float:
+    """Share of pairs of a positive and a negative where the positive is higher; ties count half."""
+    high, low = values[positive], np.sort(values[~positive])
+    if not len(high) or not len(low):
+        return float("nan")
+    below, not_above = (np.searchsorted(low, high, side=side) for side in ("left", "right"))
+    return float(np.mean(below + not_above) / (2 * len(low)))
+
+
+def _lists(labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    both = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
+    if both[0].ndim != 1 or both[0].shape != both[1].shape or not both[0].size:
+        raise InputError(f"labels {both[0].shape} and predictions {both[1].shape} must be two lists of one length.")
+    if any((values != np.rint(values)).any() for values in both):
+        raise InputError("labels and predictions must be whole numbers; round or decode the network's outputs first.")
+    return both

@@ -1,0 +1,52 @@
+"""Does every pretext task learn? Ten short runs on phantoms, each against chance: `make science-smoke`.
+
+Not part of `pytest tests`: it takes minutes, and says something of the science and not of the code.
+"""
+
+import shutil
+from typing import NamedTuple
+
+import pytest
+
+from ssl3d_tf import configuration, synthetic, train
+
+
+class Expected(NamedTuple):
+    """After so many steps at the sizes of gin/datasets/phantoms_*.gin: least accuracy on validation examples."""
+
+    steps: int
+    accuracy: float
+
+
+EXPECTED = {
+    "cpc_3d": Expected(100, 0.03),
+    "cpc_2d": Expected(100, 0.03),
+    "rotation_3d": Expected(100, 0.3),
+    "rotation_2d": Expected(100, 0.3),
+    "rpl_3d": Expected(100, 0.1),
+    "rpl_2d": Expected(100, 0.1),
+    "jigsaw_3d": Expected(100, 0.1),
+    "jigsaw_2d": Expected(100, 0.1),
+    "exemplar_3d": Expected(100, 0.1),
+    "exemplar_2d": Expected(100, 0.1),
+}
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    """rank -> data folder."""
+    root = tmp_path_factory.mktemp("phantoms")
+    for rank, side, count in ((2, 64, 512), (3, 48, 96)):
+        synthetic.write_dataset(root / str(rank), shape=(side,) * rank, counts={"train": count, "val": count // 4})
+    yield {rank: root / str(rank) for rank in (2, 3)}
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_task_beats_chance(name, phantoms, tmp_path):
+    rank, expected = int(name[-2]), EXPECTED[name]
+    files = (f"gin/{name}.gin", f"gin/datasets/phantoms_{rank}d.gin")
+    params = (f"STEPS={expected.steps}", f"EVAL_EVERY={expected.steps}", f"SAVE_EVERY={expected.steps}")
+    scores = train.pretrain(configuration.Sources(files, params), phantoms[rank], tmp_path / "run")
+    assert scores["val_chance"] < expected.accuracy / 2
+    assert scores["val_accuracy"] > expected.accuracy
