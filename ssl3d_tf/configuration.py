@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gin
 from gin import config as gin_config
@@ -53,7 +53,7 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     declared = frozenset(_declared(parsed))
     _check_macros(sources, declared, read)
     for (name, selector), values in gin_config._CONFIG.items():
-        if selector == "gin.macro" and not isinstance(values["value"], gin_config.ConfigurableReference):
+        if selector == "gin.macro" and not _is_reference(values["value"], called=name not in knobs.FUNCTIONS):
             knobs.check(name, values["value"])
     return _free(sources, declared) | frozenset(read)
 
@@ -99,6 +99,11 @@ def _parse_param(param: str) -> None:
     except Exception as error:
         hint = _did_you_mean(name, [*_macros(), *_parameters()])
         raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
+
+
+def _is_reference(value: Any, *, called: bool) -> bool:
+    """Whether `value` is a function, such as @unet.encoder; `called`: or what one returns, such as @cpc.task()."""
+    return isinstance(value, gin_config.ConfigurableReference) and (called or not value.evaluate)
 
 
 def _names(config: Iterable[tuple[str, str]]) -> frozenset[str]:

@@ -51,6 +51,6 @@ RANGES = {
 def check(name: str, value: Any) -> None:
     """Raises InputError where a knob of that name does not take `value`; other names take anything."""
     if name in FUNCTIONS:
-        raise InputError(f"{name} is {value!r}; it must be the name of a function behind an @, such as @unet.encoder.")
+        raise InputError(f"{name} is {value!r}; it must be a function, with @ and without (), such as @unet.encoder.")
     if name in RANGES and not RANGES[name].holds(value):
         raise InputError(f"{name} is {value!r}; it must be {RANGES[name]}.")

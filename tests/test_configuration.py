@@ -93,7 +93,8 @@ def test_the_knobs_of_an_encoder_reach_a_resnet():
 @pytest.mark.parametrize(
     ("param", "message"),
     [
-        ("ENCODER='resnet'", "ENCODER is 'resnet'; it must be the name of a function behind an @"),
+        ("ENCODER='resnet'", "ENCODER is 'resnet'; it must be a function, with @"),
+        ("ENCODER=@resnet.encoder()", r"ENCODER is @resnet\.encoder\(\); it must be a function, with @ and without"),
         ("ENCODER=@resnet.encoder50", "resnet.encoder50"),
         ("resnet.encoder.levels=3", "levels"),
         ("applications.encoder.architecture='ResNet50'", "architecture"),
