@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gin
 from gin import config as gin_config
@@ -24,7 +24,9 @@ class Sources(NamedTuple):
 
 
 def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = ()) -> frozenset[str]:
-    """Parses and locks the configuration; returns the names that base files set, for whoever may need them.
+    """Parses and locks the configuration; returns the names in it that a run need not use.
+
+    Those are what base files set for whoever may need it, other than what `sources.params` ask for, and `read`.
 
     Args:
         dataset: a template such as 'gin/datasets/phantoms_{rank}d.gin', parsed behind the files and before the
@@ -51,9 +53,9 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     declared = frozenset(_declared(parsed))
     _check_macros(sources, declared, read)
     for (name, selector), values in gin_config._CONFIG.items():
-        if selector == "gin.macro" and not isinstance(values["value"], gin_config.ConfigurableReference):
+        if selector == "gin.macro" and not _is_reference(values["value"], called=name not in knobs.FUNCTIONS):
             knobs.check(name, values["value"])
-    return declared
+    return _free(sources, declared) | frozenset(read)
 
 
 def macro(name: str):
@@ -74,18 +76,16 @@ def operative_text() -> str:
     return gin.operative_config_str(max_line_length=120)
 
 
-def check_all_used(declared: frozenset[str]) -> None:
+def check_all_used(free: frozenset[str]) -> None:
     """Compares what is configured with what was called; to be asked once everything was built.
 
     Args:
-        declared: what `load` returned.
+        free: what `load` returned.
 
     Raises:
-        InputError: a binding of something that the run does not call, other than those of base files.
+        InputError: a knob that the run does not read, or a binding of something that it does not call.
     """
-    used = {selector for _, selector in gin_config._OPERATIVE_CONFIG}
-    bound = {selector for _, selector in gin_config._CONFIG if selector != "gin.macro"}
-    unused = sorted(name for name in bound - used if not any(f".{name}".endswith(f".{short}") for short in declared))
+    unused = sorted(_names(gin_config._CONFIG) - _names(gin_config._OPERATIVE_CONFIG) - free)
     if unused:
         raise InputError(f"the configuration sets {', '.join(unused)}, which this run does not use; remove it.")
 
@@ -99,6 +99,28 @@ def _parse_param(param: str) -> None:
     except Exception as error:
         hint = _did_you_mean(name, [*_macros(), *_parameters()])
         raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
+
+
+def _is_reference(value: Any, *, called: bool) -> bool:
+    """Whether `value` is a function, such as @unet.encoder; `called`: or what one returns, such as @cpc.task()."""
+    return isinstance(value, gin_config.ConfigurableReference) and (called or not value.evaluate)
+
+
+def _names(config: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Of a gin configuration: the macros, and the full names of everything else that has bindings."""
+    return frozenset(scope.split("/")[-1] if selector == "gin.macro" else selector for scope, selector in config)
+
+
+def _free(sources: Sources, declared: frozenset[str]) -> frozenset[str]:
+    asked_for = {
+        found["macro"] or found["configurable"] for param in sources.params if (found := _BINDING.match(param))
+    }
+    names = _names(gin_config._CONFIG)
+    return frozenset(name for name in names if _is_among(declared, name) and not _is_among(asked_for, name))
+
+
+def _is_among(short_names: Iterable[str], name: str) -> bool:
+    return any(f".{name}".endswith(f".{short}") for short in short_names)
 
 
 def _check_macros(sources: Sources, declared: frozenset[str], also_read: Iterable[str]) -> None:

@@ -29,6 +29,7 @@ class Range(NamedTuple):
         return f"{kind} {limits}{most}{', or None' if self.optional else ''}"
 
 
+FUNCTIONS = ("ENCODER",)  # knobs that are functions of the library: no number or text is one
 _COUNT = Range(1)
 _POSITIVE = Range(0, above=True, whole=False)
 RANGES = {
@@ -49,5 +50,7 @@ RANGES = {
 
 def check(name: str, value: Any) -> None:
     """Raises InputError where a knob of that name does not take `value`; other names take anything."""
+    if name in FUNCTIONS:
+        raise InputError(f"{name} is {value!r}; it must be a function, with @ and without (), such as @unet.encoder.")
     if name in RANGES and not RANGES[name].holds(value):
         raise InputError(f"{name} is {value!r}; it must be {RANGES[name]}.")

@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
 
 def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path) -> dict[str, float]:
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
-    declared = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
+    free = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
     distribution = strategies.strategy(configuration.macro("STRATEGY"))  # before TensorFlow does anything else
     check_precision()
     if "task" not in gin.get_bindings(loop.fit, resolve_references=False):
@@ -72,7 +72,7 @@ def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path)
             run_folder.claim(workdir, config, data=contract["data"], notes=notes)
 
     def check_config() -> None:
-        configuration.check_all_used(declared)
+        configuration.check_all_used(free)
         (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
 
     fit = gin.get_configurable(loop.fit)

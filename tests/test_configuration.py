@@ -1,12 +1,19 @@
 from pathlib import Path
 
+import gin
 import pytest
 
-from ssl3d_tf import configuration
+from ssl3d_tf import configuration, loop
 from ssl3d_tf.configuration import Sources
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import resnet
 
 ROTATION = ("gin/rotation_3d.gin",)
+RANKS = {  # of the data sets in gin/datasets
+    **dict.fromkeys(("hippocampus", "phantoms_3d", "pancreas3d", "brats", "ukb3d"), (3,)),
+    **dict.fromkeys(("phantoms_2d", "pancreas2d", "ukb2d_retina", "kaggle_retina"), (2,)),
+    "medmnist_28": (2, 3),
+}
 
 
 def load(*params, files=ROTATION):
@@ -26,7 +33,7 @@ def test_files_are_found_from_any_folder(tmp_path, monkeypatch):
 
 
 def test_the_text_makes_the_same_configuration_again(tmp_path):
-    load("STEPS=40", "unet.encoder.pooling='avg'")
+    load("STEPS=40", "unet.encoder.pooling='avg'", "ENCODER=@applications.encoder")
     before = configuration.text()
     (tmp_path / "config.gin").write_text(before)
     load(files=(str(tmp_path / "config.gin"),))
@@ -67,6 +74,61 @@ def test_a_knob_out_of_its_range_is_refused(param):
     name = param.partition("=")[0]
     with pytest.raises(InputError, match=f"{name} is .*; it must be a"):
         load(param)
+
+
+@pytest.mark.parametrize("encoder", ["unet", "resnet", "applications"])
+def test_an_encoder_is_chosen_by_name(encoder):
+    load(f"ENCODER=@{encoder}.encoder", files=("gin/rotation_2d.gin",))
+    assert gin.get_bindings(loop.fit)["encoder"](2).name.startswith(
+        {"applications": "densenet121"}.get(encoder, encoder)
+    )
+
+
+def test_the_knobs_of_an_encoder_reach_a_resnet():
+    load("ENCODER=@resnet.encoder", "FILTERS=4", "NORM='none'", "resnet.encoder.depth=34")
+    expected = resnet.encoder(1, rank=3, filters=4, norm="none", depth=34)
+    assert gin.get_bindings(loop.fit)["encoder"](1).to_json() == expected.to_json()
+
+
+@pytest.mark.parametrize(
+    ("param", "message"),
+    [
+        ("ENCODER='resnet'", "ENCODER is 'resnet'; it must be a function, with @"),
+        ("ENCODER=@resnet.encoder()", r"ENCODER is @resnet\.encoder\(\); it must be a function, with @ and without"),
+        ("ENCODER=@resnet.encoder50", "resnet.encoder50"),
+        ("resnet.encoder.levels=3", "levels"),
+        ("applications.encoder.architecture='ResNet50'", "architecture"),
+    ],
+)
+def test_an_encoder_that_does_not_exist_is_one_line(param, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(param)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("param", "name"),
+    [("LEVELS=3", "LEVELS"), ("DROPOUT=0.1", "DROPOUT"), ("unet.encoder.pooling='avg'", r"models\.unet\.encoder")],
+)
+def test_what_is_asked_for_must_be_read_by_the_chosen_encoder(param, name):
+    free = load("ENCODER=@resnet.encoder", "FILTERS=4", param)
+    assert "FILTERS" not in free
+    gin.get_configurable(resnet.encoder)(1)
+    with pytest.raises(InputError, match=rf"{name}, ((?!FILTERS).)*which this run does not use"):
+        configuration.check_all_used(free)
+
+
+@pytest.mark.parametrize(("name", "ranks"), RANKS.items())
+def test_every_data_set_fits_behind_every_task_of_its_rank(name, ranks):
+    for file in (str(path) for rank in ranks for path in Path("gin").rglob(f"*_{rank}d.gin")):
+        if "datasets" not in file:
+            load(files=(file, f"gin/datasets/{name}.gin"))
+            assert configuration.macro("VIEW_SIZE") in (28, 32, 48, 64, 128, 224)
+            assert configuration.macro("STEPS") >= configuration.macro("EVAL_EVERY")
+
+
+def test_every_data_set_file_is_tested():
+    assert set(RANKS) == {path.stem for path in Path("gin/datasets").glob("*.gin")}
 
 
 def test_a_missing_file_is_one_line():

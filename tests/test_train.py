@@ -19,7 +19,7 @@ from tests.conftest import make_folder
 
 ROOT = configuration.ROOT
 SMALL = {2: ("VIEW_SIZE=40",), 3: ("VIEW_SIZE=33",)}
-TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2", "WARMUP_STEPS=0")
+TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2")
 GIN_FILES = sorted(
     path.relative_to(ROOT) for path in (ROOT / "gin").rglob("*_?d*.gin") if path.parent.name != "datasets"
 )
@@ -70,6 +70,26 @@ def test_every_gin_file_trains_two_steps_and_uses_every_binding(path, folders, t
     assert 0 < scores["val_chance"] < 1
     for name in ("config.gin", "operative_config.gin", "run.json", "encoder/contract.json"):
         assert (tmp_path / "run" / name).stat().st_size
+
+
+@pytest.mark.parametrize(("name", "rank", "sizes"), [("kaggle_retina", 2, TINY[:2]), ("brats", 3, TINY[:4])])
+def test_a_data_set_file_behind_a_task_trains_its_channels_and_encoder(name, rank, sizes, tmp_path):
+    shape, channels = {2: ((40, 44), 3), 3: ((33, 34, 35), 4)}[rank]
+    make_folder(tmp_path / "data", counts={"train": 4, "val": 2}, shapes=[shape], channels=channels)
+    files = (f"gin/rotation_{rank}d.gin", f"gin/datasets/{name}.gin")
+    params = (*sizes, *SMALL[rank], "EVAL_EVERY=2")
+    scores = train.pretrain(configuration.Sources(files, params), tmp_path / "data", tmp_path / "run")
+    assert np.isfinite(scores["val_loss"])
+    contract = json.loads((tmp_path / "run" / "encoder" / "contract.json").read_text())
+    assert contract["architecture"]["config"]["name"] == {2: "densenet121", 3: "unet_3d"}[rank]
+
+
+def test_a_resnet_in_place_of_the_unet(folders, tmp_path):
+    choice = (*SMALL[2], "ENCODER=@resnet.encoder", "resnet.encoder.stem='small'")
+    scores = pretrain("gin/rpl_2d.gin", folders[2], tmp_path / "run", *TINY[:3], *choice)
+    assert np.isfinite(scores["val_loss"])
+    with pytest.raises(InputError, match="the configuration sets LEVELS, which this run does not use; remove it"):
+        pretrain("gin/rpl_2d.gin", folders[2], tmp_path / "other", *TINY, *choice)
 
 
 def test_the_contract_says_what_the_encoder_takes(folders, tmp_path):
@@ -171,6 +191,19 @@ def test_a_mistake_is_one_line_and_an_exit_code(options, code, message, tmp_path
         ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
         ("gin/rotation_3d.gin", 3, ("LEVELS=6",), "input 33×33×33 is smaller than 128 per axis"),
         ("gin/rotation_3d.gin", 3, ("ACCUMULATE=3",), "must divide by their product, 3"),
+        (
+            "gin/rotation_3d.gin",
+            3,
+            ("ENCODER=@applications.encoder",),
+            "is 3D, encoder 'densenet121' is 2D.*set ENCODER",
+        ),
+        ("gin/cpc_3d.gin", 3, ("unet.encoder.rank=2",), "is 3D, encoder 'unet_2d' is 2D.*set ENCODER"),
+        (
+            "gin/rpl_2d.gin",
+            2,
+            ("ENCODER=@resnet.encoder", "resnet.encoder.rank=3"),
+            "is 2D, encoder 'resnet18_3d' is 3D",
+        ),
         ("gin/base.gin", 3, (), "gin/base.gin sets no task"),
         ("gin/rotation_3d.gin", 3, ("PRECISION='mixed_bfloat16'",), "needs a GPU"),
     ],

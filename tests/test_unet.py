@@ -80,7 +80,10 @@ def test_smallest_input_is_the_down_sampling(levels, pooling, side):
     assert geometry.feature_shape(model, (side,) * 3, remedy="-") == (1, 1, 1, 2 * 2**levels)
 
 
-@pytest.mark.parametrize(("spatial", "rule"), [((31, 64), "31×64 is smaller than 32"), ((64,) * 3, "is 3D, .* is 2D")])
+@pytest.mark.parametrize(
+    ("spatial", "rule"),
+    [((31, 64), "31×64 is smaller than 32"), ((64,) * 3, "is 3D, .*'unet_2d' is 2D, both must have one rank")],
+)
 def test_inputs_that_do_not_fit_are_refused_with_a_remedy(spatial, rule):
     with pytest.raises(InputError, match=rf"{rule}.*set"):
         geometry.feature_shape(unet.encoder(1, rank=2, filters=2), spatial, remedy="set VIEW_SIZE.")

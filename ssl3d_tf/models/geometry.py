@@ -22,7 +22,10 @@ def feature_shape(encoder: keras.Model, spatial: Sequence[int], *, remedy: str) 
     size = "×".join(map(str, spatial))
     rank = len(encoder.input_shape) - 2
     if len(spatial) != rank:
-        raise InputError(f"input {size} is {len(spatial)}D, encoder '{encoder.name}' is {rank}D; set both to one rank.")
+        raise InputError(
+            f"input {size} is {len(spatial)}D, encoder '{encoder.name}' is {rank}D, both must have one rank; "
+            "set ENCODER to one of the task's rank (unet and resnet take RANK, applications are 2D)."
+        )
     if not _fits(encoder, spatial):
         raise InputError(
             f"input {size} is smaller than {smallest_input(encoder)} per axis, "
