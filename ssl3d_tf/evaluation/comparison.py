@@ -1,0 +1,145 @@
+"""From the tables to what one wants to know: how good each arm is, how much better than scratch, and how sure that is."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from ssl3d_tf.evaluation import statistics
+from ssl3d_tf.evaluation.statistics import Interval, Shifts
+from ssl3d_tf.evaluation.tables import SCRATCH, Arm, CaseScore, Result, Tables, arm
+
+HEADLINE = ("", "mean")  # classes of the rows that stand for all classes
+LOWER_IS_BETTER = frozenset({"hd95", "mse"})
+SEED = 0  # of the resampling: one table has one report
+
+
+class Estimate(NamedTuple):
+    """A mean over repetitions with its interval; `cases` per repetition, 0 where no scores per case are known."""
+
+    mean: float
+    sd: float
+    interval: Interval
+    repetitions: int
+    cases: int
+
+
+class Comparison(NamedTuple):
+    """One score of one task. The key None of a second index is the area under the learning curve.
+
+    Attributes:
+        arms: scratch first, then in the order of the tables. fractions: percent of the labels, rising.
+        labelled: labelled cases by fraction, averaged over repetitions.
+        estimates: by arm and fraction; what has no run is left out.
+        differences: to scratch, paired; their `sd` is that of the repetitions' differences.
+        values: [fractions, repetitions, cases] by arm, for figures; one nameless case where none are known.
+    """
+
+    task: str
+    score: str
+    arms: tuple[Arm, ...]
+    fractions: tuple[float, ...]
+    repetitions: tuple[int, ...]
+    labelled: dict[float, float]
+    estimates: dict[tuple[Arm, float | None], Estimate]
+    differences: dict[tuple[Arm, float | None], Estimate]
+    values: dict[Arm, np.ndarray]
+
+
+def headlines(tables: Tables) -> list[tuple[str, str]]:
+    """(task, score) of all scores with a headline on the test split, in the order of the table."""
+    return list(dict.fromkeys((row.task, row.score) for row in _reported(tables)))
+
+
+def compare(tables: Tables, task: str, score: str) -> Comparison:
+    """All arms of a task by one score: test split, best checkpoint, mean over classes."""
+    of_task = [row for row in _reported(tables) if row.task == task]
+    rows = [row for row in of_task if row.score == score]
+    cases = [row for row in tables.cases if (row.task, row.score) == (task, score) and row.label_class in HEADLINE]
+    arms = tuple(sorted(dict.fromkeys(arm(row) for row in rows), key=lambda one: one != SCRATCH))
+    fractions = tuple(sorted({row.fraction for row in rows}))
+    repetitions = tuple(sorted({row.repetition for row in rows}))
+    runs, by_case = (_cubes(found, fractions, repetitions) for found in (rows, cases))
+    labelled = {f: float(np.mean([row.labelled for row in rows if row.fraction == f])) for f in fractions}
+    weights = {None: statistics.area_weights(fractions)} if len(fractions) > 1 else {}
+    weights |= {fraction: np.eye(len(fractions))[place] for place, fraction in enumerate(fractions)}
+    estimates, differences = {}, {}
+    for one in arms:
+        for key, weight in weights.items():
+            estimates[one, key] = _estimate([runs[one]], [by_case.get(one)], weight)
+            if one != SCRATCH and SCRATCH in arms:
+                pair = (one, SCRATCH)
+                differences[one, key] = _estimate([runs[a] for a in pair], [by_case.get(a) for a in pair], weight)
+    values = {one: by_case.get(one, runs[one]) for one in arms}
+    known = [{key: found for key, found in all_.items() if found.repetitions} for all_ in (estimates, differences)]
+    return Comparison(task, score, arms, fractions, repetitions, labelled, *known, values)
+
+
+def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
+    """Names of the runs without a test score, of how many there should be: every arm × fraction × repetition."""
+    rows = [row for row in _reported(tables) if row.task == task]
+    axes = [list(dict.fromkeys(column)) for column in zip(*((arm(r), r.fraction, r.repetition) for r in rows), strict=True)]
+    present = {(arm(row), row.fraction, row.repetition) for row in rows}
+    expected = [(one, fraction, number) for one in axes[0] for fraction in axes[1] for number in axes[2]]
+    absent = [f"{name(one)}, {f:g} %, repetition {n}" for one, f, n in expected if (one, f, n) not in present]
+    return absent, len(expected)
+
+
+def name(one: Arm) -> str:
+    """What an arm is called in tables and figures."""
+    if one == SCRATCH:
+        return "scratch"
+    return f"{one.encoder or 'random weights'}, {one.init}"
+
+
+def verdict(difference: Estimate, score: str) -> str:
+    """What an interval of a difference to scratch says."""
+    low, high = difference.interval
+    if math.isnan(low):
+        return "one number only"
+    if low <= 0 <= high:
+        return "no difference shown"
+    return "better" if (low > 0) != (score in LOWER_IS_BETTER) else "worse"
+
+
+def _reported(tables: Tables) -> list[Result]:
+    return [
+        row
+        for row in tables.results
+        if row.split == "test" and row.checkpoint == "best" and row.label_class in HEADLINE
+    ]
+
+
+def _cubes(
+    rows: Iterable[Result | CaseScore], fractions: tuple[float, ...], repetitions: tuple[int, ...]
+) -> dict[Arm, np.ndarray]:
+    """By arm [fractions, repetitions, cases], NaN where there is no row; a Result counts as one nameless case."""
+    rows = [row for row in rows if row.fraction in fractions and row.repetition in repetitions]
+    of_row = [getattr(row, "case", "") for row in rows]
+    places = {case: place for place, case in enumerate(sorted(set(of_row)))}
+    cubes: dict[Arm, np.ndarray] = {}
+    for row, case in zip(rows, of_row, strict=True):
+        shape = (len(fractions), len(repetitions), len(places))
+        cube = cubes.setdefault(arm(row), np.full(shape, math.nan))
+        cube[fractions.index(row.fraction), repetitions.index(row.repetition), places[case]] = row.value
+    return cubes
+
+
+def _estimate(runs: list[np.ndarray], by_case: list[np.ndarray | None], weight: np.ndarray) -> Estimate:
+    """Of one arm, or of the first less the second, with these weights of the fractions.
+
+    The mean is that of results.csv. The interval comes from the cases where every arm has them.
+    """
+    signs, used = (1.0, -1.0)[: len(runs)], weight != 0
+    totals = np.sum([sign * (weight @ np.where(used[:, None], run[..., 0], 0)) for sign, run in zip(signs, runs)], axis=0)
+    kept = ~np.isnan(totals)
+    if not kept.any():
+        return Estimate(math.nan, math.nan, Interval(math.nan, math.nan), 0, 0)
+    has_cases = all(cube is not None for cube in by_case)
+    cubes = [cube[used][:, kept] for cube in (by_case if has_cases else runs)]
+    parts = [statistics.shifts(scores, seed=SEED) for cube in cubes for scores in cube]
+    moved = statistics.combine(parts, [sign * one for sign in signs for one in weight[used]])
+    cases = int((~np.isnan(cubes[0])).any(axis=(0, 1)).sum()) if has_cases else 0
+    mean, sd = statistics.mean_sd(totals)
+    return Estimate(mean, sd, statistics.interval(Shifts(mean, moved.resampled)), int(kept.sum()), cases)

@@ -1,0 +1,77 @@
+"""matplotlib figures as inline SVG that takes the colours of ink and paper from the page it stands in."""
+
+import functools
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ssl3d_tf.evaluation.tables import SCRATCH, Arm
+
+INK, FAINT = "#010203", "#010204"  # stand-ins, replaced by the page's own
+# Okabe & Ito, 2008: told apart with every kind of colour blindness; each has a marker of its own too.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+_GREY = "#888888"
+_RC = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ssl3d_tf",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    "axes.titlecolor": INK,
+}
+
+
+def drawn(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Decorates a function that draws a figure, so that it does so in this style."""
+
+    @functools.wraps(draw)
+    def in_style(*args, **kwargs) -> Figure:
+        with _style():
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def svg(figure: Figure, label: str) -> str:
+    """An <svg> element as wide as its place, `label` for who cannot see it; equal figures give equal text."""
+    buffer = io.StringIO()
+    with _style():
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same in every figure, and read by nobody
+    text = re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
+    text = text.replace(INK, "currentColor").replace(FAINT, "var(--faint)")
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def colour_and_marker(one: Arm, encoders: Sequence[str]) -> tuple[str, str]:
+    """Of an arm, by the place of its encoder among all; no encoder has neither."""
+    if one == SCRATCH:
+        return INK, "x"
+    if one.encoder not in encoders:
+        return _GREY, "."
+    place = encoders.index(one.encoder)
+    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context(_RC):
+        yield

@@ -1,0 +1,77 @@
+"""python -m ssl3d_tf.evaluation.report WORKDIR… [--output report.html]: one page that shows what finetuning found.
+
+Reads what `ssl3d_tf.finetune` left, of several workdirs together, and writes report.html and, beside it, summary.md.
+The csv files are enough; what else is missing, the page says.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from ssl3d_tf import cli, files
+from ssl3d_tf.evaluation import page, sections, summary, tables
+from ssl3d_tf.evaluation.tables import Tables
+
+NAME, SUMMARY = "report.html", "summary.md"
+
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_string("output", None, f"The page; default: {NAME} in the first WORKDIR.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Arguments -> one call of `write`."""
+    workdirs = [Path(name) for name in argv[1:]]
+    if not workdirs:
+        raise app.UsageError("name at least one finetuning workdir: python -m ssl3d_tf.evaluation.report WORKDIR")
+    output = Path(flags.FLAGS.output) if flags.FLAGS.output else workdirs[0] / NAME
+    write(workdirs, output)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB; in words and tables: {output.parent / SUMMARY}.")
+
+
+def write(workdirs: Sequence[Path], output: Path) -> None:
+    """Writes the page to `output`, and summary.md beside it.
+
+    Raises:
+        InputError: no results.csv, or tables that do not fit: `tables.read`.
+    """
+    found = tables.read(workdirs)
+    files.make_folder(output.resolve().parent, "--output")
+    for path, text in ((output, render(found, workdirs)), (output.parent / SUMMARY, summary.text(found))):
+        with files.atomic(path) as file:
+            file.write(text.encode())
+
+
+def render(found: Tables, workdirs: Sequence[Path]) -> str:
+    """The page; equal files make equal pages."""
+    return page.page("Finetuning report", _body(found, workdirs))
+
+
+def _body(found: Tables, workdirs: Sequence[Path]) -> Iterator[str]:
+    yield page.heading(1, "Finetuning report")
+    yield page.paragraph(
+        "What pretraining is worth with few labels: arms, fractions of labels and repetitions compared on one test set.",
+        "soft",
+    )
+    tasks = list(found.workdirs)
+    entries = [(f"task-{number}", task) for number, task in enumerate(tasks)]
+    yield page.contents([*entries, ("method", "method"), ("origin", "origin"), ("numbers", "all numbers")])
+    if not sections.has_results(found):
+        yield page.paragraph("There are no results of the test split and the best checkpoint yet.", "note")
+    for anchor, task in entries:
+        yield page.heading(2, task, anchor)
+        yield from sections.task(found, task)
+    yield page.heading(2, "Method", "method")
+    yield page.paragraph(summary.METHOD)
+    yield page.heading(2, "Origin", "origin")
+    for workdir in workdirs:
+        yield from sections.origin(workdir)
+    yield page.heading(2, "All numbers", "numbers")
+    yield sections.numbers(found)
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main)

@@ -1,0 +1,80 @@
+"""What the single runs of a finetuning workdir left beside the tables: learning curves, overlays and records."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl3d_tf.evaluation.tables import Arm
+
+OVERLAYS = ("best", "median", "worst")
+
+
+class Run(NamedTuple):
+    """runs/ENCODER-INIT/FRACTION/REPETITION, the encoder of no pretraining being 'scratch'."""
+
+    arm: Arm
+    fraction: float
+    repetition: int
+    path: Path
+
+
+class Curve(NamedTuple):
+    """What a run measured in validation: the name, and its value by step."""
+
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def find(workdirs: Iterable[Path]) -> list[Run]:
+    """All runs of these workdirs by arm, fraction and repetition; folders of other names are passed over."""
+    return sorted(run for workdir in workdirs for run in _find(workdir / "runs"))
+
+
+def curve(run: Run) -> Curve | None:
+    """The first val_ metric of a run's metrics.jsonl, or its val_loss, or None where there is none."""
+    lines = [line for line in _lines(run.path / "metrics.jsonl") if isinstance(line.get("step"), int)]
+    names = list(dict.fromkeys(name for line in lines for name in line if name.startswith("val_")))
+    if not names:
+        return None
+    name = min(names, key=lambda one: one == "val_loss")
+    points = [(line["step"], float(line[name])) for line in lines if name in line]
+    return Curve(name, *(tuple(column) for column in zip(*points, strict=True)))
+
+
+def overlays(run: Run) -> dict[str, Path]:
+    """The pictures of a run's best, median and worst case that are there."""
+    paths = {name: run.path / "overlays" / f"{name}.png" for name in OVERLAYS}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def record(workdir: Path) -> dict[str, Any]:
+    """run.json, or nothing where it is missing or damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads((workdir / "run.json").read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def sha256(path: Path) -> str | None:
+    """Of a file, or None where it is missing."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _find(folder: Path) -> Iterator[Run]:
+    for path in folder.glob("*/*/*"):
+        encoder, _, init = path.parts[-3].rpartition("-")
+        with contextlib.suppress(ValueError):
+            yield Run(Arm("" if encoder == "scratch" else encoder, init), float(path.parts[-2]), int(path.name), path)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file; a kill can cut the last line short."""
+    if not path.is_file():
+        return
+    for text in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(text)

@@ -1,0 +1,149 @@
+"""The csv files that finetuning leaves, read strictly and put together over several workdirs."""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from ssl3d_tf.errors import InputError
+
+RESULTS, CASES, PREDICTIONS = "results.csv", "cases.csv", "predictions.csv"
+
+
+class Arm(NamedTuple):
+    """What one finetunes: the name of the pretext encoder, '' for none, and how its weights are used."""
+
+    encoder: str
+    init: str
+
+
+SCRATCH = Arm("", "random")
+
+
+class Result(NamedTuple):
+    """One score of one run; fraction in percent of the training labels, label_class '' or 'mean' for the headline."""
+
+    task: str
+    encoder: str
+    init: str
+    fraction: float
+    labelled: int
+    repetition: int
+    split: str
+    score: str
+    label_class: str
+    value: float
+    checkpoint: str
+
+
+class CaseScore(NamedTuple):
+    """One score of one test case, by the best checkpoint of a run."""
+
+    task: str
+    encoder: str
+    init: str
+    fraction: float
+    repetition: int
+    case: str
+    score: str
+    label_class: str
+    value: float
+
+
+class Prediction(NamedTuple):
+    """What a run's best checkpoint made of one test case."""
+
+    task: str
+    encoder: str
+    init: str
+    fraction: float
+    repetition: int
+    case: str
+    true: int
+    predicted: int
+
+
+class Tables(NamedTuple):
+    """Everything measured; `cases` and `predictions` may be empty. `workdirs`: by task, those that have results of it."""
+
+    results: tuple[Result, ...]
+    cases: tuple[CaseScore, ...]
+    predictions: tuple[Prediction, ...]
+    workdirs: dict[str, tuple[Path, ...]]
+
+
+Row = TypeVar("Row", Result, CaseScore, Prediction)
+_COLUMNS = {"label_class": "class"}  # field -> column, where they differ
+_MEASURED = frozenset({"value", "labelled", "true", "predicted"})  # all other fields say what was measured
+
+
+def read(workdirs: Sequence[Path]) -> Tables:
+    """Reads and merges the tables of all workdirs; equal rows, such as the same scratch runs, count once.
+
+    Raises:
+        InputError: no results.csv, a missing or foreign column, a value of the wrong kind, or two values of one thing.
+    """
+    for workdir in workdirs:
+        if not (workdir / RESULTS).is_file():
+            raise InputError(f"{workdir} has no {RESULTS}; name the --workdir of a finetuning run.")
+    found = {workdir: _merge([workdir], RESULTS, Result) for workdir in workdirs}
+    tasks = list(dict.fromkeys(row.task for rows in found.values() for row in rows))
+    by_task = {task: tuple(w for w, rows in found.items() if any(row.task == task for row in rows)) for task in tasks}
+    merged = (_merge(workdirs, name, kind) for name, kind in ((CASES, CaseScore), (PREDICTIONS, Prediction)))
+    return Tables(_merge(workdirs, RESULTS, Result), *merged, by_task)
+
+
+def arm(row: Result | CaseScore | Prediction) -> Arm:
+    """The arm that a row belongs to."""
+    return Arm(row.encoder, row.init)
+
+
+def _merge(workdirs: Sequence[Path], name: str, kind: type[Row]) -> tuple[Row, ...]:
+    """Rows of all files of that name, in order of the files; files may be missing."""
+    found: dict[tuple, Row] = {}
+    for path in (workdir / name for workdir in workdirs if (workdir / name).is_file()):
+        for row in _rows(path, kind):
+            key = tuple(value for field, value in zip(kind._fields, row, strict=True) if field not in _MEASURED)
+            if repr(found.setdefault(key, row)) != repr(row):  # repr: NaN is not equal to itself
+                what = ", ".join(str(part) for part in key if part != "")
+                both = f"{_measured(row)} and, in another row of {name}, {_measured(found[key])}"
+                raise InputError(f"{path} says of {what}: {both}; remove one, or report the workdirs one by one.")
+    return tuple(found.values())
+
+
+def _rows(path: Path, kind: type[Row]) -> Iterator[Row]:
+    columns = [_COLUMNS.get(field, field) for field in kind._fields]
+    converters = list(kind.__annotations__.values())
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        places = _places(path, next(reader, []), columns)
+        for cells in filter(None, reader):
+            where = f"{path}, line {reader.line_num}"
+            if len(cells) != len(columns):
+                raise InputError(f"{where}: {len(cells)} cells for {len(columns)} columns; mend or remove the line.")
+            values = (_convert(cells[place], to, where) for place, to in zip(places, converters, strict=True))
+            yield kind(*values)
+
+
+def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
+    """Where each column stands; any order will do."""
+    for problem, names in (("lacks", set(columns) - set(header)), ("has a foreign", set(header) - set(columns))):
+        if names:
+            listed = ", ".join(f"'{name}'" for name in sorted(names))
+            raise InputError(f"{path} {problem} column {listed}; its columns must be {','.join(columns)}.")
+    return [header.index(column) for column in columns]
+
+
+def _convert(text: str, to: Callable[[str], object], where: str) -> object:
+    if to is float and not text.strip():
+        return math.nan  # an undefined score
+    try:
+        return to(text.strip())
+    except ValueError as error:
+        raise InputError(f"{where}: '{text}' is no {'whole ' if to is int else ''}number; mend the line.") from error
+
+
+def _measured(row: Result | CaseScore | Prediction) -> str:
+    pairs = zip(row._fields, row, strict=True)
+    return ", ".join(f"{name} {value}" for name, value in pairs if name in _MEASURED)
