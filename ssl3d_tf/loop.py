@@ -194,6 +194,12 @@ def build(
     )
 
 
+def finished(run: Run) -> bool:
+    """Whether no step is left: all are done, or none will help."""
+    done = int(run.progress.step)
+    return done >= run.steps or _hopeless(run, done)
+
+
 def evaluate(run: Run) -> dict[str, float]:
     """Mean scores over every example of the held-out split, with the same random choices every time."""
     total, count = np.zeros(len(run.names)), 0
@@ -223,7 +229,7 @@ def _train(
     window = Window(run.progress.tally.numpy())
     scores: dict[str, float] = {}
     with signals.stop_requested() as stopped_by:
-        while done < run.steps and not _hopeless(run, done):
+        while not finished(run):
             waiting = time.perf_counter()
             index, element = next(batches)
             waited = time.perf_counter() - waiting

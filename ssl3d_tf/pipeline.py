@@ -71,6 +71,7 @@ def read(
     cache_gb: float = 0.0,
     fields: Sequence[str] = ("volume",),
     threads: int | None = None,
+    wraps: bool = False,
 ) -> Data:
     """One split as batches of cropped volumes and the task's random choices, or of finished views.
 
@@ -83,13 +84,14 @@ def read(
         cache_gb: memory for records as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
         fields: what to decode, of volume, mask and label.
         threads: size of the pipeline's own thread pool; None is TensorFlow's default. Never changes a number.
+        wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
 
     Raises:
         InputError: rank, channels, split, batch size, fields or `views_on` do not fit the data.
     """
     _check(data, rank=rank, channels=channels, fields=fields, views_on=views_on)
     entries = data.manifest.split(split).entries
-    if training and batch_size > len(entries):
+    if training and batch_size > len(entries) and not wraps:
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
         )

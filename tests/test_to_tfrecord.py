@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records import manifest
-from tools import conversion, draw, intensity, plan, prepare
-from tools.contact_sheet import read_example
+from ssl3d_tf.records import manifest, reading
+from ssl3d_tf.records.reading import read_example
+from tools import conversion, intensity, plan, prepare
 from tools.readers.layouts import Request
 
 
@@ -242,7 +242,7 @@ def test_medmnist_colours_keep_their_balance(tmp_path):
     np.savez(tmp_path / "m.npz", train_images=images, train_labels=np.ones((4, 1)))
     data = convert(tmp_path / "m.npz", tmp_path / "out").data
     made = examples(tmp_path / "out")["train_000002"]
-    np.testing.assert_allclose(draw.intensities(made.volume, made), images[2] / 255, atol=1e-6)
+    np.testing.assert_allclose(reading.intensities(made.volume, made), images[2] / 255, atol=1e-6)
     assert (data.dtypes, data.recipe["intensity"], made.label) == (("uint8",), "ct_window:0,255", (1.0,))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl3d_tf import files
-from ssl3d_tf.records import manifest, schema, writer
+from ssl3d_tf.records import manifest, reading
 from tools import draw
 
 EXAMPLES, COLUMNS, TILE_PX = 64, 8, 128
@@ -17,12 +17,7 @@ def write(path: Path, folder: Path, data: manifest.Manifest) -> None:
     chosen = np.unique(np.linspace(0, len(entries) - 1, min(EXAMPLES, len(entries))).round().astype(int))
     tiles = []
     for split, entry in (entries[number] for number in chosen):
-        example = read_example(folder, split, entry)
+        example = reading.read_example(folder, split, entry)
         tiles.append(draw.tile(draw.planes(example)[0], entry.id, TILE_PX))
     with files.atomic(path) as file:
         draw.sheet(tiles, COLUMNS).save(file, format="PNG")
-
-
-def read_example(folder: Path, split: manifest.Split, entry: manifest.Entry) -> schema.Example:
-    """Reads one example at its offset."""
-    return schema.decode(writer.read_record(folder / split.shards[entry.shard].file, entry.offset))

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ssl3d_tf.records import reading
 from ssl3d_tf.records.schema import Example
 
 OUTLINES = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 240), (80, 230, 230))
@@ -28,18 +29,12 @@ def planes(example: Example) -> list[np.ndarray]:
 
 def display_values(example: Example) -> np.ndarray:
     """Intensities scaled to [0, 1] between the example's 0.5th and 99.5th percentile: [*spatial, 3 or 1]."""
-    values = intensities(example.volume, example)
+    values = reading.intensities(example.volume, example)
     values = values if values.shape[-1] == 3 else values[..., :1]
     low, high = np.percentile(values.ravel()[:: max(1, values.size // SAMPLE)], (0.5, 99.5))
     if high <= low:
         low, high = values.min(), values.max()
     return np.clip((values - low) / (high - low or 1), 0, 1)
-
-
-def intensities(stored: np.ndarray, example: Example) -> np.ndarray:
-    """What `stored` [..., channels], of the volume of `example`, means: float32."""
-    scale, offset = (np.asarray(numbers, np.float32) for numbers in (example.scale, example.offset))
-    return stored.astype(np.float32) * scale + offset
 
 
 def tile(picture: np.ndarray, caption: str, size: int) -> Image.Image:

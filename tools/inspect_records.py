@@ -16,8 +16,8 @@ from absl import app, flags
 
 from ssl3d_tf import cli, files
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records import manifest, schema, writer
-from tools import contact_sheet, draw
+from ssl3d_tf.records import manifest, reading, schema, writer
+from tools import draw
 
 SAMPLE = 64  # examples per split that intensities are read from
 PLANE_PX = 320
@@ -105,7 +105,7 @@ def show(folder: Path, data: manifest.Manifest, name: str, png: Path) -> None:
     if not found:
         ids = [entry.id for split in data.splits.values() for entry in split.entries[:3]]
         raise InputError(f"{folder} has no example '{name}'; it has {', '.join(ids)}, …")
-    example = contact_sheet.read_example(folder, *found[0])
+    example = reading.read_example(folder, *found[0])
     pictures = draw.planes(example)
     captions = [f"{name}  {plane}" for plane in draw.PLANES] if len(pictures) == 3 else [name]
     tiles = [draw.tile(picture, text, PLANE_PX) for picture, text in zip(pictures, captions, strict=True)]
@@ -126,7 +126,7 @@ def show_views(folder: Path, gin_files: Sequence[str], params: Sequence[str], pn
 def _summarise_split(folder: Path, split: manifest.Split) -> dict[str, Any]:
     shapes = np.array([entry.shape for entry in split.entries])
     step = -(-len(split.entries) // SAMPLE)
-    ranges = [_range(contact_sheet.read_example(folder, split, entry)) for entry in split.entries[::step]]
+    ranges = [_range(reading.read_example(folder, split, entry)) for entry in split.entries[::step]]
     return {
         "examples": len(split.entries),
         "masks": sum(entry.counts is not None for entry in split.entries),
@@ -144,7 +144,7 @@ def _summarise_split(folder: Path, split: manifest.Split) -> dict[str, Any]:
 
 def _range(example: schema.Example) -> tuple[float, float]:
     flat = example.volume.reshape(-1, example.volume.shape[-1])
-    ends = draw.intensities(np.stack([flat.min(axis=0), flat.max(axis=0)]), example)
+    ends = reading.intensities(np.stack([flat.min(axis=0), flat.max(axis=0)]), example)
     return float(ends.min()), float(ends.max())
 
 

@@ -79,7 +79,9 @@ def compare(tables: Tables, task: str, score: str) -> Comparison:
 def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
     """Names of the runs without a test score, of how many there should be: every arm × fraction × repetition."""
     rows = [row for row in _reported(tables) if row.task == task]
-    axes = [list(dict.fromkeys(column)) for column in zip(*((arm(r), r.fraction, r.repetition) for r in rows), strict=True)]
+    axes = [
+        list(dict.fromkeys(column)) for column in zip(*((arm(r), r.fraction, r.repetition) for r in rows), strict=True)
+    ]
     present = {(arm(row), row.fraction, row.repetition) for row in rows}
     expected = [(one, fraction, number) for one in axes[0] for fraction in axes[1] for number in axes[2]]
     absent = [f"{name(one)}, {f:g} %, repetition {n}" for one, f, n in expected if (one, f, n) not in present]
@@ -132,7 +134,9 @@ def _estimate(runs: list[np.ndarray], by_case: list[np.ndarray | None], weight: 
     The mean is that of results.csv. The interval comes from the cases where every arm has them.
     """
     signs, used = (1.0, -1.0)[: len(runs)], weight != 0
-    totals = np.sum([sign * (weight @ np.where(used[:, None], run[..., 0], 0)) for sign, run in zip(signs, runs)], axis=0)
+    totals = np.sum(
+        [sign * (weight @ np.where(used[:, None], run[..., 0], 0)) for sign, run in zip(signs, runs)], axis=0
+    )
     kept = ~np.isnan(totals)
     if not kept.any():
         return Estimate(math.nan, math.nan, Interval(math.nan, math.nan), 0, 0)

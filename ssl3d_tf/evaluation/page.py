@@ -78,7 +78,9 @@ def difference_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[tup
 def pictures(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Rows of (name, `picture` or text each), under column names."""
     columns = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>" for name, cells in rows)
+    body = "".join(
+        f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>" for name, cells in rows
+    )
     return f'<div class="pictures">{_table(columns, body)}</div>'
 
 

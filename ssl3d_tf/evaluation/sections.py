@@ -73,12 +73,16 @@ def _score(result: Comparison) -> Iterator[str]:
     if result.differences:
         yield _drawn(figures.differences(result), "Difference to scratch, paired, with 95 % intervals; dashed: none.")
         head, *rows = summary.difference_rows(result)
-        yield page.difference_table(["less scratch", *head[1:]], zip([row[0] for row in rows], _cells(result), strict=True))
+        yield page.difference_table(
+            ["less scratch", *head[1:]], zip([row[0] for row in rows], _cells(result), strict=True)
+        )
     yield page.paragraph(summary.basis(result), "soft")
 
 
 def _cells(result: Comparison) -> list[list[tuple[str, str, str]]]:
-    return [[summary.difference(result, one, key) for key in summary.columns(result)] for one in summary.compared(result)]
+    return [
+        [summary.difference(result, one, key) for key in summary.columns(result)] for one in summary.compared(result)
+    ]
 
 
 def _learning(found: Sequence[Run], result: Comparison) -> Iterator[str]:

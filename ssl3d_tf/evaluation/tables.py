@@ -1,11 +1,13 @@
 """The csv files that finetuning leaves, read strictly and put together over several workdirs."""
 
 import csv
+import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
 
 RESULTS, CASES, PREDICTIONS = "results.csv", "cases.csv", "predictions.csv"
@@ -92,6 +94,16 @@ def read(workdirs: Sequence[Path]) -> Tables:
     by_task = {task: tuple(w for w, rows in found.items() if any(row.task == task for row in rows)) for task in tasks}
     merged = (_merge(workdirs, name, kind) for name, kind in ((CASES, CaseScore), (PREDICTIONS, Prediction)))
     return Tables(_merge(workdirs, RESULTS, Result), *merged, by_task)
+
+
+def write(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
+    """Writes one of the files, all of it or nothing; equal rows make equal bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_COLUMNS.get(field, field) for field in kind._fields])
+    writer.writerows(rows)
+    with files.atomic(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def arm(row: Result | CaseScore | Prediction) -> Arm:

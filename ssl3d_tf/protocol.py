@@ -1,0 +1,196 @@
+"""Which runs make an experiment, and one of them: arms × label fractions × repetitions, each in a folder of its own.
+
+Within a repetition all arms have the same labelled cases, the same order of batches, the same random choices and the
+same new weights in the head; between repetitions all of them change. A run that is scored has a result.json and is not
+done again; the tables are made of these files, so that they do not depend on how often the program was stopped.
+"""
+
+import functools
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf import checkpoints, files, health, loop
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import neighbours, subsets, tables
+from ssl3d_tf.evaluation.tables import SCRATCH, Arm
+from ssl3d_tf.pipeline import DataFolder
+from ssl3d_tf.scoring import Scorer, View
+from ssl3d_tf.task import Task
+
+INITS = ("random", "pretrained", "frozen", "linear", "knn")
+RESULT, FAILED, MODEL = "result.json", "failed.json", "model"
+CHECKPOINTS = ("best", "last")
+
+
+class Cell(NamedTuple):
+    """One run. fraction: percent of the training patients."""
+
+    arm: Arm
+    fraction: float
+    repetition: int
+
+    def folder(self, workdir: Path) -> Path:
+        """Where the run lies."""
+        arm = f"{self.arm.encoder or 'scratch'}-{self.arm.init}"
+        return workdir / "runs" / arm / f"{self.fraction:g}" / str(self.repetition)
+
+
+class Experiment(NamedTuple):
+    """What all runs share.
+
+    name: of the downstream task. data_of: repetition -> data. encoders: name -> folder of a pretraining run.
+    settings: of `loop.fit`, without task and encoder. task_of: init -> task. encoder: channels -> keras.Model.
+    scorer: how models are scored. warmup_steps: how long 'pretrained' is frozen.
+    """
+
+    name: str
+    workdir: Path
+    data_of: Callable[[int], DataFolder]
+    encoders: Mapping[str, Path]
+    settings: Mapping[str, Any]
+    task_of: Callable[[str], Task]
+    encoder: Callable[[int], keras.Model]
+    scorer: Scorer
+    seed: int
+    warmup_steps: int
+
+
+def cells(encoders: Sequence[str], inits: Sequence[str], fractions: Sequence[float], repetitions: int) -> list[Cell]:
+    """All runs, repetition by repetition, so that a stopped experiment is a smaller one.
+
+    Raises:
+        InputError: an unknown arm, no arm, an arm that needs an encoder where there is none, or no repetition.
+    """
+    if unknown := [init for init in inits if init not in INITS]:
+        raise InputError(f"ARMS holds {', '.join(unknown)}; there are {', '.join(INITS)}.")
+    pretrained = [init for init in inits if init != SCRATCH.init]
+    if pretrained and not encoders:
+        raise InputError(f"ARMS holds {', '.join(pretrained)}, which need --encoder, the folder of a pretraining run.")
+    if not inits or repetitions < 1 or not fractions:
+        raise InputError(f"ARMS {inits}, FRACTIONS {fractions} and REPETITIONS {repetitions}: each needs one at least.")
+    arms = [SCRATCH] * (SCRATCH.init in inits) + [Arm(name, init) for name in encoders for init in pretrained]
+    return [Cell(arm, percent, r) for r in range(repetitions) for percent in sorted(fractions) for arm in arms]
+
+
+def run(experiment: Experiment, cell: Cell) -> bool:
+    """Trains and scores one run, unless it is scored already; goes on where it was stopped.
+
+    Returns:
+        Whether it is done; else a signal stopped it, which it has said.
+
+    Raises:
+        InputError: as `loop.fit`.
+    """
+    folder = cell.folder(experiment.workdir)
+    if (folder / RESULT).is_file():
+        return True
+    files.make_folder(folder, "--workdir")
+    keras.backend.clear_session()  # an experiment builds many models; layers are counted from 1 in each
+    data = _labelled(experiment.data_of(cell.repetition), cell, seed=experiment.seed)
+    scored = _neighbours(experiment, cell, data) if cell.arm.init == "knn" else _train(experiment, cell, folder, data)
+    if scored is None:
+        return False
+    labelled = len(data.manifest.split("train").entries)
+    files.write_json(folder / RESULT, {"labelled": labelled, "scores": scored})
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    (folder / FAILED).unlink(missing_ok=True)
+    return True
+
+
+def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
+    """results.csv, cases.csv and predictions.csv of the scored runs, in the order planned; returns how many there are."""
+    results: list[tables.Result] = []
+    cases: list[tables.CaseScore] = []
+    predictions: list[tables.Prediction] = []
+    scored = [cell for cell in planned if (cell.folder(experiment.workdir) / RESULT).is_file()]
+    for cell in scored:
+        found = json.loads((cell.folder(experiment.workdir) / RESULT).read_text(encoding="utf-8"))
+        of_run, repetition = (experiment.name, *cell.arm, cell.fraction), cell.repetition
+        for key, scores in found["scores"].items():
+            split, checkpoint = key.split("/")
+            rows = [(*of_run, found["labelled"], repetition, split, *row, checkpoint) for row in scores["summary"]]
+            results += itertools.starmap(tables.Result, rows)
+        tested = found["scores"]["test/best"]
+        cases += [tables.CaseScore(*of_run, repetition, *row) for row in tested["cases"]]
+        predictions += [tables.Prediction(*of_run, repetition, *row) for row in tested["predictions"]]
+    tables.write(experiment.workdir / tables.RESULTS, results, tables.Result)
+    tables.write(experiment.workdir / tables.CASES, cases, tables.CaseScore)
+    tables.write(experiment.workdir / tables.PREDICTIONS, predictions, tables.Prediction)
+    return len(scored)
+
+
+def _labelled(data: DataFolder, cell: Cell, *, seed: int) -> DataFolder:
+    """The data with the labelled cases of that fraction and repetition as the training split."""
+    train = data.manifest.split("train")
+    entries = subsets.fraction(train.entries, cell.fraction, seed=seed, repetition=cell.repetition)
+    splits = {**data.manifest.splits, "train": train._replace(entries=entries)}
+    return data._replace(manifest=data.manifest._replace(splits=splits))
+
+
+def _train(experiment: Experiment, cell: Cell, folder: Path, data: DataFolder) -> dict[str, Any] | None:
+    settings = dict(experiment.settings)
+    frozen = {"random": 0, "pretrained": experiment.warmup_steps}.get(cell.arm.init)
+    seed = experiment.seed + 1000003 * (1 + cell.repetition)  # the same for all arms
+    settings["update"] = settings["update"]._replace(seed=seed, frozen_steps=frozen)
+    settings["train_data"] = functools.partial(settings["train_data"], seed=seed, wraps=True)
+    settings["task"] = experiment.task_of(cell.arm.init)
+    settings["encoder"] = _with_weights(experiment.encoder, experiment.encoders.get(cell.arm.encoder))
+    settings["keeps"] = MODEL
+    loop.fit(folder, data, **settings)
+    built = loop.build(folder, data, distribution=tf.distribute.get_strategy(), **settings)
+    if not loop.finished(built):
+        return None
+    scored = {}
+    for checkpoint in reversed(CHECKPOINTS):
+        if checkpoint == "best":
+            checkpoints.load_encoder(folder / MODEL, built.model)
+        for split in ("val", "test"):
+            scored[f"{split}/{checkpoint}"] = experiment.scorer.score(built.model, data, split)._asdict()
+    return scored
+
+
+def _neighbours(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any]:
+    """Scores of the labels of the nearest training cases; the same as best and last, as nothing is trained."""
+    probe = experiment.scorer.probe
+    if probe is None or probe.kind not in ("nominal", "ordinal"):
+        raise InputError(f"ARMS holds knn, which votes on classes and grades; {experiment.name} has none: remove it.")
+    encoder = _with_weights(experiment.encoder, experiment.encoders[cell.arm.encoder])(len(data.manifest.channels))
+    known, labels, _ = _embedded(encoder, probe.view, data, "train")
+    scored: dict[str, Any] = {}
+    for split in ("val", "test"):
+        asked, truth, ids = _embedded(encoder, probe.view, data, split)
+        shares = neighbours.class_probabilities(known, labels[:, 0].astype(int), asked, classes=probe.classes)
+        values = neighbours.ordinal(shares) if probe.kind == "ordinal" else shares
+        scores = probe.score(truth, values, ids)._asdict()
+        scored |= {f"{split}/{checkpoint}": scores for checkpoint in CHECKPOINTS}
+    return scored
+
+
+def _embedded(
+    encoder: keras.Model, view: View, data: DataFolder, split: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Embeddings float32 [n, d], labels [n, labels] and ids of one split, in stored order."""
+    embed = tf.function(lambda inputs: health.embeddings(encoder, inputs), autograph=False)
+    rows = [(embed(inputs).numpy(), labels) for inputs, labels in view(data, split)]
+    ids = [entry.id for entry in data.manifest.split(split).entries]
+    return np.concatenate([row[0] for row in rows]), np.concatenate([row[1] for row in rows]), ids
+
+
+def _with_weights(encoder: Callable[[int], keras.Model], folder: Path | None) -> Callable[[int], keras.Model]:
+    if folder is None:
+        return encoder
+
+    def loaded(channels: int) -> keras.Model:
+        model = encoder(channels)
+        checkpoints.load_encoder(folder, model)
+        return model
+
+    return loaded
