@@ -14,9 +14,11 @@ import tensorflow as tf
 
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.records.manifest import Manifest
 from ssl3d_tf.steps import Part
 
 ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
+_GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of the recipe the data were made with
 
 
 class Progress(NamedTuple):
@@ -126,6 +128,17 @@ def read_contract(folder: Path) -> dict[str, Any]:
             except ValueError as error:
                 raise InputError(f"{candidate} is damaged ({error}); pretrain again.") from error
     raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")
+
+
+def contract_differences(contract: Mapping[str, Any], manifest: Manifest) -> list[str]:
+    """What of the encoder's input is not as in these data: rank, channels, grid and intensity."""
+    pairs = {
+        "spatial axes": (contract.get("rank"), manifest.rank),
+        "channels": (contract.get("channels"), list(manifest.channels)),
+    }
+    recipe = contract.get("recipe") or {}
+    pairs |= {name: (recipe.get(name), manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY}
+    return [f"{name} {before} there, {now} here" for name, (before, now) in pairs.items() if before != now]
 
 
 def load_encoder(folder: Path, encoder: keras.Model) -> int:

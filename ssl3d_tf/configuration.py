@@ -66,6 +66,12 @@ def macro(name: str):
         raise InputError(f"the configuration sets no {name}; include 'gin/base.gin' in its --gin_file.") from error
 
 
+def bind(name: str, value: Any) -> None:
+    """Gives a macro the value that the data say."""
+    with gin.unlock_config():
+        gin.bind_parameter(f"{name}/gin.macro.value", value)
+
+
 def text() -> str:
     """The whole configuration, as a gin file that makes it again."""
     return gin.config_str(max_line_length=120)

@@ -43,41 +43,58 @@ class Cell(NamedTuple):
         return workdir / "runs" / arm / f"{self.fraction:g}" / str(self.repetition)
 
 
-class Experiment(NamedTuple):
-    """What all runs share.
+class Plan(NamedTuple):
+    """What is compared, and how it is scored.
 
-    name: of the downstream task. data_of: repetition -> data. encoders: name -> folder of a pretraining run.
-    settings: of `loop.fit`, without task and encoder. task_of: init -> task. encoder: channels -> keras.Model.
-    scorer: how models are scored. warmup_steps: how long 'pretrained' is frozen.
+    name: of the downstream task. arms: of INITS. fractions: percent of the training patients. folds: instead of the
+    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen.
     """
 
     name: str
+    arms: Sequence[str]
+    fractions: Sequence[float]
+    repetitions: int
+    scorer: Scorer
+    warmup_steps: int = 0
+    folds: int | None = None
+
+
+class Experiment(NamedTuple):
+    """What all runs share.
+
+    data: one data set, or one per fold; repetition r takes the r-th, from the first again where there are fewer.
+    encoders: name -> folder of a pretraining run. settings: of `loop.fit`, without task and encoder. task_of: init ->
+    task. encoder: channels -> keras.Model.
+    """
+
+    plan: Plan
     workdir: Path
-    data_of: Callable[[int], DataFolder]
+    data: Sequence[DataFolder]
     encoders: Mapping[str, Path]
     settings: Mapping[str, Any]
     task_of: Callable[[str], Task]
     encoder: Callable[[int], keras.Model]
-    scorer: Scorer
     seed: int
-    warmup_steps: int
 
 
-def cells(encoders: Sequence[str], inits: Sequence[str], fractions: Sequence[float], repetitions: int) -> list[Cell]:
+def cells(plan: Plan, encoders: Sequence[str]) -> list[Cell]:
     """All runs, repetition by repetition, so that a stopped experiment is a smaller one.
 
     Raises:
         InputError: an unknown arm, no arm, an arm that needs an encoder where there is none, or no repetition.
     """
-    if unknown := [init for init in inits if init not in INITS]:
+    if unknown := [init for init in plan.arms if init not in INITS]:
         raise InputError(f"ARMS holds {', '.join(unknown)}; there are {', '.join(INITS)}.")
-    pretrained = [init for init in inits if init != SCRATCH.init]
+    pretrained = [init for init in plan.arms if init != SCRATCH.init]
     if pretrained and not encoders:
-        raise InputError(f"ARMS holds {', '.join(pretrained)}, which need --encoder, the folder of a pretraining run.")
-    if not inits or repetitions < 1 or not fractions:
-        raise InputError(f"ARMS {inits}, FRACTIONS {fractions} and REPETITIONS {repetitions}: each needs one at least.")
-    arms = [SCRATCH] * (SCRATCH.init in inits) + [Arm(name, init) for name in encoders for init in pretrained]
-    return [Cell(arm, percent, r) for r in range(repetitions) for percent in sorted(fractions) for arm in arms]
+        needing = f"ARMS holds {', '.join(pretrained)}, which need --encoder, the folder of a pretraining run"
+        raise InputError(f"{needing}; without one, --gin_param=\"ARMS=('random',)\".")
+    if not plan.arms or not plan.fractions or plan.repetitions < 1 or plan.warmup_steps < 0:
+        given = f"ARMS {plan.arms}, FRACTIONS {plan.fractions}, REPETITIONS {plan.repetitions}"
+        raise InputError(f"{given}, WARMUP_STEPS {plan.warmup_steps}; the first three need one at least, the last 0.")
+    arms = [SCRATCH] * (SCRATCH.init in plan.arms) + [Arm(name, init) for name in encoders for init in pretrained]
+    fractions = sorted(set(plan.fractions))
+    return [Cell(arm, percent, r) for r in range(plan.repetitions) for percent in fractions for arm in arms]
 
 
 def run(experiment: Experiment, cell: Cell) -> bool:
@@ -94,7 +111,8 @@ def run(experiment: Experiment, cell: Cell) -> bool:
         return True
     files.make_folder(folder, "--workdir")
     keras.backend.clear_session()  # an experiment builds many models; layers are counted from 1 in each
-    data = _labelled(experiment.data_of(cell.repetition), cell, seed=experiment.seed)
+    whole = experiment.data[cell.repetition % len(experiment.data)]
+    data = _labelled(whole, cell, seed=experiment.seed)
     scored = _neighbours(experiment, cell, data) if cell.arm.init == "knn" else _train(experiment, cell, folder, data)
     if scored is None:
         return False
@@ -106,14 +124,14 @@ def run(experiment: Experiment, cell: Cell) -> bool:
 
 
 def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
-    """results.csv, cases.csv and predictions.csv of the scored runs, in the order planned; returns how many there are."""
+    """results.csv, cases.csv and predictions.csv of the scored runs, in planned order; returns how many there are."""
     results: list[tables.Result] = []
     cases: list[tables.CaseScore] = []
     predictions: list[tables.Prediction] = []
     scored = [cell for cell in planned if (cell.folder(experiment.workdir) / RESULT).is_file()]
     for cell in scored:
         found = json.loads((cell.folder(experiment.workdir) / RESULT).read_text(encoding="utf-8"))
-        of_run, repetition = (experiment.name, *cell.arm, cell.fraction), cell.repetition
+        of_run, repetition = (experiment.plan.name, *cell.arm, cell.fraction), cell.repetition
         for key, scores in found["scores"].items():
             split, checkpoint = key.split("/")
             rows = [(*of_run, found["labelled"], repetition, split, *row, checkpoint) for row in scores["summary"]]
@@ -127,6 +145,17 @@ def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
     return len(scored)
 
 
+def splits(experiment: Experiment, planned: Sequence[Cell]) -> dict[str, Any]:
+    """Who is in which split: by repetition the ids of 'val', 'test' and, by fraction, of 'train'."""
+    found: dict[str, Any] = {}
+    for cell in planned:
+        data = _labelled(experiment.data[cell.repetition % len(experiment.data)], cell, seed=experiment.seed)
+        ids = {name: [entry.id for entry in data.manifest.split(name).entries] for name in ("train", "val", "test")}
+        of_repetition = found.setdefault(str(cell.repetition), {"val": ids["val"], "test": ids["test"], "train": {}})
+        of_repetition["train"][f"{cell.fraction:g}"] = ids["train"]
+    return found
+
+
 def _labelled(data: DataFolder, cell: Cell, *, seed: int) -> DataFolder:
     """The data with the labelled cases of that fraction and repetition as the training split."""
     train = data.manifest.split("train")
@@ -137,7 +166,7 @@ def _labelled(data: DataFolder, cell: Cell, *, seed: int) -> DataFolder:
 
 def _train(experiment: Experiment, cell: Cell, folder: Path, data: DataFolder) -> dict[str, Any] | None:
     settings = dict(experiment.settings)
-    frozen = {"random": 0, "pretrained": experiment.warmup_steps}.get(cell.arm.init)
+    frozen = {"random": 0, "pretrained": experiment.plan.warmup_steps}.get(cell.arm.init)
     seed = experiment.seed + 1000003 * (1 + cell.repetition)  # the same for all arms
     settings["update"] = settings["update"]._replace(seed=seed, frozen_steps=frozen)
     settings["train_data"] = functools.partial(settings["train_data"], seed=seed, wraps=True)
@@ -153,15 +182,17 @@ def _train(experiment: Experiment, cell: Cell, folder: Path, data: DataFolder) -
         if checkpoint == "best":
             checkpoints.load_encoder(folder / MODEL, built.model)
         for split in ("val", "test"):
-            scored[f"{split}/{checkpoint}"] = experiment.scorer.score(built.model, data, split)._asdict()
+            scored[f"{split}/{checkpoint}"] = experiment.plan.scorer.score(built.model, data, split)._asdict()
     return scored
 
 
 def _neighbours(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any]:
     """Scores of the labels of the nearest training cases; the same as best and last, as nothing is trained."""
-    probe = experiment.scorer.probe
+    probe = experiment.plan.scorer.probe
     if probe is None or probe.kind not in ("nominal", "ordinal"):
-        raise InputError(f"ARMS holds knn, which votes on classes and grades; {experiment.name} has none: remove it.")
+        raise InputError(
+            f"ARMS holds knn, which votes on classes and grades; {experiment.plan.name} has none: remove it."
+        )
     encoder = _with_weights(experiment.encoder, experiment.encoders[cell.arm.encoder])(len(data.manifest.channels))
     known, labels, _ = _embedded(encoder, probe.view, data, "train")
     scored: dict[str, Any] = {}

@@ -106,19 +106,19 @@ def segmentation(
     return Scorer(score)
 
 
-def classification(*, labels: Labels, view: View, names: Sequence[str]) -> Scorer:
+def classification(*, labels: Labels, task: Task, read: Callable[..., Data], names: Sequence[str]) -> Scorer:
     """Scores of the list of all predictions.
 
     Args:
-        labels: from `tasks.classification`.
-        view: from `labelled_views`.
+        labels: from `tasks.classification`. task: of that module, which makes the views.
+        read: `pipeline.read` for evaluation, but for its split.
         names: of `grading`: nominal labels have 'cat_accuracy', 'auc' and 'qw_kappa'; ordinal ones 'cat_acc_kaggle' and
             'qw_kappa_kaggle'; several yes-or-no labels 'bin_accuracy' and 'auc'; numbers 'mse'.
 
     Raises:
         InputError: no such score for labels of this kind.
     """
-    kind, known = labels.kind, _GRADED[labels.kind]
+    kind, known, view = labels.kind, _GRADED[labels.kind], _labelled_views(read, task)
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"SCORES holds {', '.join(unknown)}; for {kind} labels there are {', '.join(known)}.")
 
@@ -141,11 +141,8 @@ def classification(*, labels: Labels, view: View, names: Sequence[str]) -> Score
     return Scorer(score, Probe(kind, labels.units + (kind == "ordinal"), view, of_values))
 
 
-def labelled_views(read: Callable[..., Data], task: Task) -> View:
-    """(data, split) -> (inputs, labels as they are in the data) of every case once, in order, batch by batch.
-
-    read: `pipeline.read` for evaluation, but for its split.
-    """
+def _labelled_views(read: Callable[..., Data], task: Task) -> View:
+    """(data, split) -> (inputs, labels as they are in the data) of every case once, in order, batch by batch."""
 
     def make_views(batch: Batch, params: Params) -> tuple[Inputs, tf.Tensor]:
         return task.make_views(batch, params)[0], batch["label"]

@@ -1,0 +1,164 @@
+"""python -m ssl3d_tf.finetune: what a pretrained encoder is worth, beside training from scratch.
+
+    python -m ssl3d_tf.finetune --gin_file=gin/finetune/segmentation_3d.gin --data=DATA --encoder=RUN --workdir=FT
+    … --encoder=RUN1 --encoder=RUN2 --gin_param=FRACTIONS=(5,25,100)         several encoders, several fractions
+
+The same command again goes on where it stopped. FT/report.html shows the result.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from ssl3d_tf import cli, configuration, files, quiet, run_folder
+from ssl3d_tf.errors import InputError
+
+with quiet.greeting():
+    import gin
+    import tensorflow as tf
+
+    from ssl3d_tf import checkpoints, loop, pipeline, protocol
+    from ssl3d_tf.evaluation import report, subsets
+    from ssl3d_tf.records import manifest as manifests
+    from ssl3d_tf.task import Task
+    from ssl3d_tf.train import check_precision
+
+    tf.get_logger().setLevel("ERROR")
+
+_READ = ("STRATEGY", "SEED", "CLASSES")
+
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_multi_string("gin_file", [], "The configuration, such as gin/finetune/segmentation_3d.gin.")
+    flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files, such as STEPS=40; may repeat.")
+    flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord, with masks or labels.")
+    flags.DEFINE_multi_string("encoder", [], "--workdir of a pretraining run, by whose name it is shown; may repeat.")
+    flags.DEFINE_string("workdir", None, "Folder of the experiment; an unfinished one in it goes on.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Flags and gin -> all runs of the experiment, one after the other, and its report."""
+    values = flags.FLAGS
+    cli.flags_only(argv)
+    for name in ("gin_file", "data"):
+        if not getattr(values, name):
+            raise app.UsageError(f"--{name} is missing; see python -m ssl3d_tf.finetune --help.")
+    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
+    workdir = Path(values.workdir) if values.workdir else run_folder.fresh(values.gin_file[0])
+    failed = run(sources, Path(values.data), [Path(folder) for folder in values.encoder], workdir)
+    sys.exit(1 if failed else 0)
+
+
+def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], workdir: Path) -> int:
+    """Runs an experiment, or goes on with it; returns how many of its runs failed.
+
+    Raises:
+        InputError: configuration, data and encoders do not fit each other, or the folder is another experiment's.
+    """
+    free = configuration.load(sources, read=_READ)
+    check_precision()
+    data = pipeline.open_folder(folder)
+    named = _named(encoders)
+    _check_data(data)
+    for name, path in named.items():
+        _check_encoder(name, path, data)
+    experiment = _experiment(data, named, workdir)
+    planned = protocol.cells(experiment.plan, list(named))
+    config = configuration.text()
+    about = {"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)}
+    run_folder.check(workdir, config, data=about)
+    run_folder.claim(workdir, config, data=about, notes={"encoders": {name: str(path) for name, path in named.items()}})
+    files.write_json(workdir / "splits.json", protocol.splits(experiment, planned))
+    failed = 0
+    for number, cell in enumerate(planned, start=1):
+        what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
+        print(f"\n[{number}/{len(planned)}] {what}", flush=True)
+        try:
+            if not protocol.run(experiment, cell):
+                sys.exit(0)  # a signal stopped it, which it has said
+        except InputError as error:
+            failed += 1
+            line = str(error).splitlines()[0]
+            print(f"failed, the others go on: {line}", file=sys.stderr, flush=True)
+            files.write_json(cell.folder(workdir) / protocol.FAILED, {"reason": line})
+        if number == 1:
+            configuration.check_all_used(free)
+            (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
+        if protocol.write_tables(experiment, planned):
+            report.write([workdir], workdir / report.NAME)
+    print(
+        f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {len(planned) - failed} runs, {failed} failed."
+    )
+    return failed
+
+
+def _experiment(data: pipeline.DataFolder, encoders: Mapping[str, Path], workdir: Path) -> protocol.Experiment:
+    if configuration.macro("CLASSES") is None:
+        configuration.bind("CLASSES", _classes(data))
+    plan = gin.get_configurable(protocol.Plan)()
+    settings = gin.get_bindings(loop.fit)
+    settings.pop("task")
+    seed = configuration.macro("SEED")
+    folds = subsets.folds(data.manifest, plan.folds, seed=seed) if plan.folds else [data.manifest]
+    return protocol.Experiment(
+        plan=plan,
+        workdir=workdir,
+        data=[data._replace(manifest=fold) for fold in folds],
+        encoders=encoders,
+        encoder=settings.pop("encoder"),
+        settings=settings,
+        task_of=_task_of,
+        seed=seed,
+    )
+
+
+def _task_of(init: str) -> Task:
+    """The task of an arm: 'linear' may have bindings of its own, in the scope of that name."""
+    with gin.config_scope(init):
+        return gin.get_bindings(loop.fit)["task"]
+
+
+def _named(encoders: Sequence[Path]) -> dict[str, Path]:
+    named = {path.resolve().name: path for path in encoders}
+    if len(named) < len(encoders):
+        raise InputError(f"--encoder folders must differ in name, not only in place: {', '.join(map(str, encoders))}.")
+    return named
+
+
+def _classes(data: pipeline.DataFolder) -> int:
+    """How many the masks or labels have: the names' highest value, else the highest label, and one."""
+    labels = [
+        value for split in data.manifest.splits.values() for entry in split.entries for value in entry.label or ()
+    ]
+    known = [int(value) for value in data.manifest.classes] or [int(value) for value in labels]
+    return 1 + max(known, default=0)
+
+
+def _check_data(data: pipeline.DataFolder) -> None:
+    """Raises InputError where a split is empty or a mask holds what is no class."""
+    manifest = data.manifest
+    for name in ("train", "val", "test"):
+        if not manifest.split(name).entries:
+            raise InputError(f"split '{name}' of {data.path} is empty; convert again with --splits=0.8,0.1,0.1, say.")
+    known = set(manifest.classes)
+    for split in manifest.splits.values():
+        for entry in split.entries:
+            if manifest.mask_dtypes and (foreign := set(entry.counts or ()) - known):
+                values = ", ".join(sorted(foreign))
+                raise InputError(
+                    f"the mask of '{entry.id}' in {data.path} holds {values}, classes are {sorted(known)}."
+                )
+
+
+def _check_encoder(name: str, folder: Path, data: pipeline.DataFolder) -> None:
+    contract = checkpoints.read_contract(folder)
+    if differences := checkpoints.contract_differences(contract, data.manifest):
+        raise InputError(f"encoder '{name}' was trained on other input than {data.path}: {'; '.join(differences)}.")
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main)
