@@ -13,7 +13,7 @@ import tensorflow as tf
 from ssl3d_tf.task import Inputs
 
 LIMIT = 256  # embeddings per report; the effective rank is below it
-COLLAPSED = 0.05  # standard deviation below which two inputs have a cosine similarity above .997 on average
+COLLAPSED = 0.02  # standard deviation: mean cosine similarity above .9996; whole scans of one organ reach .09
 
 
 def embeddings(encoder: keras.Model, inputs: Inputs) -> tf.Tensor:

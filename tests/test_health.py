@@ -55,7 +55,7 @@ def test_a_report_stops_at_its_limit_and_takes_a_last_partial_batch():
 
 def test_only_a_collapse_is_warned_of():
     assert health.warning({"embedding_std": 0.3}) is None
-    assert "val_embedding_std 0.012, below 0.05" in health.warning({"embedding_std": 0.0123})
+    assert "val_embedding_std 0.012, below 0.02" in health.warning({"embedding_std": 0.0123})
 
 
 def test_embeddings_that_are_not_finite_report_nan():

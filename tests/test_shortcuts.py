@@ -62,6 +62,12 @@ def test_random_phases_keep_spectrum_and_mean_and_nothing_else(spatial):
     assert abs(np.corrcoef(found.ravel(), volumes.ravel())[0, 1]) < 0.3
 
 
+def test_random_phases_compile_under_xla():
+    volumes, phases = tf.constant(noise(2, 7, 8, 9, 2)), tf.constant(noise(2, 7, 8, 9, 2, seed=1))
+    compiled = tf.function(shortcuts.random_phases, autograph=False, jit_compile=True)
+    np.testing.assert_allclose(compiled(volumes, phases), shortcuts.random_phases(volumes, phases), atol=1e-5)
+
+
 @pytest.mark.parametrize(("size", "width"), [(3, 1), (8, 1), (17, 2)])
 def test_the_interior_becomes_the_mean_and_the_shell_stays(size, width):
     images = noise(2, 3, size, size, size, 2)
