@@ -47,9 +47,9 @@ class Comparison(NamedTuple):
     values: dict[Arm, np.ndarray]
 
 
-def headlines(tables: Tables) -> list[tuple[str, str]]:
-    """(task, score) of all scores with a headline on the test split, in the order of the table."""
-    return list(dict.fromkeys((row.task, row.score) for row in _reported(tables)))
+def compare_all(tables: Tables) -> list[Comparison]:
+    """Every score of every task that has a headline on the test split, in the order of the table."""
+    return [compare(tables, *pair) for pair in dict.fromkeys((row.task, row.score) for row in _reported(tables))]
 
 
 def compare(tables: Tables, task: str, score: str) -> Comparison:

@@ -15,14 +15,8 @@ MOST_PICTURES = 30
 MOST_CLASSES = 12  # of a confusion matrix that can be read
 
 
-def has_results(found: Tables) -> bool:
-    """Whether anything can be compared."""
-    return bool(comparison.headlines(found))
-
-
-def task(found: Tables, name: str) -> Iterator[str]:
-    """Everything on one task: first what was found, then what it rests on."""
-    results = [comparison.compare(found, *pair) for pair in comparison.headlines(found) if pair[0] == name]
+def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[str]:
+    """Everything on one task, of which `results` are the scores: first what was found, then what it rests on."""
     if not results:
         yield page.paragraph(f"No test scores of {name}.", "note")
         return
@@ -71,7 +65,7 @@ def _score(result: Comparison) -> Iterator[str]:
     yield _drawn(figures.label_efficiency(result), caption)
     yield page.table(summary.score_rows(result))
     if result.differences:
-        yield _drawn(figures.differences(result), "Difference to scratch, paired, with 95 % intervals; dashed: none.")
+        yield _drawn(figures.differences(result), "Difference to scratch, paired, with 95 % intervals; dashed: no difference.")
         head, *rows = summary.difference_rows(result)
         yield page.difference_table(["less scratch", *head[1:]], zip([row[0] for row in rows], _cells(result), strict=True))
     yield page.paragraph(summary.basis(result), "soft")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-RESAMPLES = 4000
+RESAMPLES = 2000
 _NORMAL = 1.959963984540054  # 97.5 % of the standard normal distribution lie below
 _STUDENT = {1: 12.706204736, 2: 4.302652730, 3: 3.182446305}  # and of Student's t, by degrees of freedom
 
