@@ -37,7 +37,9 @@ def write(folder, *, repetitions=5, cases=40, encoders=ENCODERS, inits=INITS, ex
                 per_case += [(*run, f"case_{i:03d}", "dice", "mean", round(s, 4)) for i, s in enumerate(scores)]
                 predictions += _predictions(run, mean, cases, rng)
                 if extras and init != "knn":
-                    _leave_run(folder / "runs" / f"{encoder or 'scratch'}-{init}" / f"{fraction:g}" / str(repetition), mean)
+                    _leave_run(
+                        folder / "runs" / f"{encoder or 'scratch'}-{init}" / f"{fraction:g}" / str(repetition), mean
+                    )
     write_csv(folder / "results.csv", RESULT_COLUMNS, results)
     write_csv(folder / "cases.csv", CASE_COLUMNS, per_case)
     if extras:
@@ -76,7 +78,9 @@ def _results(run, scores, rng):
 def _predictions(run, mean, cases, rng):
     true = np.arange(cases) % 5
     slip = rng.choice([-1, 1], cases) * (rng.random(cases) > mean)
-    return [(*run, f"case_{i:03d}", t, p) for i, (t, p) in enumerate(zip(true, np.clip(true + slip, 0, 4), strict=True))]
+    return [
+        (*run, f"case_{i:03d}", t, p) for i, (t, p) in enumerate(zip(true, np.clip(true + slip, 0, 4), strict=True))
+    ]
 
 
 def _leave_run(folder, mean):

@@ -104,7 +104,10 @@ def test_segmentation_of_the_pancreas():
     assert found.include == "gin/finetune/segmentation_3d.gin"
     expected = {"ARMS": "['pretrained']", "STEPS": "40000", "WARMUP_STEPS": "2500", "REPETITIONS": "3"}
     expected |= {"FRACTIONS": "[5, 10, 25, 50, 100]", "CLIP_NORM": "1", "CLIP_VALUE": "1", "BATCH_SIZE": "2"}
-    expected |= {"LOSS": "@overlap.weighted_dice_loss", "SCORES": "['dice', 'pooled_dice', 'jaccard', 'pooled_jaccard']"}
+    expected |= {
+        "LOSS": "@overlap.weighted_dice_loss",
+        "SCORES": "['dice', 'pooled_dice', 'jaccard', 'pooled_jaccard']",
+    }
     assert values(found).items() >= expected.items()
 
 

@@ -84,10 +84,12 @@ def convert(config: Mapping[str, Any], *, examples: int | None = None) -> Conver
         InputError: it names none of the five algorithms, or a value is of another type than there.
     """
     original_rules.check(config)
-    is_finetuning = any(key.read_by == FINETUNE for name in config if (key := _BY_NAME.get(name)) and name != "val_split")
+    is_finetuning = any(
+        key.read_by == FINETUNE for name in config if (key := _BY_NAME.get(name)) and name != "val_split"
+    )
     phase = FINETUNE if is_finetuning else TRAIN
     filled = original_rules.defaults(config, phase)
-    original = Original(filled | config, phase, examples)
+    original = Original({**filled, **config}, phase, examples)
     bindings: dict[str, tuple[str, str]] = {}
     imports: set[str] = set()
     notes, unknown = {}, {}
@@ -98,17 +100,23 @@ def convert(config: Mapping[str, Any], *, examples: int | None = None) -> Conver
         imports |= set(found.imports)
         if found.note and name in config:
             notes[name] = found.note
-    for name in config.keys() - _BY_NAME.keys():
-        unknown[name] = _nearest(name, _BY_NAME)
-    for name, value in _generator_arguments(config):
-        known = _OF_GENERATORS.get(name.partition(".")[2])
-        (notes if known else unknown)[name] = known.remark if known else _nearest(name.partition(".")[2], _OF_GENERATORS)
+    for name in config:
+        if name not in _BY_NAME:
+            unknown[name] = _nearest(name, _BY_NAME)
+    for name in _generator_arguments(config):
+        short = name.partition(".")[2]
+        if short in _OF_GENERATORS:
+            notes[name] = _OF_GENERATORS[short].remark
+        else:
+            unknown[name] = _nearest(short, _OF_GENERATORS)
     return Conversion(phase, original_rules.include(original), tuple(sorted(imports)), bindings, notes, unknown)
 
 
 def gin_text(conversion: Conversion, source: str) -> str:
     """The gin file."""
-    lines = [f"# Converted by tools.convert_config from {source} of the program of Taleb et al., 2020, arXiv:2006.03829."]
+    lines = [
+        f"# Converted by tools.convert_config from {source} of the program of Taleb et al., 2020, arXiv:2006.03829."
+    ]
     lines += [f"#   python -m ssl3d_tf.{_command(conversion)} --gin_file=THIS --data=DATA --workdir=RUN"]
     for title, entries in _remarks(conversion):
         lines += [f"# {title}:"]
@@ -146,13 +154,15 @@ def _apply(name: str, original: Original) -> Converted:
     try:
         return rule(original.values[name], original)
     except (TypeError, AttributeError, KeyError) as error:
-        raise InputError(f"{name} is {original.values[name]!r}, which the published program takes for nothing.") from error
+        raise InputError(
+            f"{name} is {original.values[name]!r}, which the published program takes for nothing."
+        ) from error
 
 
-def _generator_arguments(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _generator_arguments(config: Mapping[str, Any]) -> Iterator[str]:
     for name, value in config.items():
         if name in _BY_NAME and name.endswith(_ARGUMENTS) and isinstance(value, Mapping):
-            yield from ((f"{name}.{key}", each) for key, each in value.items())
+            yield from (f"{name}.{key}" for key in value)
 
 
 def _remarks(conversion: Conversion) -> Iterator[tuple[str, dict[str, str]]]:

@@ -61,7 +61,9 @@ KEYS = (
     Key("save_checkpoint_every_n_epochs", TRAIN, "`SAVE_EVERY`", "epochs × ⌈--examples / BATCH_SIZE⌉"),
     Key("base_workspace", TRAIN, NONE, "--workdir"),
     Key("model_checkpoint", FINETUNE, NONE, "--encoder takes the --workdir of a pretraining run"),
-    Key("prediction_architecture", FINETUNE, "`include 'gin/finetune/…'`", "unet_… is segmentation, else classification"),
+    Key(
+        "prediction_architecture", FINETUNE, "`include 'gin/finetune/…'`", "unet_… is segmentation, else classification"
+    ),
     Key("num_classes", FINETUNE, NONE, "taken from the data"),
     Key("n_prediction_layers", FINETUNE, NONE, _HEAD),
     Key("dim_prediction_layers", FINETUNE, NONE, _HEAD),
@@ -109,5 +111,7 @@ def table() -> str:
     """All keys as a Markdown table."""
     rows = ["| key | read by | here | remark |", "|---|---|---|---|"]
     rows += [f"| `{key.name}` | {key.read_by} | {key.ours} | {key.remark} |" for key in KEYS]
-    rows += [f"| `…_data_generator_args.{key.name}` | {key.read_by} | {key.ours} | {key.remark} |" for key in GENERATOR_KEYS]
+    rows += [
+        f"| `…_data_generator_args.{key.name}` | {key.read_by} | {key.ours} | {key.remark} |" for key in GENERATOR_KEYS
+    ]
     return "\n".join(rows)

@@ -65,10 +65,16 @@ def left(note: str) -> Converted:
 def defaults(config: Mapping[str, Any], phase: str) -> dict[str, Any]:
     """What the published program took for keys that are not there and that have a counterpart here."""
     algorithm, is_3d = config.get("algorithm"), config.get("data_is_3D", False)
-    shared = {"data_is_3D": False, "data_dim": 384, "number_channels": 3, "encoder_architecture": None}
+    shared: dict[str, Any] = {"data_is_3D": False, "data_dim": 384, "number_channels": 3, "encoder_architecture": None}
     shared |= {"enc_filters": 8 if is_3d else 16, "num_layers": 4, "pooling": "max"}
     if phase == FINETUNE:
-        own = {"batch_size": 8, "lr": 1e-3, "epochs_initialized": 5, "epochs_frozen": 5, "epochs_random": 5}
+        own: dict[str, Any] = {
+            "batch_size": 8,
+            "lr": 1e-3,
+            "epochs_initialized": 5,
+            "epochs_frozen": 5,
+            "epochs_random": 5,
+        }
         own |= {"epochs_warmup": 2, "repetitions": 2, "exp_splits": [100, 10, 1], "loss": "mse", "scores": ["qw_kappa"]}
         return shared | own | {"prediction_architecture": None}
     own = {"batch_size": 2, "lr": 1e-3 if algorithm in ("cpc", "rpl") else 1e-4, "epochs": 250}

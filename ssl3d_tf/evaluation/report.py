@@ -41,7 +41,9 @@ def write(workdirs: Sequence[Path], output: Path) -> None:
     found = tables.read(workdirs)
     results = comparison.compare_all(found)
     files.make_folder(output.resolve().parent, "--output")
-    for path, text in zip((output, output.parent / SUMMARY), (render(found, results, workdirs), summary.text(found, results)), strict=True):
+    for path, text in zip(
+        (output, output.parent / SUMMARY), (render(found, results, workdirs), summary.text(found, results)), strict=True
+    ):
         with files.atomic(path) as file:
             file.write(text.encode())
 
@@ -54,7 +56,7 @@ def render(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path
 def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]) -> Iterator[str]:
     yield page.heading(1, "Finetuning report")
     yield page.paragraph(
-        "What pretraining is worth with few labels: arms, fractions of labels and repetitions compared on one test set.",
+        "What pretraining is worth with few labels: arms, fractions of labels and repetitions, on one test set.",
         "soft",
     )
     tasks = list(found.workdirs)

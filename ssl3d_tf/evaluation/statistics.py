@@ -92,7 +92,7 @@ def area_weights(fractions: Sequence[float]) -> np.ndarray:
 
 
 def widening(count: int) -> float:
-    """What makes the bootstrap of the mean of `count` numbers as wide as Student's t; 0 for one, which has no spread."""
+    """What makes the bootstrap of the mean of `count` numbers as wide as Student's t; 0 for one: it has no spread."""
     return student(count - 1) / _NORMAL * math.sqrt(count / (count - 1)) if count > 1 else 0.0
 
 

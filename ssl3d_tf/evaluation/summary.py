@@ -7,7 +7,8 @@ from ssl3d_tf.evaluation.comparison import Comparison, Estimate
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Tables
 
 METHOD = (
-    "Columns are percent of the training labels, in brackets labelled cases. Means and standard deviations (n − 1) are over repetitions: test split, checkpoint that was best in validation. "
+    "Columns are percent of the training labels, in brackets labelled cases. "
+    "Means and standard deviations (n − 1) are over repetitions: test split, checkpoint that was best in validation. "
     "Intervals are 95 % bootstrap intervals. Differences to scratch are paired by repetition, and by case where "
     "cases.csv has them. Repetitions and cases, being crossed, are resampled separately (Owen, 2007, arXiv:0712.1111), "
     "2,000 times with a fixed seed; what each moves the mean by is widened to what Student's t gives for as many "
@@ -52,7 +53,7 @@ def mean_sd(estimate: Estimate | None, digits: int) -> str:
 
 
 def difference(result: Comparison, one: Arm, key: float | None) -> tuple[str, str, str]:
-    """('+0.031', '[+0.012, +0.050]', 'better'), the last as `comparison.verdict`; '–' and nothing for no pair of runs."""
+    """('+0.031', '[+0.012, +0.050]', 'better'), the last as `comparison.verdict`; ('–', '', '') for no pair."""
     found = result.differences.get((one, key))
     if found is None:
         return "–", "", ""
