@@ -45,7 +45,7 @@ def test_quantiles_of_student_agree_with_scipy(freedom):
 def test_one_repetition_is_the_bootstrap_of_scipy_but_for_the_widening():
     scores = np.random.default_rng(3).beta(6, 2, size=(1, 60))
     low, high = statistics.interval(statistics.shifts(scores, seed=0))
-    scipys = scipy.stats.bootstrap((scores[0],), np.mean, method="percentile", n_resamples=4000, rng=1)
+    scipys = scipy.stats.bootstrap((scores[0],), np.mean, method="percentile", n_resamples=2000, rng=1)
     assert high - low == pytest.approx(statistics.widening(60) * np.ptp(scipys.confidence_interval), rel=0.05)
     assert (low + high) / 2 == pytest.approx(np.mean(scipys.confidence_interval), abs=0.002)
 

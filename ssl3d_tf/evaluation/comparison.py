@@ -1,7 +1,7 @@
-"""From the tables to what one wants to know: how good each arm is, how much better than scratch, and how sure that is."""
+"""From the tables to what one asks: how good is each arm, how much better than scratch, and how sure is that?"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,16 +40,15 @@ class Comparison(NamedTuple):
     score: str
     arms: tuple[Arm, ...]
     fractions: tuple[float, ...]
-    repetitions: tuple[int, ...]
     labelled: dict[float, float]
     estimates: dict[tuple[Arm, float | None], Estimate]
     differences: dict[tuple[Arm, float | None], Estimate]
     values: dict[Arm, np.ndarray]
 
 
-def headlines(tables: Tables) -> list[tuple[str, str]]:
-    """(task, score) of all scores with a headline on the test split, in the order of the table."""
-    return list(dict.fromkeys((row.task, row.score) for row in _reported(tables)))
+def compare_all(tables: Tables) -> list[Comparison]:
+    """Every score of every task that has a headline on the test split, in the order of the table."""
+    return [compare(tables, *pair) for pair in dict.fromkeys((row.task, row.score) for row in _reported(tables))]
 
 
 def compare(tables: Tables, task: str, score: str) -> Comparison:
@@ -62,8 +61,9 @@ def compare(tables: Tables, task: str, score: str) -> Comparison:
     repetitions = tuple(sorted({row.repetition for row in rows}))
     runs, by_case = (_cubes(found, fractions, repetitions) for found in (rows, cases))
     labelled = {f: float(np.mean([row.labelled for row in rows if row.fraction == f])) for f in fractions}
-    weights = {None: statistics.area_weights(fractions)} if len(fractions) > 1 else {}
-    weights |= {fraction: np.eye(len(fractions))[place] for place, fraction in enumerate(fractions)}
+    weights: dict[float | None, np.ndarray] = dict(zip(fractions, np.eye(len(fractions)), strict=True))
+    if len(fractions) > 1:
+        weights[None] = statistics.area_weights(fractions)
     estimates, differences = {}, {}
     for one in arms:
         for key, weight in weights.items():
@@ -72,8 +72,7 @@ def compare(tables: Tables, task: str, score: str) -> Comparison:
                 pair = (one, SCRATCH)
                 differences[one, key] = _estimate([runs[a] for a in pair], [by_case.get(a) for a in pair], weight)
     values = {one: by_case.get(one, runs[one]) for one in arms}
-    known = [{key: found for key, found in all_.items() if found.repetitions} for all_ in (estimates, differences)]
-    return Comparison(task, score, arms, fractions, repetitions, labelled, *known, values)
+    return Comparison(task, score, arms, fractions, labelled, _measured(estimates), _measured(differences), values)
 
 
 def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
@@ -113,6 +112,10 @@ def _reported(tables: Tables) -> list[Result]:
     ]
 
 
+def _measured(estimates: Mapping[tuple[Arm, float | None], Estimate]) -> dict[tuple[Arm, float | None], Estimate]:
+    return {key: estimate for key, estimate in estimates.items() if estimate.repetitions}
+
+
 def _cubes(
     rows: Iterable[Result | CaseScore], fractions: tuple[float, ...], repetitions: tuple[int, ...]
 ) -> dict[Arm, np.ndarray]:
@@ -128,20 +131,20 @@ def _cubes(
     return cubes
 
 
-def _estimate(runs: list[np.ndarray], by_case: list[np.ndarray | None], weight: np.ndarray) -> Estimate:
+def _estimate(runs: Sequence[np.ndarray], by_case: Sequence[np.ndarray | None], weight: np.ndarray) -> Estimate:
     """Of one arm, or of the first less the second, with these weights of the fractions.
 
     The mean is that of results.csv. The interval comes from the cases where every arm has them.
     """
     signs, used = (1.0, -1.0)[: len(runs)], weight != 0
-    totals = np.sum(
-        [sign * (weight @ np.where(used[:, None], run[..., 0], 0)) for sign, run in zip(signs, runs)], axis=0
-    )
+    of_runs = [weight[used] @ run[used, :, 0] for run in runs]
+    totals = np.sum([sign * total for sign, total in zip(signs, of_runs, strict=True)], axis=0)
     kept = ~np.isnan(totals)
     if not kept.any():
         return Estimate(math.nan, math.nan, Interval(math.nan, math.nan), 0, 0)
-    has_cases = all(cube is not None for cube in by_case)
-    cubes = [cube[used][:, kept] for cube in (by_case if has_cases else runs)]
+    with_cases = [cube for cube in by_case if cube is not None]
+    has_cases = len(with_cases) == len(runs)
+    cubes = [cube[used][:, kept] for cube in (with_cases if has_cases else runs)]
     parts = [statistics.shifts(scores, seed=SEED) for cube in cubes for scores in cube]
     moved = statistics.combine(parts, [sign * one for sign in signs for one in weight[used]])
     cases = int((~np.isnan(cubes[0])).any(axis=(0, 1)).sum()) if has_cases else 0

@@ -1,10 +1,11 @@
 """matplotlib figures as inline SVG that takes the colours of ink and paper from the page it stands in."""
 
-import functools
+import html
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -16,7 +17,8 @@ INK, FAINT = "#010203", "#010204"  # stand-ins, replaced by the page's own
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 _GREY = "#888888"
-_RC = {
+_RC: dict[Any, Any] = {
+    "text.parse_math": False,  # a $ in a name is a $
     "svg.fonttype": "none",
     "svg.hashsalt": "ssl3d_tf",
     "font.family": "DejaVu Sans",
@@ -36,29 +38,26 @@ _RC = {
 }
 
 
-def drawn(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Decorates a function that draws a figure, so that it does so in this style."""
-
-    @functools.wraps(draw)
-    def in_style(*args, **kwargs) -> Figure:
-        with _style():
-            return draw(*args, **kwargs)
-
-    return in_style
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of the report, for a block or, as a decorator, for a function that draws."""
+    with matplotlib.rc_context(_RC):
+        yield
 
 
 def svg(figure: Figure, label: str) -> str:
     """An <svg> element as wide as its place, `label` for who cannot see it; equal figures give equal text."""
     buffer = io.StringIO()
-    with _style():
+    with style():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same in every figure, and read by nobody
     text = re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
+    text = text.replace("font-family: 'DejaVu Sans'; ", "")  # the page's, which has others to fall back to
     text = text.replace(INK, "currentColor").replace(FAINT, "var(--faint)")
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
 
 
 def colour_and_marker(one: Arm, encoders: Sequence[str]) -> tuple[str, str]:
@@ -69,9 +68,3 @@ def colour_and_marker(one: Arm, encoders: Sequence[str]) -> tuple[str, str]:
         return _GREY, "."
     place = encoders.index(one.encoder)
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with matplotlib.rc_context(_RC):
-        yield

@@ -3,23 +3,25 @@
 Colour and marker say the encoder, a panel the use of its weights; scratch is drawn dashed in every panel.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from ssl3d_tf.evaluation import comparison, statistics
 from ssl3d_tf.evaluation.comparison import Comparison
-from ssl3d_tf.evaluation.drawing import FAINT, INK, colour_and_marker, drawn
+from ssl3d_tf.evaluation.drawing import INK, colour_and_marker, style
 from ssl3d_tf.evaluation.runs import Curve
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 
 WIDTH = 9.6  # inches; the page scales it
 
 
-@drawn
+@style()
 def label_efficiency(result: Comparison) -> Figure:
     """Mean score over the number of labelled cases, a band for its 95 % interval."""
     figure, axes = _panels(result, height=3.3)
@@ -38,7 +40,7 @@ def label_efficiency(result: Comparison) -> Figure:
     return figure
 
 
-@drawn
+@style()
 def differences(result: Comparison) -> Figure:
     """Difference to scratch over the number of labelled cases, with 95 % intervals; 0 is scratch."""
     figure, axes = _panels(result, height=3.0)
@@ -60,7 +62,7 @@ def differences(result: Comparison) -> Figure:
     return figure
 
 
-@drawn
+@style()
 def learning_curves(curves: Mapping[tuple[Arm, float], Sequence[Curve]], arms: Sequence[Arm]) -> Figure:
     """Validation over steps: mean of the repetitions, a band from the lowest to the highest; one column a fraction."""
     fractions = _some(sorted({fraction for _, fraction in curves}))
@@ -76,13 +78,14 @@ def learning_curves(curves: Mapping[tuple[Arm, float], Sequence[Curve]], arms: S
         row[0].set_ylabel(next(iter(curves.values()))[0].name)
     for ax in grid[-1]:
         ax.set_xlabel("step")
-    figure.legend(*_handles(grid.flat), loc="outside lower center", ncols=6)
+    handles, labels = _handles(grid.flat)
+    figure.legend(handles, labels, loc="outside lower center", ncols=6)
     return figure
 
 
-@drawn
+@style()
 def boxes(result: Comparison) -> Figure:
-    """Scores of the test cases, each averaged over the repetitions: median, quartiles, 1.5 quartile ranges, all cases."""
+    """Scores of the test cases, each averaged over the repetitions: median, quartiles, 1.5 quartile ranges, all."""
     fractions = _some(result.fractions, 2)
     figure = Figure(figsize=(WIDTH, 1.0 + 0.27 * len(result.arms)), layout="constrained")
     panels = figure.subplots(1, len(fractions), sharex=True, sharey=True, squeeze=False)[0]
@@ -104,7 +107,7 @@ def boxes(result: Comparison) -> Figure:
     return figure
 
 
-@drawn
+@style()
 def confusion(counts: Mapping[str, np.ndarray]) -> Figure:
     """Matrices [true, predicted] side by side: the shade is the share of the true class, the number the count."""
     columns = min(4, len(counts))
@@ -155,7 +158,7 @@ def _curve(ax: Axes, curves: Sequence[Curve], one: Arm, encoders: Sequence[str])
     ax.plot(steps, values.mean(axis=0), **_line(one, colour, None))
 
 
-def _line(one: Arm, colour: str, marker: str | None) -> dict[str, object]:
+def _line(one: Arm, colour: str, marker: str | None) -> dict[str, Any]:
     label = "scratch" if one == SCRATCH else one.encoder or "random weights"
     return {"color": colour, "marker": marker, "linestyle": "--" if one == SCRATCH else "-", "label": label}
 
@@ -169,8 +172,8 @@ def _legend(figure: Figure, result: Comparison) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
 
 
-def _handles(axes: Sequence[Axes]) -> tuple[list, list[str]]:
-    found = {}
+def _handles(axes: Iterable[Axes]) -> tuple[list[Artist], list[str]]:
+    found: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)

@@ -1,4 +1,4 @@
-"""The pieces of one HTML page that needs nothing but itself: no script, no net, ink and paper by the reader's choice."""
+"""The pieces of one HTML page that needs nothing but itself: no script, no net, light or dark as the reader has it."""
 
 import base64
 import html
@@ -15,20 +15,22 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6e9ec; --soft: #a0a8b1; --faint: #343b44;
   --better: #3fc79c; --worse: #ff9a57; --note: #33290d; --panel: #1c2229 } }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --faint: #ccc; --better: #00664b; --worse: #a33c00;
-  --note: #fff; --panel: #fff } nav { display: none } figure, tr, section > h3 { break-inside: avoid } }
+  --note: #fff; --panel: #fff } nav { display: none } figure, tr { break-inside: avoid } h2, h3 { break-after: avoid } }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
 h1 { font-size: 1.7rem; margin: 0 } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--faint) }
 h3 { margin: 2rem 0 .4rem } p, li { max-width: 46rem } nav { font-size: .9rem } a { color: inherit }
-figure { margin: 1rem 0 } figure svg { width: 100%; height: auto } figcaption, .soft { color: var(--soft); font-size: .88rem }
-svg text { font-family: system-ui, "DejaVu Sans", sans-serif }
+figure { margin: 1rem 0 } figure svg { width: 100%; height: auto }
+figcaption, .soft { color: var(--soft); font-size: .88rem } svg text { font-family: "DejaVu Sans", Verdana, sans-serif }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--faint); text-align: right; vertical-align: top;
   white-space: nowrap } th:first-child, td:first-child { text-align: left } thead th { border-bottom-width: 2px }
-td small { color: var(--soft) } td.better, td.better small { color: var(--better) } td.better b::before { content: "▲ " }
-td.worse, td.worse small { color: var(--worse) } td.worse b::before { content: "▼ " }
+td small { color: var(--soft) } td.better, td.better small { color: var(--better) }
+td.worse, td.worse small { color: var(--worse) }
+td.better b::before { content: "▲ " } td.worse b::before { content: "▼ " }
 .note { background: var(--note); border-left: 4px solid #e69f00; padding: .6rem 1rem; margin: 1rem 0 }
-.pictures td { padding: .2rem; border: 0 } .pictures img { display: block; width: 100%; max-width: 18rem; border-radius: 3px }
+.pictures td { padding: .2rem; border: 0 } .pictures th:not(:first-child) { text-align: left }
+.pictures img { display: block; width: 100%; max-width: 18rem; border-radius: 3px }
 pre { background: var(--panel); padding: .8rem; overflow-x: auto; font-size: .78rem; white-space: pre-wrap }
 code { font-size: .85em; overflow-wrap: anywhere } summary { cursor: pointer; margin: .6rem 0 }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem } dd { margin: 0 }

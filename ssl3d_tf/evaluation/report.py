@@ -10,7 +10,8 @@ from pathlib import Path
 from absl import app, flags
 
 from ssl3d_tf import cli, files
-from ssl3d_tf.evaluation import page, sections, summary, tables
+from ssl3d_tf.evaluation import comparison, page, sections, summary, tables
+from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
 
 NAME, SUMMARY = "report.html", "summary.md"
@@ -38,31 +39,34 @@ def write(workdirs: Sequence[Path], output: Path) -> None:
         InputError: no results.csv, or tables that do not fit: `tables.read`.
     """
     found = tables.read(workdirs)
+    results = comparison.compare_all(found)
     files.make_folder(output.resolve().parent, "--output")
-    for path, text in ((output, render(found, workdirs)), (output.parent / SUMMARY, summary.text(found))):
+    for path, text in zip(
+        (output, output.parent / SUMMARY), (render(found, results, workdirs), summary.text(found, results)), strict=True
+    ):
         with files.atomic(path) as file:
             file.write(text.encode())
 
 
-def render(found: Tables, workdirs: Sequence[Path]) -> str:
+def render(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]) -> str:
     """The page; equal files make equal pages."""
-    return page.page("Finetuning report", _body(found, workdirs))
+    return page.page("Finetuning report", _body(found, results, workdirs))
 
 
-def _body(found: Tables, workdirs: Sequence[Path]) -> Iterator[str]:
+def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]) -> Iterator[str]:
     yield page.heading(1, "Finetuning report")
     yield page.paragraph(
-        "What pretraining is worth with few labels: arms, fractions of labels and repetitions compared on one test set.",
+        "What pretraining is worth with few labels: arms, fractions of labels and repetitions, on one test set.",
         "soft",
     )
     tasks = list(found.workdirs)
     entries = [(f"task-{number}", task) for number, task in enumerate(tasks)]
     yield page.contents([*entries, ("method", "method"), ("origin", "origin"), ("numbers", "all numbers")])
-    if not sections.has_results(found):
+    if not results:
         yield page.paragraph("There are no results of the test split and the best checkpoint yet.", "note")
     for anchor, task in entries:
         yield page.heading(2, task, anchor)
-        yield from sections.task(found, task)
+        yield from sections.task(found, task, [result for result in results if result.task == task])
     yield page.heading(2, "Method", "method")
     yield page.paragraph(summary.METHOD)
     yield page.heading(2, "Origin", "origin")

@@ -15,14 +15,8 @@ MOST_PICTURES = 30
 MOST_CLASSES = 12  # of a confusion matrix that can be read
 
 
-def has_results(found: Tables) -> bool:
-    """Whether anything can be compared."""
-    return bool(comparison.headlines(found))
-
-
-def task(found: Tables, name: str) -> Iterator[str]:
-    """Everything on one task: first what was found, then what it rests on."""
-    results = [comparison.compare(found, *pair) for pair in comparison.headlines(found) if pair[0] == name]
+def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[str]:
+    """Everything on one task, of which `results` are the scores: first what was found, then what it rests on."""
     if not results:
         yield page.paragraph(f"No test scores of {name}.", "note")
         return
@@ -71,7 +65,9 @@ def _score(result: Comparison) -> Iterator[str]:
     yield _drawn(figures.label_efficiency(result), caption)
     yield page.table(summary.score_rows(result))
     if result.differences:
-        yield _drawn(figures.differences(result), "Difference to scratch, paired, with 95 % intervals; dashed: none.")
+        yield _drawn(
+            figures.differences(result), "Difference to scratch, paired, with 95 % intervals; dashed: no difference."
+        )
         head, *rows = summary.difference_rows(result)
         yield page.difference_table(
             ["less scratch", *head[1:]], zip([row[0] for row in rows], _cells(result), strict=True)
@@ -106,7 +102,7 @@ def _cases(results: Sequence[Comparison]) -> Iterator[str]:
         yield page.paragraph(f"No scores of single cases: there is no {tables.CASES}, or none of these scores.", "note")
     for result in with_cases:
         caption = (
-            f"{result.score} of every test case, averaged over repetitions: median, quartiles, and whiskers to the last "
+            f"{result.score} of every test case, averaged over repetitions: median, quartiles, whiskers to the last "
             "case within 1.5 quartile ranges."
         )
         yield _drawn(figures.boxes(result), caption)
@@ -151,13 +147,13 @@ def _confusion(found: Tables, result: Comparison) -> Iterator[str]:
         yield page.paragraph(f"{tables.PREDICTIONS} has {classes} classes: no matrix of them could be read.", "note")
         return
     for fraction in dict.fromkeys((result.fractions[0], result.fractions[-1])):
-        counts: Mapping[str, np.ndarray] = {}
+        counts: dict[str, np.ndarray] = {}
         for one in result.arms:
             pairs = [(r.true, r.predicted) for r in rows if (tables.arm(r), r.fraction) == (one, fraction)]
             if pairs:
                 matrix = np.zeros((classes, classes), int)
                 np.add.at(matrix, tuple(np.array(pairs).T), 1)
-                counts |= {comparison.name(one): matrix}
+                counts[comparison.name(one)] = matrix
         if counts:
             caption = f"{fraction:g} % of labels, all repetitions together; shaded by the share of the true class."
             yield _drawn(figures.confusion(counts), caption)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-RESAMPLES = 4000
+RESAMPLES = 2000
 _NORMAL = 1.959963984540054  # 97.5 % of the standard normal distribution lie below
 _STUDENT = {1: 12.706204736, 2: 4.302652730, 3: 3.182446305}  # and of Student's t, by degrees of freedom
 
@@ -92,7 +92,7 @@ def area_weights(fractions: Sequence[float]) -> np.ndarray:
 
 
 def widening(count: int) -> float:
-    """What makes the bootstrap of the mean of `count` numbers as wide as Student's t; 0 for one, which has no spread."""
+    """What makes the bootstrap of the mean of `count` numbers as wide as Student's t; 0 for one: it has no spread."""
     return student(count - 1) / _NORMAL * math.sqrt(count / (count - 1)) if count > 1 else 0.0
 
 

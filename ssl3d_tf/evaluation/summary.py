@@ -7,23 +7,22 @@ from ssl3d_tf.evaluation.comparison import Comparison, Estimate
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Tables
 
 METHOD = (
+    "Columns are percent of the training labels, in brackets labelled cases. "
     "Means and standard deviations (n − 1) are over repetitions: test split, checkpoint that was best in validation. "
     "Intervals are 95 % bootstrap intervals. Differences to scratch are paired by repetition, and by case where "
     "cases.csv has them. Repetitions and cases, being crossed, are resampled separately (Owen, 2007, arXiv:0712.1111), "
-    "4,000 times with a fixed seed; what each moves the mean by is widened to what Student's t gives for as many "
+    "2,000 times with a fixed seed; what each moves the mean by is widened to what Student's t gives for as many "
     "(Hesterberg, 2015, arXiv:1411.5279) and added up. AULC is the area under the learning curve by the trapezoid rule "
     "over the logarithm of the fraction of labels, divided by its range, so that it reads as an average score. "
     "An interval that contains 0 shows no difference; it does not show that there is none."
 )
 
 
-def text(tables: Tables) -> str:
-    """The whole summary as Markdown."""
-    pairs = comparison.headlines(tables)
+def text(tables: Tables, results: Sequence[Comparison]) -> str:
+    """The whole summary as Markdown; `results` are all comparisons of the tables."""
     parts = ["# Finetuning: summary"]
-    parts += [_section(comparison.compare(tables, *pair)) for pair in pairs]
-    parts += ["No results on the test split yet."] if not pairs else []
-    parts += [_runs(tables, task) for task in dict.fromkeys(task for task, _ in pairs)]
+    parts += [_section(result) for result in results] or ["No results on the test split yet."]
+    parts += [_runs(tables, task) for task in dict.fromkeys(result.task for result in results)]
     return "\n\n".join([*parts, "## Method", METHOD]) + "\n"
 
 
@@ -54,7 +53,7 @@ def mean_sd(estimate: Estimate | None, digits: int) -> str:
 
 
 def difference(result: Comparison, one: Arm, key: float | None) -> tuple[str, str, str]:
-    """('+0.031', '[+0.012, +0.050]', 'better'), the last as `comparison.verdict`; '–' and nothing for no pair of runs."""
+    """('+0.031', '[+0.012, +0.050]', 'better'), the last as `comparison.verdict`; ('–', '', '') for no pair."""
     found = result.differences.get((one, key))
     if found is None:
         return "–", "", ""
@@ -134,7 +133,7 @@ def _findings(result: Comparison, one: Arm) -> Iterator[str]:
         by_verdict.setdefault(said, []).append(key)
     for said, keys in by_verdict.items():
         fractions = ", ".join(f"{key:g}" for key in keys if key is not None)
-        where = [f"at {fractions} %"] * bool(fractions) + ["in AULC"] * (None in keys)
+        where = [f"at {fractions}\u00a0%"] * bool(fractions) + ["in AULC"] * (None in keys)
         yield f"{said} {' and '.join(where)}"
 
 

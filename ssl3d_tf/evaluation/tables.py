@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -67,7 +67,7 @@ class Prediction(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Everything measured; `cases` and `predictions` may be empty. `workdirs`: by task, those that have results of it."""
+    """Everything measured; `cases` and `predictions` may be empty. `workdirs`: by task, those with results of it."""
 
     results: tuple[Result, ...]
     cases: tuple[CaseScore, ...]
@@ -92,8 +92,12 @@ def read(workdirs: Sequence[Path]) -> Tables:
     found = {workdir: _merge([workdir], RESULTS, Result) for workdir in workdirs}
     tasks = list(dict.fromkeys(row.task for rows in found.values() for row in rows))
     by_task = {task: tuple(w for w, rows in found.items() if any(row.task == task for row in rows)) for task in tasks}
-    merged = (_merge(workdirs, name, kind) for name, kind in ((CASES, CaseScore), (PREDICTIONS, Prediction)))
-    return Tables(_merge(workdirs, RESULTS, Result), *merged, by_task)
+    return Tables(
+        _merge(workdirs, RESULTS, Result),
+        _merge(workdirs, CASES, CaseScore),
+        _merge(workdirs, PREDICTIONS, Prediction),
+        by_task,
+    )
 
 
 def write(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
@@ -134,8 +138,8 @@ def _rows(path: Path, kind: type[Row]) -> Iterator[Row]:
             where = f"{path}, line {reader.line_num}"
             if len(cells) != len(columns):
                 raise InputError(f"{where}: {len(cells)} cells for {len(columns)} columns; mend or remove the line.")
-            values = (_convert(cells[place], to, where) for place, to in zip(places, converters, strict=True))
-            yield kind(*values)
+            values = [_convert(cells[place], to, where) for place, to in zip(places, converters, strict=True)]
+            yield kind._make(values)
 
 
 def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from ssl3d_tf.evaluation import comparison, summary, tables
+from ssl3d_tf.evaluation.tables import SCRATCH, Arm, CaseScore, Result, Tables
+
+PRETRAINED = Arm("cpc_3d", "pretrained")
+
+
+def results(scores, *, score="dice"):
+    """{(arm, fraction): [value of each repetition]} as rows."""
+    return tuple(
+        Result("organ", *arm, fraction, int(fraction), repetition, "test", score, "mean", value, "best")
+        for (arm, fraction), values in scores.items()
+        for repetition, value in enumerate(values)
+    )
+
+
+def per_case(scores):
+    """{(arm, fraction): [repetitions, cases]} as rows."""
+    return tuple(
+        CaseScore("organ", *arm, fraction, repetition, f"case{case}", "dice", "mean", value)
+        for (arm, fraction), values in scores.items()
+        for repetition, of_cases in enumerate(values)
+        for case, value in enumerate(of_cases)
+    )
+
+
+def compare(rows, cases=(), *, score="dice"):
+    return comparison.compare(Tables(rows, cases, (), {}), "organ", score)
+
+
+def test_means_and_paired_differences_by_hand():
+    found = compare(results({(PRETRAINED, 10.0): [0.5, 0.7], (SCRATCH, 10.0): [0.4, 0.5]}))
+    assert found.arms == (SCRATCH, PRETRAINED)
+    assert found.estimates[PRETRAINED, 10.0][:2] == pytest.approx((0.6, np.std([0.5, 0.7], ddof=1)))
+    assert found.differences[PRETRAINED, 10.0].mean == pytest.approx(0.15)
+    assert found.differences[PRETRAINED, 10.0].repetitions == 2
+
+
+def test_a_difference_counts_only_repetitions_that_both_have():
+    found = compare(results({(PRETRAINED, 10.0): [0.5, 0.7, 0.9], (SCRATCH, 10.0): [0.4, 0.5]}))
+    assert found.differences[PRETRAINED, 10.0].mean == pytest.approx(0.15)
+    assert found.estimates[PRETRAINED, 10.0].repetitions == 3
+
+
+def test_pairing_by_case_finds_what_the_spread_of_cases_hides():
+    rng = np.random.default_rng(0)
+    scratch = rng.uniform(0.2, 0.9, (1, 30)) + rng.normal(0, 0.01, (3, 30))
+    scores = {(SCRATCH, 10.0): scratch, (PRETRAINED, 10.0): scratch + rng.normal(0.02, 0.01, (3, 30))}
+    found = compare(results({key: values.mean(axis=1) for key, values in scores.items()}), per_case(scores))
+    difference = found.differences[PRETRAINED, 10.0]
+    assert difference.cases == 30
+    assert comparison.verdict(difference, "dice") == "better"
+    assert np.ptp(difference.interval) < np.ptp(found.estimates[PRETRAINED, 10.0].interval) / 5
+
+
+def test_the_area_needs_every_fraction():
+    scores = {(SCRATCH, f): [0.4, 0.5] for f in (5.0, 100.0)} | {(PRETRAINED, 5.0): [0.5, 0.6]}
+    found = compare(results(scores))
+    assert found.estimates[SCRATCH, None].mean == pytest.approx(0.45)
+    assert (PRETRAINED, None) not in found.estimates
+    assert (PRETRAINED, 100.0) not in found.differences
+
+
+@pytest.mark.parametrize(("score", "expected"), [("dice", "better"), ("hd95", "worse")])
+def test_a_verdict_knows_which_way_is_better(score, expected):
+    rows = results({(PRETRAINED, 10.0): [9.0, 9.1, 9.2], (SCRATCH, 10.0): [4.0, 4.1, 4.2]}, score=score)
+    assert comparison.verdict(compare(rows, score=score).differences[PRETRAINED, 10.0], score) == expected
+
+
+def test_an_interval_around_zero_shows_no_difference_and_the_summary_says_so():
+    rows = results({(PRETRAINED, 10.0): [0.5, 0.6, 0.7], (SCRATCH, 10.0): [0.6, 0.5, 0.7]})
+    tables_ = Tables(rows, (), (), {})
+    text = summary.text(tables_, comparison.compare_all(tables_))
+    assert "- cpc_3d, pretrained: no difference shown at 10\u00a0%." in text
+    assert "Rests on 3 repetitions; there are no scores per case" in text
+
+
+def test_one_run_each_has_no_interval():
+    found = compare(results({(PRETRAINED, 10.0): [0.5], (SCRATCH, 10.0): [0.4]}))
+    assert summary.difference(found, PRETRAINED, 10.0) == ("+0.100", "", "one number only")
+
+
+def test_without_scratch_nothing_is_compared():
+    found = compare(results({(PRETRAINED, 10.0): [0.5, 0.6]}))
+    assert found.differences == {}
+    assert summary.in_words(found) == ["There are no runs from scratch, so there is nothing to compare with."]
+
+
+def test_missing_runs_are_counted_and_named():
+    rows = results({(PRETRAINED, 10.0): [0.5, 0.6], (SCRATCH, 10.0): [0.4]})
+    absent, expected = comparison.missing_runs(Tables(rows, (), (), {}), "organ")
+    assert (absent, expected) == (["scratch, 10 %, repetition 1"], 4)
+
+
+def test_other_splits_checkpoints_and_classes_do_not_count(tmp_path):
+    rows = results({(SCRATCH, 10.0): [0.4]})
+    others = [{"split": "val"}, {"checkpoint": "last"}, {"label_class": "tumour"}]
+    found = compare(rows + tuple(rows[0]._replace(**change, value=0.9) for change in others))
+    assert found.estimates[SCRATCH, 10.0].mean == 0.4
+    assert tables.arm(rows[0]) == SCRATCH
