@@ -1,9 +1,9 @@
 """What the published program of Taleb et al., 2020 (arXiv:2006.03829) does to 3D volumes, in NumPy and SciPy.
 
 Written from a description of what that program computes, not from its code: the yardstick of views.py. It works volume
-by volume in one thread; CPC copies every patch into each sample that reads it; exemplar interpolates with cubic splines,
-up to four times in a row, and hands out float64. Where the description leaves a choice, the faster one was taken:
-patches are views until the batch is put together, which copies them once.
+by volume in one thread; CPC copies every patch into each sample that reads it; exemplar interpolates with cubic
+splines, up to four times in a row, and hands out float64. Where the description leaves a choice, the faster one was
+taken: patches are views until the batch is put together, which copies them once.
 
 Volumes are float32 [batch, side, side, side, channels]. Every preparation is (volumes, rng) -> arrays for the network.
 """
@@ -93,7 +93,7 @@ def cpc(volumes: np.ndarray, rng: Rng, *, n: int = 4) -> tuple[np.ndarray, np.nd
     """Two samples per column and volume, the second with the targets of another column.
 
     Returns:
-        context [samples, terms, *patch, channels], targets [samples, steps, *patch, channels], labels [samples], 1 or 0.
+        context [samples, terms, *patch, channels], targets [samples, steps, *patch, channels], 0/1 labels [samples].
     """
     cut = [cpc_patches(volume, n, **_cpc_choices(rng, len(volume), n)) for volume in volumes]
     columns = list(itertools.product(range(len(volumes)), np.ndindex(n, n)))
@@ -110,9 +110,14 @@ def cpc_patches(
 ) -> list[np.ndarray]:
     """All patches of a volume that was cropped and framed, each flipped or not along axis 0, cropped and framed."""
     view = framed(volume, int(VIEW_CROP * len(volume)), view_start)
-    size = _patch_crop(len(volume) // n)
+    size = patch_crop(len(volume) // n)
     cells = patches(view, n, jitter=0)
     return [framed(c[::-1] if f else c, size, start) for c, f, start in zip(cells, flipped, starts, strict=True)]
+
+
+def patch_crop(patch: int) -> int:
+    """Side of the crop of a patch, voxels."""
+    return patch * PATCH_CROP[0] // PATCH_CROP[1]
 
 
 def framed(image: np.ndarray, size: int, start: Sequence[int]) -> np.ndarray:
@@ -195,12 +200,8 @@ def _cpc_choices(rng: Rng, side: int, n: int) -> dict[str, np.ndarray]:
     return {
         "view_start": rng.integers(side - int(VIEW_CROP * side) + 1, size=3),
         "flipped": rng.random(n**3) < 0.5,
-        "starts": rng.integers(patch - _patch_crop(patch) + 1, size=(n**3, 3)),
+        "starts": rng.integers(patch - patch_crop(patch) + 1, size=(n**3, 3)),
     }
-
-
-def _patch_crop(patch: int) -> int:
-    return patch * PATCH_CROP[0] // PATCH_CROP[1]
 
 
 def _another(columns: list, own: tuple, rng: Rng) -> tuple:
