@@ -18,7 +18,7 @@ def rotation(task: Task, volumes: np.ndarray) -> bool:
     """All ten turns, each of the first volume."""
     labels = np.arange(len(original.TURNS))
     views, _ = task.make_views({"volume": np.repeat(volumes[:1], len(labels), axis=0)}, {"label": labels})
-    return np.array_equal(views, [original.turned(volumes[0], label) for label in labels])
+    return np.array_equal(views, [original.turned(volumes[0], label) for label in range(len(labels))])
 
 
 def relative_location(task: Task, volumes: np.ndarray) -> bool:
@@ -50,10 +50,8 @@ def cpc(task: Task, volumes: np.ndarray) -> bool:
     crops, starts = params["patch_crops"].numpy(), params["view_crop"].numpy()
     flipped = crops[..., 0] >= rows
     crops[..., 0] -= rows * flipped
-    expected = [
-        original.cpc_patches(volume, n, view_start=start, flipped=flips, starts=crop)
-        for volume, start, flips, crop in zip(volumes, starts, flipped, crops, strict=True)
-    ]
+    cuts = [original.Cuts(*given) for given in zip(starts, flipped, crops, strict=True)]
+    expected = [original.cpc_patches(volume, n, cut) for volume, cut in zip(volumes, cuts, strict=True)]
     return read and predicted and np.array_equal(patches, expected)
 
 

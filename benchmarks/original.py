@@ -34,6 +34,14 @@ class Grid(NamedTuple):
     patch: int
 
 
+class Cuts(NamedTuple):
+    """Of CPC for a volume: corner of its crop [3]; per patch whether it is flipped [n**3], and its crop [n**3, 3]."""
+
+    view_start: np.ndarray
+    flipped: np.ndarray
+    starts: np.ndarray
+
+
 def rotation(volumes: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Turned volumes and one-hot labels [batch, 10]."""
     labels = rng.integers(len(TURNS), size=len(volumes))
@@ -95,7 +103,7 @@ def cpc(volumes: np.ndarray, rng: Rng, *, n: int = 4) -> tuple[np.ndarray, np.nd
     Returns:
         context [samples, terms, *patch, channels], targets [samples, steps, *patch, channels], 0/1 labels [samples].
     """
-    cut = [cpc_patches(volume, n, **_cpc_choices(rng, len(volume), n)) for volume in volumes]
+    cut = [cpc_patches(volume, n, _cuts(rng, len(volume), n)) for volume in volumes]
     columns = list(itertools.product(range(len(volumes)), np.ndindex(n, n)))
     read, predicted = [], []
     for own in columns:
@@ -105,14 +113,13 @@ def cpc(volumes: np.ndarray, rng: Rng, *, n: int = 4) -> tuple[np.ndarray, np.nd
     return _stacked(read), _stacked(predicted), np.tile((1, 0), len(columns))
 
 
-def cpc_patches(
-    volume: np.ndarray, n: int, *, view_start: Sequence[int], flipped: Sequence[bool], starts: Sequence[Sequence[int]]
-) -> list[np.ndarray]:
+def cpc_patches(volume: np.ndarray, n: int, cuts: Cuts) -> list[np.ndarray]:
     """All patches of a volume that was cropped and framed, each flipped or not along axis 0, cropped and framed."""
-    view = framed(volume, int(VIEW_CROP * len(volume)), view_start)
+    view = framed(volume, int(VIEW_CROP * len(volume)), cuts.view_start)
     size = patch_crop(len(volume) // n)
     cells = patches(view, n, jitter=0)
-    return [framed(c[::-1] if f else c, size, start) for c, f, start in zip(cells, flipped, starts, strict=True)]
+    given = zip(cells, cuts.flipped, cuts.starts, strict=True)
+    return [framed(cell[::-1] if flip else cell, size, start) for cell, flip, start in given]
 
 
 def patch_crop(patch: int) -> int:
@@ -169,14 +176,14 @@ def cyclic(number: int, rng: Rng) -> np.ndarray:
     """A random permutation of one cycle, so that nothing stays in its place (Sattolo, 1986)."""
     order = np.arange(number)
     for last in range(number - 1, 0, -1):
-        other = rng.integers(last)
+        other = int(rng.integers(last))
         order[[last, other]] = order[[other, last]]
     return order
 
 
 def _rotated(volume: np.ndarray, plane: tuple[int, int], rng: Rng) -> np.ndarray:
     if rng.random() < 0.5:
-        return np.rot90(volume, rng.integers(4), plane)
+        return np.rot90(volume, int(rng.integers(4)), plane)
     return ndimage.rotate(volume, rng.uniform(0, 360), plane, reshape=False)
 
 
@@ -195,13 +202,13 @@ def _zoomed(volume: np.ndarray, rng: Rng) -> np.ndarray:
     return _box(padded, [rng.integers(size - side + 1) for size in padded.shape[:-1]], side)
 
 
-def _cpc_choices(rng: Rng, side: int, n: int) -> dict[str, np.ndarray]:
+def _cuts(rng: Rng, side: int, n: int) -> Cuts:
     patch = side // n
-    return {
-        "view_start": rng.integers(side - int(VIEW_CROP * side) + 1, size=3),
-        "flipped": rng.random(n**3) < 0.5,
-        "starts": rng.integers(patch - patch_crop(patch) + 1, size=(n**3, 3)),
-    }
+    return Cuts(
+        view_start=rng.integers(side - int(VIEW_CROP * side) + 1, size=3),
+        flipped=rng.random(n**3) < 0.5,
+        starts=rng.integers(patch - patch_crop(patch) + 1, size=(n**3, 3)),
+    )
 
 
 def _another(columns: list, own: tuple, rng: Rng) -> tuple:

@@ -1,9 +1,28 @@
 """The yardstick of the views' benchmark against facts known of the published program, and against our views."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from benchmarks import original
+from benchmarks import equality, original
+from ssl3d_tf import configuration, patches
+from ssl3d_tf.models import heads
+from ssl3d_tf.permutations import uniform
+from ssl3d_tf.tasks import cpc, jigsaw, relative_location, rotation
+
+SIZE = {"rank": 3, "view_size": 32}
+JITTER = {"patch_jitter": 3, "top": heads.big_fully()}
+PUBLISHED = "published, one thread", "published, a process per core"
+WAYS = "graph", "XLA", "tf.data", "tf.data, XLA"
+RELEASED = {
+    "rotation": lambda **looks: rotation.task(**SIZE, top=heads.big_fully()),
+    "relative_location": lambda **looks: relative_location.task(**SIZE, **JITTER, queries_per_volume=1, **looks),
+    "jigsaw": lambda **looks: jigsaw.task(**SIZE, **JITTER, permutations=uniform(), puzzles_per_volume=1, **looks),
+    "cpc": lambda **looks: cpc.task(**SIZE, patches_per_side=4, framing=patches.padding, view_crop=0.95, **looks),
+}
 
 
 def _volumes(side, *, batch=3, channels=1):
@@ -119,3 +138,32 @@ def test_cyclic_permutation_comes_back_after_all(number):
     while steps == 0 or place != 0:
         place, steps = order[place], steps + 1
     assert steps == number
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_our_released_views_are_the_published_ones(name):
+    task = RELEASED[name](standardise_patches=False)
+    assert getattr(equality, name)(task, _volumes(32))
+
+
+@pytest.mark.parametrize("name", ["relative_location", "jigsaw", "cpc"])
+def test_other_views_are_told_apart(name):
+    assert not getattr(equality, name)(RELEASED[name](standardise_patches=True), _volumes(32))
+
+
+def test_turns_in_another_order_are_told_apart():
+    task = rotation.task(**SIZE, top=heads.big_fully(), rotations=rotation.about_axes()[::-1])
+    assert not equality.rotation(task, _volumes(32))
+
+
+def test_every_way_of_making_views_is_measured(tmp_path):
+    out = tmp_path / "figures.json"
+    script = str(configuration.ROOT / "benchmarks" / "views.py")
+    options = ["--view_size=16", "--rounds=1", "--seconds=0.01", "--task=jigsaw", "--task=exemplar", f"--json={out}"]
+    done = subprocess.run([sys.executable, script, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    tasks = json.loads(out.read_text())["tasks"]
+    ways = {f"{setting}, {way}" for setting in ("released", "default") for way in WAYS}
+    assert set(tasks["jigsaw"]["stages"]) == {*PUBLISHED, *ways}
+    assert all(stage["rate"] > 0 for task in tasks.values() for stage in task["stages"].values())
+    assert all(f"  {name}" in done.stdout for name in tasks["jigsaw"]["stages"])
