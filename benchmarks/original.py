@@ -127,7 +127,7 @@ def patch_crop(patch: int) -> int:
     return patch * PATCH_CROP[0] // PATCH_CROP[1]
 
 
-def framed(image: np.ndarray, size: int, start: Sequence[int]) -> np.ndarray:
+def framed(image: np.ndarray, size: int, start: Sequence[int] | np.ndarray) -> np.ndarray:
     """Cuts `size` voxels per axis from `start` and puts them in the middle of zeros of the old shape."""
     result = np.zeros(image.shape, image.dtype)
     middle = [(side - size) // 2 for side in image.shape[:-1]]
@@ -225,7 +225,7 @@ def _offsets(rng: Rng, number: int, jitter: int) -> np.ndarray:
     return rng.integers(jitter + 1, size=(number, 3))
 
 
-def _box(image: np.ndarray, start: Sequence[int], size: int) -> np.ndarray:
+def _box(image: np.ndarray, start: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
     return image[tuple(slice(first, first + size) for first in start)]
 
 
