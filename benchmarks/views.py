@@ -142,16 +142,21 @@ def _task(file: str, view_size: int) -> Task:
 def _ours(task: Task, volumes: np.ndarray, seconds: float) -> dict[str, timing.Stage]:
     batch, number = {"volume": tf.constant(volumes)}, len(volumes)
     seeds = tf.data.Dataset.range(np.iinfo(np.int32).max).map(lambda k: tf.stack([0, tf.cast(k, tf.int32)]))
-    choices = seeds.map(task.sample, tf.data.AUTOTUNE).batch(number, drop_remainder=True)
+    # Named, as a map would take a tuple apart.
+    choices = seeds.map(lambda seed: {"choices": task.sample(seed)}, tf.data.AUTOTUNE)
+    choices = choices.batch(number, drop_remainder=True)
     graph, xla = (tf.function(task.make_views, autograph=False, jit_compile=jit) for jit in (False, True))
 
     def alone(make_views: Callable[..., Any]) -> timing.Stage:
         ready = choices.prefetch(tf.data.AUTOTUNE)
-        return lambda: timing.consume(ready, number, seconds=seconds, use=lambda params: make_views(batch, params))
+        return lambda: timing.consume(
+            ready, number, seconds=seconds, use=lambda drawn: make_views(batch, drawn["choices"])
+        )
 
     def in_pipeline(make_views: Callable[..., Any]) -> timing.Stage:
-        views = choices.map(lambda params: make_views(batch, params), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-        return lambda: timing.consume(views, number, seconds=seconds)
+        views = choices.map(lambda drawn: make_views(batch, drawn["choices"]), tf.data.AUTOTUNE)
+        ready = views.prefetch(tf.data.AUTOTUNE)
+        return lambda: timing.consume(ready, number, seconds=seconds)
 
     return {
         "graph": alone(graph),
