@@ -174,9 +174,6 @@ def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
 
 
 def _views_of(task: Task) -> Callable[[tuple[Batch, Params]], tuple[Inputs, Targets]]:
-    """Intensity and views, compiled by XLA: on a CPU two to four times as fast as in a graph."""
-
-    @tf.function(autograph=False, jit_compile=True)
     def make_views(element: tuple[Batch, Params]) -> tuple[Inputs, Targets]:
         batch, params = element
         intensity = volumes.to_intensity(batch["volume"], batch["scale"], batch["offset"])

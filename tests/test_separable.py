@@ -32,19 +32,3 @@ def test_resampling_changes_every_axis_by_its_own_matrix():
     matrices = [rng.normal(size=(3, 2 + axis, 4)).astype(np.float32) for axis in range(3)]
     expected = np.einsum("nia,njb,nkc,nabcx->nijkx", *matrices, image)
     np.testing.assert_allclose(separable.resample(image, matrices), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("rank", [2, 3])
-@pytest.mark.parametrize("framing", [separable.padding, separable.resizing])
-def test_taps_do_what_their_matrices_do(framing, rank):
-    images, plain = _volumes(rank, 8), framing(8, 5)
-    maps = np.concatenate([plain, plain[:, :, ::-1]])
-    numbers = np.random.default_rng(0).integers(0, len(maps), (3, rank))
-    expected = separable.resample(images, list(maps[numbers].swapaxes(0, 1)))
-    found = separable.interpolate(images, separable.taps(maps), numbers)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_what_is_only_moved_needs_one_tap():
-    assert separable.taps(separable.padding(8, 5)).weights.shape == (4, 8, 1)
-    assert separable.taps(separable.resizing(8, 5)).weights.shape == (4, 8, 2)

@@ -23,14 +23,14 @@ _FLIP = {2: 0.0, 3: 0.5}  # probability of a patch's flip along the first axis, 
 
 
 class _Views(NamedTuple):
-    """How views are made. patch_maps: every possible crop of a line, or None.
+    """How views are made. patch_maps: matrices of every possible crop, [crops, size, size], or None.
 
     view_crop: side of the view's crop, voxels.
     """
 
     grid: patches.Grid
     columns: int
-    patch_maps: separable.Taps | None
+    patch_maps: np.ndarray | None
     view_crop: int
     flip: float
     looks: patches.Looks
@@ -102,13 +102,13 @@ def task(
     )
 
 
-def _maps(size: int, share: float, flip: float, framing: Callable[[int, int], np.ndarray]) -> separable.Taps | None:
-    """Every crop of ⌊share · size⌋, as it is, then of the flipped line: 2 · offsets maps; None is off."""
+def _maps(size: int, share: float, flip: float, framing: Callable[[int, int], np.ndarray]) -> np.ndarray | None:
+    """Every crop of ⌊share · size⌋, as it is, then of the flipped line: [2 · offsets, size, size]; None is off."""
     crop = _cropped(size, share)
     if share == 1 and not flip:
         return None
     plain = framing(size, crop)
-    return separable.taps(np.concatenate([plain, plain[:, :, ::-1]]))
+    return np.concatenate([plain, plain[:, :, ::-1]])
 
 
 def _cropped(size: int, share: float) -> int:
@@ -125,7 +125,7 @@ def _sample(seed: tf.Tensor, views: _Views) -> Params:
     if grid.jitter:
         params["offsets"] = patches.sample_offsets(grid, seeds[1])
     if views.patch_maps is not None:
-        offsets = len(views.patch_maps.place) // 2
+        offsets = len(views.patch_maps) // 2
         crops = uniform((grid.total, grid.rank), seeds[2], 0, offsets, tf.int32)
         flips = tf.cast(uniform((grid.total, 1), seeds[3]) < views.flip, tf.int32)
         params["patch_crops"] = crops + tf.pad(flips * offsets, ((0, 0), (0, grid.rank - 1)))
@@ -141,8 +141,7 @@ def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor,
     cut = patches.extract(whole, views.grid, params.get("offsets"))
     if views.patch_maps is not None and "patch_crops" in params:
         images = tf.reshape(cut, (-1, *cut.shape[2:]))  # [batch · n**rank, *patch, channels]
-        numbers = tf.reshape(params["patch_crops"], (-1, views.grid.rank))
-        images = separable.interpolate(images, views.patch_maps, numbers)
+        images = _crop(images, views.patch_maps, tf.reshape(params["patch_crops"], (-1, views.grid.rank)))
         cut = tf.reshape(images, (-1, *cut.shape[1:]))
     return patches.change_looks(cut, views.looks, params), {"negative": params["negative"]}
 
@@ -152,3 +151,8 @@ def _framed(whole: tf.Tensor, start: tf.Tensor, size: int) -> tf.Tensor:
     before = [(side - size) // 2 for side in whole.shape[1:-1]]
     after = [side - size - first for side, first in zip(whole.shape[1:-1], before, strict=True)]
     return tf.pad(volumes.crop(whole, start, (size,) * len(before)), ((0, 0), *zip(before, after, strict=True), (0, 0)))
+
+
+def _crop(images: tf.Tensor, maps: np.ndarray, numbers: tf.Tensor) -> tf.Tensor:
+    """Each image through the maps with these numbers, int32 [images, rank]."""
+    return separable.resample(images, tf.unstack(tf.gather(maps, numbers), axis=1))
