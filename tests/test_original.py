@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import equality, original
-from ssl3d_tf import configuration, patches, separable
+from ssl3d_tf import configuration, separable
 from ssl3d_tf.models import heads
 from ssl3d_tf.permutations import uniform
 from ssl3d_tf.tasks import cpc, jigsaw, relative_location, rotation
