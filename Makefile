@@ -1,5 +1,5 @@
-# make demo   a first result on phantoms        make test   the test suite
-# make check  format, lint, types               make help   this list
+# make demo   a first result on phantoms        make test            the test suite
+# make check  format, lint, types               make science-smoke   does every pretext task learn? 5 minutes
 # Each sets up .venv once. Another Python: make test PYTHON=python3.12
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test science-smoke check format clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -25,6 +25,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest tests -n 2
+
+science-smoke: $(STAMP)
+	$(BIN)/python -m pytest tests/science_smoke.py -n 2
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

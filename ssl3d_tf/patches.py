@@ -99,10 +99,16 @@ def extract(
     starts = _starts(grid) + offsets
     if chosen is not None:
         starts = tf.gather(starts, chosen, axis=1, batch_dims=1)
-    side, size, channels = grid.view_size, grid.patch_size, volumes.shape[-1]
+    return _cut(volumes, tf.cast(starts, tf.int32), grid.patch_size)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _cut(volumes: tf.Tensor, starts: tf.Tensor, size: int) -> tf.Tensor:
+    """Cubes of `size` voxels from starts, int32 [batch, patches, rank]; compiled, as everything in `volumes`."""
+    *spatial, channels = volumes.shape[1:]
     rows = starts[..., None] + tf.range(size)  # [batch, patches, rank, patch]
     index = tf.range(tf.shape(volumes)[0])[:, None]
-    for axis in range(grid.rank):  # the voxel's number in the whole batch, one digit of base `side` per axis
+    for axis, side in enumerate(spatial):  # the voxel's number in the whole batch, one digit of base `side` per axis
         along_axis = tf.reshape(rows[:, :, axis], (-1, rows.shape[1]) + (1,) * axis + (size,))
         index = index[..., None] * side + along_axis
     return tf.gather(tf.reshape(volumes, (-1, channels)), index)
@@ -158,6 +164,7 @@ def change_looks(patches: tf.Tensor, looks: Looks, params: Mapping[str, tf.Tenso
     return patches
 
 
+@tf.function(jit_compile=True, autograph=False)
 def standardise(patches: tf.Tensor, *, epsilon: float = 1e-5) -> tf.Tensor:
     """Each channel of each patch to zero mean and unit variance: [batch, patches, *patch, channels] to the same.
 

@@ -4,6 +4,9 @@ All take and return [batch, *spatial, channels]. Flips, turns and crops are one 
 own offset to a voxel's place in memory, so that one gather does them, whatever each example of the batch asks for, in
 any dtype. On four float32 volumes of 128³ with two CPU cores that takes 35 ms for a turn of the cube, where flips and
 axis swaps chosen per example by mask take 85 ms (430 ms with two channels), and under XLA 16 ms instead of 220 ms.
+
+What passes over every voxel more than once is compiled by XLA, wherever it is called from: two to four times as fast on
+a CPU. Each piece by itself, as XLA would compute a gather anew in everything that reads it.
 """
 
 import itertools
@@ -92,6 +95,7 @@ def crop(volumes: tf.Tensor, start: tf.Tensor, size: Sequence[int]) -> tf.Tensor
     return _gather(volumes, [stride * (first[:, None] + tf.range(n, dtype=tf.int64)) for first, n, stride in columns])
 
 
+@tf.function(jit_compile=True, autograph=False)
 def adjust(volumes: Volumes, brightness: tf.Tensor, contrast: tf.Tensor) -> Volumes:
     """(v − mean) × contrast + mean + brightness, with the mean of each volume and not clipped; both float [batch]."""
     mean = tf.reduce_mean(volumes, range(1, len(volumes.shape)), keepdims=True)
@@ -99,6 +103,7 @@ def adjust(volumes: Volumes, brightness: tf.Tensor, contrast: tf.Tensor) -> Volu
     return volumes * contrast + (mean * (1.0 - contrast) + _per_example(brightness, volumes))
 
 
+@tf.function(jit_compile=True, autograph=False)
 def adjust_gamma(volumes: Volumes, exponent: tf.Tensor) -> Volumes:
     """Raises each volume, scaled from its own minimum and maximum to [0, 1], to `exponent`, float [batch]."""
     axes = range(1, len(volumes.shape))
@@ -125,6 +130,7 @@ def where(on: tf.Tensor, change: Callable[[Volumes], Volumes], volumes: Volumes)
     )
 
 
+@tf.function(jit_compile=True, autograph=False)
 def _gather(volumes: tf.Tensor, offsets: Sequence[tf.Tensor]) -> tf.Tensor:
     """Takes voxels by their place in memory, Σ offsets[axis][example, position on that axis of the result]."""
     *spatial, channels = volumes.shape[1:]

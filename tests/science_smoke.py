@@ -18,17 +18,17 @@ class Expected(NamedTuple):
     accuracy: float
 
 
-EXPECTED = {
-    "cpc_3d": Expected(100, 0.03),
-    "cpc_2d": Expected(100, 0.03),
-    "rotation_3d": Expected(100, 0.3),
-    "rotation_2d": Expected(100, 0.3),
-    "rpl_3d": Expected(100, 0.1),
-    "rpl_2d": Expected(100, 0.1),
-    "jigsaw_3d": Expected(100, 0.1),
-    "jigsaw_2d": Expected(100, 0.1),
-    "exemplar_3d": Expected(100, 0.1),
-    "exemplar_2d": Expected(100, 0.1),
+EXPECTED = {  # about half of what they reach above chance
+    "cpc_3d": Expected(100, 0.06),
+    "cpc_2d": Expected(100, 0.025),
+    "rotation_3d": Expected(100, 0.25),
+    "rotation_2d": Expected(100, 0.6),
+    "rpl_3d": Expected(100, 0.12),
+    "rpl_2d": Expected(100, 0.28),
+    "jigsaw_3d": Expected(100, 0.3),
+    "jigsaw_2d": Expected(100, 0.25),
+    "exemplar_3d": Expected(100, 0.12),
+    "exemplar_2d": Expected(100, 0.04),
 }
 
 
@@ -48,5 +48,5 @@ def test_the_task_beats_chance(name, phantoms, tmp_path):
     files = (f"gin/{name}.gin", f"gin/datasets/phantoms_{rank}d.gin")
     params = (f"STEPS={expected.steps}", f"EVAL_EVERY={expected.steps}", f"SAVE_EVERY={expected.steps}")
     scores = train.pretrain(configuration.Sources(files, params), phantoms[rank], tmp_path / "run")
-    assert scores["val_chance"] < expected.accuracy / 2
+    assert scores["val_chance"] < expected.accuracy  # the margin is one
     assert scores["val_accuracy"] > expected.accuracy

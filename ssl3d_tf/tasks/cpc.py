@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf import patches, separable
+from ssl3d_tf import patches, separable, volumes
 from ssl3d_tf.contrast import Objective, info_nce
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import pyramid
@@ -23,12 +23,15 @@ _FLIP = {2: 0.0, 3: 0.5}  # probability of a patch's flip along the first axis, 
 
 
 class _Views(NamedTuple):
-    """How views are made. patch_maps, view_maps: matrices of every possible crop, [crops, size, size], or None."""
+    """How views are made. patch_maps: matrices of every possible crop, [crops, size, size], or None.
+
+    view_crop: side of the view's crop, voxels.
+    """
 
     grid: patches.Grid
     columns: int
     patch_maps: np.ndarray | None
-    view_maps: np.ndarray | None
+    view_crop: int
     flip: float
     looks: patches.Looks
 
@@ -82,7 +85,7 @@ def task(
         grid=grid,
         columns=len(pyramids.context),
         patch_maps=_maps(grid.patch_size, _CROP[rank] if crop is None else crop, flip, framing),
-        view_maps=_maps(view_size, view_crop, 0.0, separable.padding),
+        view_crop=_cropped(view_size, view_crop),
         flip=flip,
         looks=patches.Looks(standardise_patches, intensity_jitter, channel_drop),
     )
@@ -101,12 +104,17 @@ def task(
 
 def _maps(size: int, share: float, flip: float, framing: Callable[[int, int], np.ndarray]) -> np.ndarray | None:
     """Every crop of ⌊share · size⌋, as it is, then of the flipped line: [2 · offsets, size, size]; None is off."""
-    if not 0 < share <= 1:
-        raise InputError(f"crop is {share}; a share of the size must be above 0 and at most 1.")
+    crop = _cropped(size, share)
     if share == 1 and not flip:
         return None
-    plain = framing(size, max(1, math.floor(round(share * size, 6))))  # 11/12 of 96 is 88, not 87.99…
+    plain = framing(size, crop)
     return np.concatenate([plain, plain[:, :, ::-1]])
+
+
+def _cropped(size: int, share: float) -> int:
+    if not 0 < share <= 1:
+        raise InputError(f"crop is {share}; a share of the size must be above 0 and at most 1.")
+    return max(1, math.floor(round(share * size, 6)))  # 11/12 of 96 is 88, not 87.99…
 
 
 def _sample(seed: tf.Tensor, views: _Views) -> Params:
@@ -121,21 +129,28 @@ def _sample(seed: tf.Tensor, views: _Views) -> Params:
         crops = uniform((grid.total, grid.rank), seeds[2], 0, offsets, tf.int32)
         flips = tf.cast(uniform((grid.total, 1), seeds[3]) < views.flip, tf.int32)
         params["patch_crops"] = crops + tf.pad(flips * offsets, ((0, 0), (0, grid.rank - 1)))
-    if views.view_maps is not None:
-        params["view_crop"] = uniform((grid.rank,), seeds[4], 0, len(views.view_maps) // 2, tf.int32)
+    if room := grid.view_size - views.view_crop:
+        params["view_crop"] = uniform((grid.rank,), seeds[4], 0, room + 1, tf.int32)
     return params | patches.sample_looks(views.looks, grid.total, seeds[5:])
 
 
 def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    volumes = batch["volume"]
-    if views.view_maps is not None and "view_crop" in params:
-        volumes = _crop(volumes, views.view_maps, params["view_crop"])
-    cut = patches.extract(volumes, views.grid, params.get("offsets"))
+    whole = batch["volume"]
+    if "view_crop" in params:
+        whole = _framed(whole, params["view_crop"], views.view_crop)
+    cut = patches.extract(whole, views.grid, params.get("offsets"))
     if views.patch_maps is not None and "patch_crops" in params:
         images = tf.reshape(cut, (-1, *cut.shape[2:]))  # [batch · n**rank, *patch, channels]
         images = _crop(images, views.patch_maps, tf.reshape(params["patch_crops"], (-1, views.grid.rank)))
         cut = tf.reshape(images, (-1, *cut.shape[1:]))
     return patches.change_looks(cut, views.looks, params), {"negative": params["negative"]}
+
+
+def _framed(whole: tf.Tensor, start: tf.Tensor, size: int) -> tf.Tensor:
+    """Cuts `size` voxels per axis from `start`, int32 [batch, rank], and pads them with zeros, centred."""
+    before = [(side - size) // 2 for side in whole.shape[1:-1]]
+    after = [side - size - first for side, first in zip(whole.shape[1:-1], before, strict=True)]
+    return tf.pad(volumes.crop(whole, start, (size,) * len(before)), ((0, 0), *zip(before, after, strict=True), (0, 0)))
 
 
 def _crop(images: tf.Tensor, maps: np.ndarray, numbers: tf.Tensor) -> tf.Tensor:
