@@ -1,5 +1,4 @@
 import re
-import shutil
 import subprocess
 import sys
 
@@ -131,7 +130,6 @@ def test_encoders_of_a_run_may_have_hyphens(tmp_path):
     path.mkdir(parents=True)
     (tmp_path / "runs" / "notes" / "x" / "y").mkdir(parents=True)
     assert runs.find([tmp_path]) == [runs.Run(tables.Arm("my-encoder", "frozen"), 12.5, 3, path)]
-    shutil.rmtree(path)
 
 
 def test_figures_are_the_same_each_time(small):

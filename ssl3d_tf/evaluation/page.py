@@ -14,8 +14,6 @@ _STYLE = """
   --better: #00664b; --worse: #a33c00; --note: #fff6dc; --panel: #f6f8fa }
 @media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6e9ec; --soft: #a0a8b1; --faint: #343b44;
   --better: #3fc79c; --worse: #ff9a57; --note: #33290d; --panel: #1c2229 } }
-@media print { :root { --paper: #fff; --ink: #000; --soft: #444; --faint: #ccc; --better: #00664b; --worse: #a33c00;
-  --note: #fff; --panel: #fff } nav { display: none } figure, tr { break-inside: avoid } h2, h3 { break-after: avoid } }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
 h1 { font-size: 1.7rem; margin: 0 } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--faint) }
@@ -34,6 +32,10 @@ td.better b::before { content: "▲ " } td.worse b::before { content: "▼ " }
 pre { background: var(--panel); padding: .8rem; overflow-x: auto; font-size: .78rem; white-space: pre-wrap }
 code { font-size: .85em; overflow-wrap: anywhere } summary { cursor: pointer; margin: .6rem 0 }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem } dd { margin: 0 }
+@media print { :root { --paper: #fff; --ink: #000; --soft: #444; --faint: #ccc; --better: #00664b; --worse: #a33c00;
+  --note: #fff; --panel: #fff } nav { display: none } figure, tr { break-inside: avoid } h2, h3 { break-after: avoid }
+  body { max-width: none; padding: 0; font-size: 10pt } .wide { overflow: visible } table { font-size: 7.5pt }
+  th, td { padding: .1rem .3rem } td { white-space: normal } td small, td b { white-space: nowrap } }
 """
 _PAGE = Template(
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
