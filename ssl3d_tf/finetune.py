@@ -67,11 +67,12 @@ def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], 
         _check_encoder(name, path, data)
     experiment = _experiment(data, named, workdir)
     planned = protocol.cells(experiment.plan, list(named))
+    splits = protocol.splits(experiment, planned)
     config = configuration.text()
     about = {"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)}
     run_folder.check(workdir, config, data=about)
     run_folder.claim(workdir, config, data=about, notes={"encoders": {name: str(path) for name, path in named.items()}})
-    files.write_json(workdir / "splits.json", protocol.splits(experiment, planned))
+    files.write_json(workdir / "splits.json", splits)
     failed = 0
     for number, cell in enumerate(planned, start=1):
         what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
@@ -84,7 +85,7 @@ def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], 
             line = str(error).splitlines()[0]
             print(f"failed, the others go on: {line}", file=sys.stderr, flush=True)
             files.write_json(cell.folder(workdir) / protocol.FAILED, {"reason": line})
-        if number == 1:
+        if number == 1 and not (workdir / run_folder.OPERATIVE).exists():
             configuration.check_all_used(free)
             (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
         if protocol.write_tables(experiment, planned):
@@ -129,12 +130,12 @@ def _named(encoders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _classes(data: pipeline.DataFolder) -> int:
-    """How many the masks or labels have: the names' highest value, else the highest label, and one."""
-    labels = [
-        value for split in data.manifest.splits.values() for entry in split.entries for value in entry.label or ()
-    ]
-    known = [int(value) for value in data.manifest.classes] or [int(value) for value in labels]
-    return 1 + max(known, default=0)
+    """How many the task has: the named ones, or 1 + the highest label where the names are those of masks."""
+    manifest = data.manifest
+    if manifest.classes and ("mask" in gin.query_parameter("pipeline.read.fields") or not manifest.mask_dtypes):
+        return 1 + max(map(int, manifest.classes))
+    entries = [entry for split in manifest.splits.values() for entry in split.entries]
+    return 1 + max((int(value) for entry in entries for value in entry.label or ()), default=0)
 
 
 def _check_data(data: pipeline.DataFolder) -> None:
@@ -146,7 +147,7 @@ def _check_data(data: pipeline.DataFolder) -> None:
     known = set(manifest.classes)
     for split in manifest.splits.values():
         for entry in split.entries:
-            if manifest.mask_dtypes and (foreign := set(entry.counts or ()) - known):
+            if manifest.classes and (foreign := set(entry.counts or ()) - known):
                 values = ", ".join(sorted(foreign))
                 raise InputError(
                     f"the mask of '{entry.id}' in {data.path} holds {values}, classes are {sorted(known)}."

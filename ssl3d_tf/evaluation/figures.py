@@ -51,6 +51,8 @@ def differences(result: Comparison) -> Figure:
         for place, one in enumerate(shown):
             keys = [key for key in result.fractions if (one, key) in result.differences]
             found = [result.differences[one, key] for key in keys]
+            if not found:  # of an experiment that is under way
+                continue
             aside = 1.06 ** (place - (len(shown) - 1) / 2)  # so that intervals do not hide each other
             at = [result.labelled[key] * aside for key in keys]
             colour, marker = colour_and_marker(one, encoders)
