@@ -10,7 +10,7 @@ import tensorflow as tf
 from benchmarks import timing
 from ssl3d_tf import cropping, pipeline, strategies
 from ssl3d_tf.records import parsing
-from ssl3d_tf.steps import train_step
+from ssl3d_tf.steps import Part, train_step
 from ssl3d_tf.task import Task
 
 _CHUNK = 1 << 20  # bytes
@@ -87,7 +87,7 @@ def _step(to_views: Callable[[Any], Any], fitted: dict[str, Any], channels: int)
     return train_step(
         model,
         fitted["task"],
-        optimizer,
+        [Part(optimizer, model.trainable_variables)],
         to_views,
         schedule=fitted["schedule"],
         step=tf.Variable(0, dtype=tf.int64),

@@ -132,6 +132,14 @@ def test_a_grid_fills_its_tables_and_its_report(folder, pretrained, tmp_path):
     assert set(splits["train"]["50"]) < set(splits["train"]["100"])
 
 
+@pytest.mark.parametrize("task", ["segmentation", "classification"])
+def test_the_2d_configurations_run_and_use_every_binding(task, tmp_path):
+    synthetic.write_dataset(tmp_path / "data", shape=(SIZE + 2,) * 2, counts={"train": 4, "val": 2, "test": 3})
+    sources = configuration.Sources((f"gin/finetune/{task}_2d.gin",), (*TINY, "REPETITIONS=1", "ARMS=('random',)"))
+    assert finetune.run(sources, tmp_path / "data", [], tmp_path / "ft") == 0
+    assert tables.read([tmp_path / "ft"]).results
+
+
 def test_arms_of_a_repetition_share_cases_order_and_head(folder, pretrained, tmp_path):
     run(folder, tmp_path / "ft", *GRID, "WARMUP_STEPS=3", "REPETITIONS=1", "FRACTIONS=(100,)", encoders=[pretrained])
     losses = {}

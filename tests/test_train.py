@@ -21,7 +21,9 @@ ROOT = configuration.ROOT
 SMALL = {2: ("VIEW_SIZE=40",), 3: ("VIEW_SIZE=33",)}
 TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2")
 GIN_FILES = sorted(
-    path.relative_to(ROOT) for path in (ROOT / "gin").rglob("*_?d*.gin") if path.parent.name != "datasets"
+    path.relative_to(ROOT)
+    for path in (ROOT / "gin").rglob("*_?d*.gin")
+    if path.parent.name not in ("datasets", "finetune")
 )
 WITH_ADDONS = ("triplet",)  # what needs tensorflow-addons, which is for Python up to 3.11
 
