@@ -163,6 +163,13 @@ def test_a_stopped_grid_goes_on_to_the_same_tables(folder, pretrained, tmp_path)
     assert [(workdir / name).read_bytes() for name in names] == whole
 
 
+def test_the_folder_of_another_experiment_is_refused_with_the_difference(folder, tmp_path):
+    params = (*TINY, "REPETITIONS=1", "ARMS=('random',)")
+    run(folder, tmp_path / "ft", *params)
+    with pytest.raises(InputError, match=r"of another configuration .*SEED"):
+        run(folder, tmp_path / "ft", *params, "SEED=7")
+
+
 def test_labels_of_whole_images_have_linear_and_nearest_neighbour_probes(folder, pretrained, tmp_path):
     params = (*TINY, "REPETITIONS=1", "ARMS=('random','linear','knn')")
     assert run(folder, tmp_path / "ft", *params, encoders=[pretrained], task="classification") == 0
