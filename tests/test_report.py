@@ -154,3 +154,11 @@ def test_a_wrong_folder_is_one_line(tmp_path):
     )
     assert run.returncode == 1
     assert run.stderr.strip() == f"{tmp_path} has no results.csv; name the --workdir of a finetuning run."
+
+
+def test_figures_are_written_as_files_that_are_equal_each_time(small, tmp_path):
+    report.draw([small], tmp_path / "a")
+    report.draw([small], tmp_path / "b")
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names[:3] == [f"segmentation-dice-{what}.png" for what in ("cases", "curve", "difference")]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)

@@ -1,6 +1,6 @@
-"""python -m ssl3d_tf.evaluation.report WORKDIR… [--output report.html]: one page that shows what finetuning found.
+"""python -m ssl3d_tf.evaluation.report WORKDIR… [--output=report.html] [--figures=FOLDER]: what finetuning found.
 
-Reads what `ssl3d_tf.finetune` left, of several workdirs together, and writes report.html and, beside it, summary.md.
+Reads what `ssl3d_tf.finetune` left, of several workdirs together, and writes one page and, beside it, summary.md.
 The csv files are enough; what else is missing, the page says.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import app, flags
 
 from ssl3d_tf import cli, files
-from ssl3d_tf.evaluation import comparison, page, sections, summary, tables
+from ssl3d_tf.evaluation import comparison, drawing, figures, page, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
 
@@ -20,6 +20,7 @@ NAME, SUMMARY = "report.html", "summary.md"
 def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_string("output", None, f"The page; default: {NAME} in the first WORKDIR.")
+    flags.DEFINE_string("figures", None, "Folder for curves, differences and test cases as single PNG files.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,6 +30,8 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("name at least one finetuning workdir: python -m ssl3d_tf.evaluation.report WORKDIR")
     output = Path(flags.FLAGS.output) if flags.FLAGS.output else workdirs[0] / NAME
     write(workdirs, output)
+    if flags.FLAGS.figures:
+        draw(workdirs, Path(flags.FLAGS.figures))
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB; in words and tables: {output.parent / SUMMARY}.")
 
 
@@ -46,6 +49,17 @@ def write(workdirs: Sequence[Path], output: Path) -> None:
     ):
         with files.atomic(path) as file:
             file.write(text.encode())
+
+
+def draw(workdirs: Sequence[Path], folder: Path) -> None:
+    """Writes TASK-SCORE-curve.png, …-difference.png where there is scratch to compare with, and …-cases.png."""
+    files.make_folder(folder, "--figures")
+    for result in comparison.compare_all(tables.read(workdirs)):
+        stem = f"{result.task}-{result.score}"
+        drawing.png(figures.label_efficiency(result), folder / f"{stem}-curve.png")
+        if result.differences:
+            drawing.png(figures.differences(result), folder / f"{stem}-difference.png")
+        drawing.png(figures.boxes(result), folder / f"{stem}-cases.png")
 
 
 def render(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]) -> str:
