@@ -42,6 +42,7 @@ RANGES = {
     "PATCH_JITTER": Range(0, optional=True),
     "WARMUP_STEPS": Range(0),
     "TEMPERATURE": _POSITIVE,
+    "FLIP_P": Range(0, 1, whole=False),
     "DROPOUT": Range(0, 0.99, whole=False),
     "SEED": Range(0, 2**31 - 1),
     "RANK": Range(2, 3),
