@@ -15,6 +15,8 @@ from ssl3d_tf.errors import InputError
 ROOT = Path(__file__).resolve().parent.parent  # where gin/ lies: files are found from any current folder
 _BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
 
+_MACRO = re.compile(r"^([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
+
 
 class Sources(NamedTuple):
     """What a configuration is made of, in order: later bindings win."""
@@ -80,6 +82,14 @@ def text() -> str:
 def operative_text() -> str:
     """What was used of it so far, defaults included."""
     return gin.operative_config_str(max_line_length=120)
+
+
+def differences(before: str, names: Iterable[str]) -> list[str]:
+    """Which of those macros have another value than in the text of another configuration."""
+    there, here = (dict(_MACRO.findall(config)) for config in (before, text()))
+    return [
+        f"{name} {there[name]} there, {here[name]} here" for name in names if there.get(name, here[name]) != here[name]
+    ]
 
 
 def check_all_used(free: frozenset[str]) -> None:
