@@ -6,6 +6,7 @@
 The same command again goes on where it stopped. FT/report.html shows the result.
 """
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,12 +72,14 @@ def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], 
     splits = protocol.splits(experiment, planned)
     config = configuration.text()
     about = {"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)}
+    notes = {"encoders": {name: _origin(path) for name, path in named.items()}}
     run_folder.check(workdir, config, data=about)
+    _check_same_encoders(workdir, notes["encoders"])
     for name, path in named.items():
         print(_check_weights(name, path, experiment), flush=True)
     protocol.build(experiment, planned[0], distribution=distribution)
     configuration.check_all_used(free)
-    run_folder.claim(workdir, config, data=about, notes={"encoders": {name: str(path) for name, path in named.items()}})
+    run_folder.claim(workdir, config, data=about, notes=notes)
     files.write_json(workdir / "splits.json", splits)
     with files.atomic(workdir / run_folder.OPERATIVE) as file:
         file.write(configuration.operative_text().encode())
@@ -193,6 +196,20 @@ def _check_contract(name: str, folder: Path, data: pipeline.DataFolder) -> None:
     if differences := checkpoints.contract_differences(checkpoints.read_contract(folder), data.manifest):
         found = f"encoder '{name}' was trained on other input than {data.path}: {'; '.join(differences)}"
         raise InputError(f"{found}; convert these data as those were, or pretrain on data like these.")
+
+
+def _origin(folder: Path) -> dict[str, str]:
+    return {"path": str(folder), "sha256": checkpoints.read_contract(folder)["weights_sha256"]}
+
+
+def _check_same_encoders(workdir: Path, encoders: Mapping[str, Mapping[str, str]]) -> None:
+    """Raises InputError where runs of the folder used other weights by the same name, as of a run that has gone on."""
+    record = workdir / run_folder.RECORD
+    before = json.loads(record.read_text(encoding="utf-8")).get("encoders", {}) if record.is_file() else {}
+    for name in sorted(before.keys() & encoders.keys()):
+        if (workdir / "runs").exists() and before[name]["sha256"] != encoders[name]["sha256"]:
+            found = f"--workdir {workdir} has runs of encoder '{name}' with other weights"
+            raise InputError(f"{found}, from {before[name]['path']}: take another folder.")
 
 
 def _check_weights(name: str, folder: Path, experiment: protocol.Experiment) -> str:

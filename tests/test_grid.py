@@ -83,6 +83,16 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     assert before.items() <= scores(tmp_path / "ft").items()
 
 
+def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(folder, encoder, tmp_path):
+    params = (*TINY, "ARMS=('knn',)")
+    copy = shutil.copytree(encoder, tmp_path / "rotation")
+    assert run(folder, tmp_path / "ft", *params, encoders=[copy], task="classification") == 0
+    path = copy / "encoder" / "contract.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "weights_sha256": "other"}))
+    with pytest.raises(InputError, match=r"has runs of encoder 'rotation' with other weights, from .*another folder"):
+        run(folder, tmp_path / "ft", *params, encoders=[copy], task="classification")
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
