@@ -1,8 +1,10 @@
 """gin files and parameters -> one checked configuration. With the commands, the only place that knows gin."""
 
+import contextlib
 import difflib
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,9 +44,10 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     gin.clear_config()
     gin.add_config_file_search_path(str(ROOT))
     try:
-        parsed = [gin.parse_config_file(file) for file in sources.files]
-        if dataset is not None:
-            parsed.append(gin.parse_config_file(dataset.format(rank=macro("RANK"))))
+        with _silent_search():
+            parsed = [gin.parse_config_file(file) for file in sources.files]
+            if dataset is not None:
+                parsed.append(gin.parse_config_file(dataset.format(rank=macro("RANK"))))
         for param in sources.params:
             _parse_param(param)
         gin.finalize()
@@ -104,6 +107,16 @@ def check_all_used(free: frozenset[str]) -> None:
     unused = sorted(_names(gin_config._CONFIG) - _names(gin_config._OPERATIVE_CONFIG) - free)
     if unused:
         raise InputError(f"the configuration sets {', '.join(unused)}, which this run does not use; remove it.")
+
+
+@contextlib.contextmanager
+def _silent_search() -> Iterator[None]:
+    """gin logs an error for every place where it looks for a file in vain before it finds it."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _parse_param(param: str) -> None:
