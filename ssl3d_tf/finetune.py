@@ -6,7 +6,7 @@
 The same command again goes on where it stopped. FT/report.html shows the result.
 """
 
-import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import checkpoints, loop, pipeline, protocol, strategies
+    from ssl3d_tf import admission, loop, pipeline, protocol, strategies
     from ssl3d_tf.evaluation import report, subsets
     from ssl3d_tf.records import manifest as manifests
     from ssl3d_tf.task import Task
@@ -29,7 +29,6 @@ with quiet.greeting():
     tf.get_logger().setLevel("ERROR")
 
 _READ = ("STRATEGY", "SEED", "CLASSES", "LABEL_SIZE")
-_ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
 
 
 def define_flags() -> None:
@@ -66,17 +65,17 @@ def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], 
     data, named = pipeline.open_folder(folder), _named(encoders)
     experiment = experiment_of(data, named, workdir, distribution=distribution)
     planned = protocol.cells(experiment.plan, list(named))
-    _check_data(experiment.data)
+    admission.check_data(experiment.data, experiment.plan.scorer.probe)
     for name, path in named.items():
-        _check_contract(name, path, data)
+        admission.check_input(name, path, data)
     splits = protocol.splits(experiment, planned)
     config = configuration.text()
     about = {"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)}
-    notes = {"encoders": {name: _origin(path) for name, path in named.items()}}
+    notes = {"encoders": {name: admission.origin(path) for name, path in named.items()}}
     run_folder.check(workdir, config, data=about)
-    _check_same_encoders(workdir, notes["encoders"])
+    admission.check_same_encoders(workdir, notes["encoders"])
     for name, path in named.items():
-        print(_check_weights(name, path, experiment), flush=True)
+        print(admission.check_weights(name, path, experiment.encoder(len(data.manifest.channels))), flush=True)
     protocol.build(experiment, planned[0], distribution=distribution)
     configuration.check_all_used(free)
     run_folder.claim(workdir, config, data=about, notes=notes)
@@ -110,10 +109,11 @@ def run_all(experiment: protocol.Experiment, planned: Sequence[protocol.Cell]) -
 
 
 def _reason(error: InputError | tf.errors.OpError) -> str:
-    """One line: of what TensorFlow says in many, the kind and the beginning."""
+    """One line: of what TensorFlow says in many, the kind and the last that is no place in the graph."""
     if isinstance(error, InputError):
         return str(error).splitlines()[0]
-    return f"{type(error).__name__}: {' '.join(error.message.split())[:200]}"
+    lines = [line.strip() for line in error.message.splitlines() if not line.strip().startswith("[[")]
+    return f"{type(error).__name__}: {(list(filter(None, lines)) or ['no reason given'])[-1][:200]}"
 
 
 def _distribution() -> tf.distribute.Strategy:
@@ -171,64 +171,8 @@ def _classes(data: pipeline.DataFolder) -> int:
     if manifest.classes and ("mask" in gin.query_parameter("pipeline.read.fields") or not manifest.mask_dtypes):
         return 1 + max(map(int, manifest.classes))
     entries = [entry for split in manifest.splits.values() for entry in split.entries]
-    return 1 + max((int(value) for entry in entries for value in entry.label or ()), default=0)
-
-
-def _check_data(folds: Sequence[pipeline.DataFolder]) -> None:
-    """Raises InputError where a split is empty or a mask holds what is no class."""
-    for data in folds:
-        for name in ("train", "val", "test"):
-            if not data.manifest.split(name).entries:
-                remedy = "convert again with --splits=0.8,0.1,0.1, say"
-                raise InputError(f"split '{name}' of {data.path} is empty; {remedy}.")
-    data = folds[0]
-    manifest, known = data.manifest, set(data.manifest.classes)
-    for split in manifest.splits.values():
-        for entry in split.entries:
-            if manifest.classes and (foreign := set(entry.counts or ()) - known):
-                values = ", ".join(sorted(foreign))
-                raise InputError(
-                    f"the mask of '{entry.id}' in {data.path} holds {values}, classes are {sorted(known)}."
-                )
-
-
-def _check_contract(name: str, folder: Path, data: pipeline.DataFolder) -> None:
-    if differences := checkpoints.contract_differences(checkpoints.read_contract(folder), data.manifest):
-        found = f"encoder '{name}' was trained on other input than {data.path}: {'; '.join(differences)}"
-        raise InputError(f"{found}; convert these data as those were, or pretrain on data like these.")
-
-
-def _origin(folder: Path) -> dict[str, str]:
-    return {"path": str(folder), "sha256": checkpoints.read_contract(folder)["weights_sha256"]}
-
-
-def _check_same_encoders(workdir: Path, encoders: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises InputError where runs of the folder used other weights by the same name, as of a run that has gone on."""
-    record = workdir / run_folder.RECORD
-    before = json.loads(record.read_text(encoding="utf-8")).get("encoders", {}) if record.is_file() else {}
-    for name in sorted(before.keys() & encoders.keys()):
-        if (workdir / "runs").exists() and before[name]["sha256"] != encoders[name]["sha256"]:
-            found = f"--workdir {workdir} has runs of encoder '{name}' with other weights"
-            raise InputError(f"{found}, from {before[name]['path']}: take another folder.")
-
-
-def _check_weights(name: str, folder: Path, experiment: protocol.Experiment) -> str:
-    """Loads the encoder once, before anything is written; returns the line that says so."""
-    contract, network = checkpoints.read_contract(folder), experiment.encoder(len(experiment.data[0].manifest.channels))
-    differences = configuration.differences(contract.get("gin", ""), _ARCHITECTURE)
-    try:
-        loaded = checkpoints.load_encoder(folder, network)
-        if options := checkpoints.architecture_differences(contract, network):
-            raise InputError(f"the encoder in {folder} is not this one: {'; '.join(options)}.")
-    except InputError as error:
-        if not differences:
-            raise
-        found = f"encoder '{name}' in {folder} is another network: {'; '.join(differences)}"
-        raise InputError(f"{found}; set them as there.") from error
-    return (
-        f"encoder '{name}': {loaded} of {len(network.weights)} weights loaded "
-        f"({network.count_params():,} numbers) from {contract['folder']}"
-    )
+    labels = [value for entry in entries for value in entry.label or () if math.isfinite(value)]
+    return 1 + int(max(labels, default=0))
 
 
 if __name__ == "__main__":

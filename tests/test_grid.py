@@ -98,7 +98,7 @@ def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(folder
     [
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out of memory: lower BATCH_SIZE"),
         (MemoryError(), "out of memory: lower BATCH_SIZE"),
-        (tf.errors.InternalError(None, None, "launch\nfailed"), "InternalError: launch failed"),
+        (tf.errors.InternalError(None, None, "at node:\n  a file\nfailed\n\t [[node]]"), "InternalError: failed"),
     ],
 )
 def test_a_run_that_the_machine_fails_leaves_the_others(error, reason, folder, tmp_path):
@@ -178,6 +178,28 @@ def test_every_kind_of_label_has_its_scores(labels, params, tmp_path):
     found = {row.score: row.value for row in results(tmp_path / "ft") if row.split == "test"}
     assert repr(tuple(found)).replace(" ", "") in params[-1] + ","
     assert all(np.isfinite(value) for value in found.values())
+
+
+ORDINAL = ("LABELS=@classification.ordinal()", "SCORES=('qw_kappa_kaggle',)")
+MULTILABEL = ("LABELS=@classification.multilabel()", "SCORES=('auc',)")
+REGRESSION = ("LABELS=@classification.regression()", "SCORES=('mse',)")
+
+
+@pytest.mark.parametrize(
+    ("label", "params", "message"),
+    [
+        ([4], ("CLASSES=3",), r"'test4' in .* is 4; it must be a whole number in 0\.\.2, as there are 3 CLASSES"),
+        ([0.5], ("CLASSES=3",), r"is 0\.5; it must be a whole number"),
+        ([-1], ("CLASSES=3", *ORDINAL), "is -1; it must be a whole number"),
+        ([1, 2], MULTILABEL, "is 2; each must be 0 or 1"),
+        ([float("nan")], REGRESSION, "is nan; each must be finite"),
+    ],
+)
+def test_a_label_that_is_no_class_is_refused(label, params, message, tmp_path):
+    counts, others = {"train": 4, "val": 2, "test": 5}, [0] * len(label)
+    make_folder(tmp_path / "data", counts=counts, shapes=[(SIZE, SIZE)], label=lambda i: label if i == 4 else others)
+    with pytest.raises(InputError, match=message):
+        run(tmp_path / "data", tmp_path / "ft", *SCRATCH, *params, task="classification")
 
 
 # Devices
