@@ -18,6 +18,7 @@ from ssl3d_tf.records.manifest import Manifest
 from ssl3d_tf.steps import Part
 
 ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
+_OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
 _GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of the recipe the data were made with
 
 
@@ -139,6 +140,21 @@ def contract_differences(contract: Mapping[str, Any], manifest: Manifest) -> lis
     recipe = contract.get("recipe") or {}
     pairs |= {name: (recipe.get(name), manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY}
     return [f"{name} {before} there, {now} here" for name, (before, now) in pairs.items() if before != now]
+
+
+def architecture_differences(contract: Mapping[str, Any], encoder: keras.Model) -> list[str]:
+    """What the weights do not show: options of the layers that have weights, such as the groups of a norm."""
+    stored, wanted = contract["architecture"], json.loads(encoder.to_json())
+    layers = {variable.path.partition("/")[0] for variable in encoder.weights}
+    before, now = (
+        {layer["config"]["name"]: layer["config"] for layer in model["config"]["layers"]} for model in (stored, wanted)
+    )
+    return [
+        f"{option} of {name} {before[name].get(option)} there, {value} here"
+        for name in sorted(layers & before.keys() & now.keys())
+        for option, value in now[name].items()
+        if option in _OPTIONS and value != before[name].get(option)
+    ]
 
 
 def load_encoder(folder: Path, encoder: keras.Model) -> int:

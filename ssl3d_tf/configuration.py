@@ -1,8 +1,10 @@
 """gin files and parameters -> one checked configuration. With the commands, the only place that knows gin."""
 
+import contextlib
 import difflib
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +16,8 @@ from ssl3d_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent  # where gin/ lies: files are found from any current folder
 _BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
+
+_MACRO = re.compile(r"^([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
 
 
 class Sources(NamedTuple):
@@ -40,9 +44,10 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     gin.clear_config()
     gin.add_config_file_search_path(str(ROOT))
     try:
-        parsed = [gin.parse_config_file(file) for file in sources.files]
-        if dataset is not None:
-            parsed.append(gin.parse_config_file(dataset.format(rank=macro("RANK"))))
+        with _silent_search():
+            parsed = [gin.parse_config_file(file) for file in sources.files]
+            if dataset is not None:
+                parsed.append(gin.parse_config_file(dataset.format(rank=macro("RANK"))))
         for param in sources.params:
             _parse_param(param)
         gin.finalize()
@@ -82,6 +87,14 @@ def operative_text() -> str:
     return gin.operative_config_str(max_line_length=120)
 
 
+def differences(before: str, names: Iterable[str]) -> list[str]:
+    """Which of those macros have another value than in the text of another configuration."""
+    there, here = (dict(_MACRO.findall(config)) for config in (before, text()))
+    return [
+        f"{name} {there[name]} there, {here[name]} here" for name in names if there.get(name, here[name]) != here[name]
+    ]
+
+
 def check_all_used(free: frozenset[str]) -> None:
     """Compares what is configured with what was called; to be asked once everything was built.
 
@@ -94,6 +107,16 @@ def check_all_used(free: frozenset[str]) -> None:
     unused = sorted(_names(gin_config._CONFIG) - _names(gin_config._OPERATIVE_CONFIG) - free)
     if unused:
         raise InputError(f"the configuration sets {', '.join(unused)}, which this run does not use; remove it.")
+
+
+@contextlib.contextmanager
+def _silent_search() -> Iterator[None]:
+    """gin logs an error for every place where it looks for a file in vain before it finds it."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _parse_param(param: str) -> None:

@@ -6,6 +6,7 @@
 The same command again goes on where it stopped. FT/report.html shows the result.
 """
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import checkpoints, loop, pipeline, protocol
+    from ssl3d_tf import admission, loop, pipeline, protocol, strategies
     from ssl3d_tf.evaluation import report, subsets
     from ssl3d_tf.records import manifest as manifests
     from ssl3d_tf.task import Task
@@ -27,7 +28,7 @@ with quiet.greeting():
 
     tf.get_logger().setLevel("ERROR")
 
-_READ = ("STRATEGY", "SEED", "CLASSES")
+_READ = ("STRATEGY", "SEED", "CLASSES", "LABEL_SIZE")
 
 
 def define_flags() -> None:
@@ -59,46 +60,80 @@ def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], 
         InputError: configuration, data and encoders do not fit each other, or the folder is another experiment's.
     """
     free = configuration.load(sources, read=_READ)
+    distribution = _distribution()  # before TensorFlow does anything else
     check_precision()
-    data = pipeline.open_folder(folder)
-    named = _named(encoders)
-    _check_data(data)
-    for name, path in named.items():
-        _check_encoder(name, path, data)
-    experiment = _experiment(data, named, workdir)
+    data, named = pipeline.open_folder(folder), _named(encoders)
+    experiment = experiment_of(data, named, workdir, distribution=distribution)
     planned = protocol.cells(experiment.plan, list(named))
+    admission.check_data(experiment.data, experiment.plan.scorer.probe)
+    for name, path in named.items():
+        admission.check_input(name, path, data)
     splits = protocol.splits(experiment, planned)
     config = configuration.text()
     about = {"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)}
+    notes = {"encoders": {name: admission.origin(path) for name, path in named.items()}}
     run_folder.check(workdir, config, data=about)
-    run_folder.claim(workdir, config, data=about, notes={"encoders": {name: str(path) for name, path in named.items()}})
+    admission.check_same_encoders(workdir, notes["encoders"])
+    for name, path in named.items():
+        print(admission.check_weights(name, path, experiment.encoder(len(data.manifest.channels))), flush=True)
+    protocol.build(experiment, planned[0], distribution=distribution)
+    configuration.check_all_used(free)
+    run_folder.claim(workdir, config, data=about, notes=notes)
     files.write_json(workdir / "splits.json", splits)
-    failed = 0
-    for number, cell in enumerate(planned, start=1):
-        what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
-        print(f"\n[{number}/{len(planned)}] {what}", flush=True)
-        try:
-            if not protocol.run(experiment, cell):
-                sys.exit(0)  # a signal stopped it, which it has said
-        except InputError as error:
-            failed += 1
-            line = str(error).splitlines()[0]
-            print(f"failed, the others go on: {line}", file=sys.stderr, flush=True)
-            files.write_json(cell.folder(workdir) / protocol.FAILED, {"reason": line})
-        if number == 1 and not (workdir / run_folder.OPERATIVE).exists():
-            configuration.check_all_used(free)
-            (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
-        if protocol.write_tables(experiment, planned):
-            report.write([workdir], workdir / report.NAME)
+    with files.atomic(workdir / run_folder.OPERATIVE) as file:
+        file.write(configuration.operative_text().encode())
+    failed = run_all(experiment, planned)
     print(
         f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {len(planned) - failed} runs, {failed} failed."
     )
     return failed
 
 
-def _experiment(data: pipeline.DataFolder, encoders: Mapping[str, Path], workdir: Path) -> protocol.Experiment:
+def run_all(experiment: protocol.Experiment, planned: Sequence[protocol.Cell]) -> int:
+    """Runs what is planned, with tables and report after each; returns how many failed."""
+    workdir, failed = experiment.workdir, 0
+    for number, cell in enumerate(planned, start=1):
+        what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
+        print(f"\n[{number}/{len(planned)}] {what}", flush=True)
+        try:
+            if not protocol.run(experiment, cell):
+                sys.exit(0)  # a signal stopped it, which it has said
+        except (InputError, tf.errors.OpError) as error:  # anything else is a fault of the program, and ends it
+            failed += 1
+            line = _reason(error)
+            print(f"failed, the others go on: {line}", file=sys.stderr, flush=True)
+            files.write_json(cell.folder(workdir) / protocol.FAILED, {"reason": line})
+        if protocol.write_tables(experiment, planned):
+            report.write([workdir], workdir / report.NAME)
+    return failed
+
+
+def _reason(error: InputError | tf.errors.OpError) -> str:
+    """One line: of what TensorFlow says in many, the kind and the last that is no place in the graph."""
+    if isinstance(error, InputError):
+        return str(error).splitlines()[0]
+    lines = [line.strip() for line in error.message.splitlines() if not line.strip().startswith("[[")]
+    return f"{type(error).__name__}: {(list(filter(None, lines)) or ['no reason given'])[-1][:200]}"
+
+
+def _distribution() -> tf.distribute.Strategy:
+    if configuration.macro("STRATEGY") == "multi_worker":
+        raise InputError("STRATEGY 'multi_worker' is for pretraining; finetuning takes 'none' or 'mirrored'.")
+    return strategies.strategy(configuration.macro("STRATEGY"))
+
+
+def experiment_of(
+    data: pipeline.DataFolder, encoders: Mapping[str, Path], workdir: Path, *, distribution: tf.distribute.Strategy
+) -> protocol.Experiment:
+    """What the loaded configuration asks for, on these data and with these encoders, by name; writes nothing.
+
+    Raises:
+        InputError: SCORES, FOLDS or CLASSES do not fit the task or the data.
+    """
     if configuration.macro("CLASSES") is None:
         configuration.bind("CLASSES", _classes(data))
+    if configuration.macro("LABEL_SIZE") is None:
+        configuration.bind("LABEL_SIZE", data.manifest.label_size)
     plan = gin.get_configurable(protocol.Plan)()
     settings = gin.get_bindings(loop.fit)
     settings.pop("task")
@@ -112,6 +147,7 @@ def _experiment(data: pipeline.DataFolder, encoders: Mapping[str, Path], workdir
         encoder=settings.pop("encoder"),
         settings=settings,
         task_of=_task_of,
+        distribution=distribution,
         seed=seed,
     )
 
@@ -135,29 +171,8 @@ def _classes(data: pipeline.DataFolder) -> int:
     if manifest.classes and ("mask" in gin.query_parameter("pipeline.read.fields") or not manifest.mask_dtypes):
         return 1 + max(map(int, manifest.classes))
     entries = [entry for split in manifest.splits.values() for entry in split.entries]
-    return 1 + max((int(value) for entry in entries for value in entry.label or ()), default=0)
-
-
-def _check_data(data: pipeline.DataFolder) -> None:
-    """Raises InputError where a split is empty or a mask holds what is no class."""
-    manifest = data.manifest
-    for name in ("train", "val", "test"):
-        if not manifest.split(name).entries:
-            raise InputError(f"split '{name}' of {data.path} is empty; convert again with --splits=0.8,0.1,0.1, say.")
-    known = set(manifest.classes)
-    for split in manifest.splits.values():
-        for entry in split.entries:
-            if manifest.classes and (foreign := set(entry.counts or ()) - known):
-                values = ", ".join(sorted(foreign))
-                raise InputError(
-                    f"the mask of '{entry.id}' in {data.path} holds {values}, classes are {sorted(known)}."
-                )
-
-
-def _check_encoder(name: str, folder: Path, data: pipeline.DataFolder) -> None:
-    contract = checkpoints.read_contract(folder)
-    if differences := checkpoints.contract_differences(contract, data.manifest):
-        raise InputError(f"encoder '{name}' was trained on other input than {data.path}: {'; '.join(differences)}.")
+    labels = [value for entry in entries for value in entry.label or () if math.isfinite(value)]
+    return 1 + int(max(labels, default=0))
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def readable_errors(data: DataFolder) -> Iterator[None]:
     except tf.errors.DataLossError:
         verify(data)  # names the file and the record
         raise
-    except tf.errors.ResourceExhaustedError as error:
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error
 
 
@@ -297,22 +297,26 @@ def _hopeless(run: Run, done: int) -> bool:
 def _finite(run: Run, result: Result, index: Any, element: Any) -> np.ndarray | None:
     """The step's scores; None for a batch that was left out.
 
+    A loss can be finite where a gradient is not: on a CPU the ReLU of NaN is 0.
+
     Raises:
-        InputError: the loss is not finite: names the examples and where the largest numbers are.
+        InputError: loss or gradients are not finite: names the examples and where the largest numbers are.
     """
-    scores = result.scores.numpy()
-    if np.isfinite(scores[0]):
+    scores, norms = result.scores.numpy(), result.gradient_norms.numpy()
+    rescaled = isinstance(run.parts[0].optimizer, keras.optimizers.LossScaleOptimizer)  # sees to its gradients itself
+    if np.isfinite(scores[0]) and (rescaled or np.isfinite(norms).all()):
         return scores
     if run.on_nonfinite == "skip":
         return None
     ids = [run.train.ids[i] for i in np.ravel(tf.nest.flatten(index)[0])]
-    norms = result.gradient_norms.numpy()  # of the first part only while the encoder is frozen
+    # The norms are of the first part only while the encoder is frozen.
     sizes = dict(zip((v.path for v in variables_of(run.parts)), norms, strict=False))
     worst = sorted(sizes, key=lambda path: (np.isfinite(sizes[path]), -sizes[path]))[:3]
     inputs = run.train.to_views(element)[0]
     largest = np.max([np.max(np.abs(tensor)) for tensor in tf.nest.flatten(inputs)])  # of NumPy, NaN comes out
+    fault = "a gradient is not finite" if np.isfinite(scores[0]) else f"the loss is {scores[0]}"
     raise InputError(
-        f"the loss is {scores[0]} at step {int(run.progress.step)}, batch {', '.join(ids)}: "
+        f"{fault} at step {int(run.progress.step)}, batch {', '.join(ids)}: "
         f"largest input {largest:.4g}, largest gradients {', '.join(f'{path} {sizes[path]:.4g}' for path in worst)}; "
         "lower LEARNING_RATE, set CLIP_NORM, or ON_NONFINITE = 'skip'."
     )

@@ -64,7 +64,7 @@ class Experiment(NamedTuple):
 
     data: one data set, or one per fold; repetition r takes the r-th, from the first again where there are fewer.
     encoders: name -> folder of a pretraining run. settings: of `loop.fit`, without task and encoder. task_of: init ->
-    task. encoder: channels -> keras.Model.
+    task. encoder: channels -> keras.Model. distribution: over which devices one run trains; it is scored on one.
     """
 
     plan: Plan
@@ -74,6 +74,7 @@ class Experiment(NamedTuple):
     settings: Mapping[str, Any]
     task_of: Callable[[str], Task]
     encoder: Callable[[int], keras.Model]
+    distribution: tf.distribute.Strategy
     seed: int
 
 
@@ -97,6 +98,16 @@ def cells(plan: Plan, encoders: Sequence[str]) -> list[Cell]:
     return [Cell(arm, percent, r) for r in range(plan.repetitions) for percent in fractions for arm in arms]
 
 
+def build(experiment: Experiment, cell: Cell, *, distribution: tf.distribute.Strategy) -> loop.Run:
+    """Everything of a run before its first step, the encoder's weights among it; writes nothing.
+
+    Raises:
+        InputError: as `loop.build`, and `checkpoints.load_encoder`.
+    """
+    folder, settings = cell.folder(experiment.workdir), _settings(experiment, cell)
+    return loop.build(folder, _labelled(experiment, cell), distribution=distribution, **settings)
+
+
 def run(experiment: Experiment, cell: Cell) -> bool:
     """Trains and scores one run, unless it is scored already; goes on where it was stopped.
 
@@ -107,18 +118,17 @@ def run(experiment: Experiment, cell: Cell) -> bool:
         InputError: as `loop.fit`.
     """
     folder = cell.folder(experiment.workdir)
-    if (folder / RESULT).is_file():
-        return True
-    files.make_folder(folder, "--workdir")
-    keras.backend.clear_session()  # an experiment builds many models; layers are counted from 1 in each
-    whole = experiment.data[cell.repetition % len(experiment.data)]
-    data = _labelled(whole, cell, seed=experiment.seed)
-    scored = _neighbours(experiment, cell, data) if cell.arm.init == "knn" else _train(experiment, cell, folder, data)
-    if scored is None:
-        return False
-    labelled = len(data.manifest.split("train").entries)
-    files.write_json(folder / RESULT, {"labelled": labelled, "scores": scored})
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if not (folder / RESULT).is_file():
+        files.make_folder(folder, "--workdir")
+        keras.backend.clear_session()  # an experiment builds many models; layers are counted from 1 in each
+        data = _labelled(experiment, cell)
+        with loop.readable_errors(data):
+            scored = (_neighbours if cell.arm.init == "knn" else _train)(experiment, cell, data)
+        if scored is None:
+            return False
+        labelled = len(data.manifest.split("train").entries)
+        files.write_json(folder / RESULT, {"labelled": labelled, "scores": scored})
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # also what a kill left behind the result
     (folder / FAILED).unlink(missing_ok=True)
     return True
 
@@ -149,22 +159,24 @@ def splits(experiment: Experiment, planned: Sequence[Cell]) -> dict[str, Any]:
     """Who is in which split: by repetition the ids of 'val', 'test' and, by fraction, of 'train'."""
     found: dict[str, Any] = {}
     for cell in planned:
-        data = _labelled(experiment.data[cell.repetition % len(experiment.data)], cell, seed=experiment.seed)
+        data = _labelled(experiment, cell)
         ids = {name: [entry.id for entry in data.manifest.split(name).entries] for name in ("train", "val", "test")}
         of_repetition = found.setdefault(str(cell.repetition), {"val": ids["val"], "test": ids["test"], "train": {}})
         of_repetition["train"][f"{cell.fraction:g}"] = ids["train"]
     return found
 
 
-def _labelled(data: DataFolder, cell: Cell, *, seed: int) -> DataFolder:
+def _labelled(experiment: Experiment, cell: Cell) -> DataFolder:
     """The data with the labelled cases of that fraction and repetition as the training split."""
+    data = experiment.data[cell.repetition % len(experiment.data)]
     train = data.manifest.split("train")
-    entries = subsets.fraction(train.entries, cell.fraction, seed=seed, repetition=cell.repetition)
+    entries = subsets.fraction(train.entries, cell.fraction, seed=experiment.seed, repetition=cell.repetition)
     splits = {**data.manifest.splits, "train": train._replace(entries=entries)}
     return data._replace(manifest=data.manifest._replace(splits=splits))
 
 
-def _train(experiment: Experiment, cell: Cell, folder: Path, data: DataFolder) -> dict[str, Any] | None:
+def _settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
+    """What `loop.fit` is told of that run."""
     settings = dict(experiment.settings)
     frozen = {"random": 0, "pretrained": experiment.plan.warmup_steps}.get(cell.arm.init)
     seed = experiment.seed + 1000003 * (1 + cell.repetition)  # the same for all arms
@@ -173,8 +185,14 @@ def _train(experiment: Experiment, cell: Cell, folder: Path, data: DataFolder) -
     settings["task"] = experiment.task_of(cell.arm.init)
     settings["encoder"] = _with_weights(experiment.encoder, experiment.encoders.get(cell.arm.encoder))
     settings["keeps"] = MODEL
-    loop.fit(folder, data, **settings)
-    built = loop.build(folder, data, distribution=tf.distribute.get_strategy(), **settings)
+    return settings
+
+
+def _train(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any] | None:
+    """Scores of the best and of the last checkpoint on validation and test; None if a signal stopped it."""
+    folder = cell.folder(experiment.workdir)
+    loop.fit(folder, data, distribution=experiment.distribution, **_settings(experiment, cell))
+    built = build(experiment, cell, distribution=tf.distribute.get_strategy())
     if not loop.finished(built):
         return None
     scored = {}

@@ -45,7 +45,7 @@ def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
         if _has_begun(workdir):
             _same_config(workdir, before.read_text(encoding="utf-8"), config)
             _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
-    elif any(path for path in workdir.iterdir() if not path.name.startswith(".")):
+    elif any(path for path in workdir.iterdir() if not path.name.startswith(".") and path != record):
         raise InputError(f"--workdir {workdir} holds other files and is no run of this program; take an empty folder.")
 
 

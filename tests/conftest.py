@@ -25,7 +25,7 @@ def two_replicas():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=copies)
 
 
-def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=1, masks=True):
+def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=1, masks=True, label=lambda i: [i % 2]):
     """A data folder of random volumes; example i of a split has shapes[i % len(shapes)]; returns them by split."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, splits, examples = np.random.default_rng(0), {}, {}
@@ -42,7 +42,7 @@ def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=
                 affine=np.eye(4),
                 source={},
                 mask=rng.integers(1, 3, shapes[i % len(shapes)]).astype("uint8") if masks else None,
-                label=[float(i % 2)],
+                label=[float(value) for value in label(i)],
             )
             for i in range(count)
         ]
@@ -68,7 +68,7 @@ def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=
             dtypes=(dtype,),
             mask_dtypes=("uint8",) if masks else (),
             codec=codec,
-            label_size=1,
+            label_size=len(label(0)),
             recipe={"made": "by conftest"},
             splits=splits,
         ),

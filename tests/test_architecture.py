@@ -12,7 +12,7 @@ LAYERS = {
     | {"synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
     1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
     2: {"tasks", "steps", "checkpoints", "loop", "evaluation", "scoring", "protocol"},
-    3: {"knobs", "configuration", "run_folder", "train", "finetune", "quickstart", "views", "audit"},
+    3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]

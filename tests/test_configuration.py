@@ -26,10 +26,11 @@ def test_parameters_override_files_and_files_override_base():
     assert configuration.macro("RANK") == 3
 
 
-def test_files_are_found_from_any_folder(tmp_path, monkeypatch):
+def test_files_are_found_from_any_folder_without_a_word(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    load()
-    assert configuration.macro("VIEW_SIZE") == 128
+    load(files=("gin/finetune/segmentation_3d.gin",))
+    assert configuration.macro("VIEW_SIZE") == 96
+    assert not caplog.records
 
 
 def test_the_text_makes_the_same_configuration_again(tmp_path):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from ssl3d_tf import checkpoints, configuration, finetune, loop, pipeline, protocol, schedules, synthetic, train
+from ssl3d_tf import configuration, finetune, loop, pipeline, protocol, schedules, synthetic, train
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
 from ssl3d_tf.models import decoders, unet
@@ -206,15 +206,3 @@ def test_an_encoder_of_other_input_is_refused_with_the_differences(folder, pretr
     path.write_text(json.dumps(contract))
     with pytest.raises(InputError, match=r"channels \['T1', 'T2'\] there.*intensity zscore there, none here"):
         run(folder, tmp_path / "ft", *TINY, encoders=[copy])
-
-
-def test_one_failed_run_does_not_end_the_grid(folder, pretrained, tmp_path, capsys):
-    params = (*TINY, "REPETITIONS=1", "ARMS=('random','pretrained')", "FILTERS=8")  # pretrained with 4
-    assert run(folder, tmp_path / "ft", *params, encoders=[pretrained]) == 1
-    assert "does not fit" in capsys.readouterr().err
-    assert {row.init for row in tables.read([tmp_path / "ft"]).results} == {"random"}
-
-
-def test_every_weight_of_a_pretrained_encoder_is_used(pretrained):
-    encoder = unet.encoder(1, rank=3, filters=4, levels=1, norm="group", dropout=0.0)
-    assert checkpoints.load_encoder(pretrained, encoder) == len(encoder.weights)

@@ -57,6 +57,14 @@ def test_figures_take_their_ink_from_the_page(whole):
     assert "currentColor" in whole
 
 
+def test_a_score_that_no_run_has_is_said_to_be_undefined(small):
+    path = small / "results.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(re.sub(r",hd95,mean,[^,]*,", ",hd95,mean,,", line) for line in lines) + "\n")
+    assert "hd95 is undefined in every run" in render(small)
+    assert "hd95 is undefined in every run" in (small / "summary.md").read_text(encoding="utf-8")
+
+
 def test_equal_files_make_equal_pages(small):
     assert render(small) == render(small)
 

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+import surface_distance
 from scipy import ndimage
 from sklearn import metrics as sklearn
 
@@ -25,9 +26,9 @@ def box(shape, *ranges):
     return mask
 
 
-def blobs(shape, sigma=1.5):
+def blobs(shape, sigma=1.5, rng=RNG):
     """Two overlapping ragged shapes."""
-    smooth = [ndimage.gaussian_filter(RNG.normal(size=shape), sigma) for _ in range(3)]
+    smooth = [ndimage.gaussian_filter(rng.normal(size=shape), sigma) for _ in range(3)]
     return smooth[0] + smooth[1] > 0.05, smooth[0] + smooth[2] > 0.05
 
 
@@ -133,6 +134,46 @@ def test_surface_scores_equal_loops_over_faces_and_pairs(shape, spacing):
     hd95, nsd = naive_scores(truth, predicted, spacing, tolerance=0.8)
     assert surfaces.hd95(truth, predicted, spacing_mm=spacing) == pytest.approx(hd95)
     assert surfaces.nsd(truth, predicted, spacing_mm=spacing, tolerance_mm=0.8) == pytest.approx(nsd)
+
+
+def reference(truth, predicted, spacing, tolerance):
+    """(hd95, nsd, distances) of DeepMind's surface-distance (Nikolov et al., 2018, arXiv:1809.04430)."""
+    found = surface_distance.compute_surface_distances(truth, predicted, spacing)
+    hd95 = surface_distance.compute_robust_hausdorff(found, 95)
+    return hd95, surface_distance.compute_surface_dice_at_tolerance(found, tolerance), found
+
+
+# surface-distance 0.1 imports from scipy.ndimage.filters and .morphology, which SciPy 2 will not have.
+with_reference = pytest.mark.filterwarnings("ignore:Please import .* from the `scipy.ndimage`:DeprecationWarning")
+
+
+@with_reference
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.8, 0.8), (1.0, 0.5, 2.0), (0.7, 1.5)])
+def test_surface_scores_are_those_of_the_reference_but_for_the_areas_of_ragged_surfaces(spacing):
+    off, rng = [], np.random.default_rng(0)
+    for _ in range(12):
+        truth, predicted = blobs((16, 18, 14) if len(spacing) == 3 else (40, 36), rng=rng)
+        hd95, nsd, expected = reference(truth, predicted, spacing, tolerance=1.0)
+        found = surfaces.distances(truth, predicted, spacing_mm=spacing)
+        np.testing.assert_allclose(np.sort(found.from_truth), np.sort(expected["distances_gt_to_pred"]))
+        np.testing.assert_allclose(np.sort(found.from_predicted), np.sort(expected["distances_pred_to_gt"]))
+        ours = surfaces.nsd(truth, predicted, spacing_mm=spacing, tolerance_mm=1.0)
+        off.append((surfaces.hd95(truth, predicted, spacing_mm=spacing) - hd95, ours - nsd))
+    # It weighs elements by the area of marching cubes, we by that of voxel faces (DECISIONS.md).
+    assert (np.abs(off).mean(axis=0) <= (0.1, 0.01)).all()
+
+
+@with_reference
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.8, 0.8)])
+@pytest.mark.parametrize("shift", [(0, 2, 0), (3, 0, 0), (2, 3, -1)])
+def test_hd95_of_a_shifted_box_is_exactly_that_of_the_reference(spacing, shift):
+    sides = ((3, 9), (3, 10), (4, 12))
+    truth = box((16,) * 3, *sides)
+    predicted = box((16,) * 3, *((low + by, high + by) for (low, high), by in zip(sides, shift, strict=True)))
+    hd95, nsd, _ = reference(truth, predicted, spacing, tolerance=1.0)
+    assert surfaces.hd95(truth, predicted, spacing_mm=spacing) == hd95
+    # It cuts edges off, which are a good part of so small a box.
+    assert surfaces.nsd(truth, predicted, spacing_mm=spacing, tolerance_mm=1.0) == pytest.approx(nsd, abs=0.02)
 
 
 def test_the_surface_of_a_box_is_its_area_in_square_mm():

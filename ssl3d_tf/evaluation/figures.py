@@ -29,6 +29,8 @@ def label_efficiency(result: Comparison) -> Figure:
         for one in _of_panel(result, init):
             keys = [key for key in result.fractions if (one, key) in result.estimates]
             found = [result.estimates[one, key] for key in keys]
+            if not found:  # undefined in every run, as the AUC of one class is
+                continue
             at = [result.labelled[key] for key in keys]
             colour, marker = colour_and_marker(one, _encoders(result.arms))
             low, high = zip(*(estimate.interval for estimate in found), strict=True)

@@ -77,6 +77,8 @@ def in_words(result: Comparison) -> list[str]:
 def basis(result: Comparison) -> str:
     """How many repetitions and cases all of it rests on."""
     found = list(result.estimates.values())
+    if not found:
+        return f"{result.score} is undefined in every run."
     repetitions = _range([estimate.repetitions for estimate in found], "repetition")
     with_cases = sorted({estimate.cases for estimate in found})
     count = len(result.differences)
