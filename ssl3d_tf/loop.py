@@ -267,9 +267,9 @@ def _due(run: Run, done: int, result: Result, *, window: Window, journal: Journa
 def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, float]:
     with checkpoints.averaged_weights(run.parts):
         scores = evaluate(run)
-        embeddings = health.report(run.embed, (element for _, element in run.held_out.dataset()))
+        embeddings = _health(run)
         journal.write(done, scores | {f"val_{name}": value for name, value in embeddings.items()}, show=True)
-        if warning := health.warning(embeddings):
+        if embeddings and (warning := health.warning(embeddings)):
             journal.say(warning)
         if scores["val_loss"] < float(run.progress.best):
             run.progress.best.assign(scores["val_loss"])
@@ -281,6 +281,13 @@ def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, 
     inputs, _ = run.held_out.to_views(element)
     journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(run.encoder.input_shape) - 2))
     return scores
+
+
+def _health(run: Run) -> dict[str, float]:
+    """Whether the embeddings still differ: in pretraining only, as labels say more about them in finetuning."""
+    if run.keeps != checkpoints.ENCODER_FOLDER:
+        return {}
+    return health.report(run.embed, (element for _, element in run.held_out.dataset()))
 
 
 def _save(run: Run, window: Window) -> None:
