@@ -22,11 +22,11 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import neighbours, subsets, tables
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 from ssl3d_tf.pipeline import DataFolder
-from ssl3d_tf.scoring import Scorer, View
+from ssl3d_tf.scoring import Scorer, View, prediction
 from ssl3d_tf.task import Task
 
 INITS = ("random", "pretrained", "frozen", "linear", "knn")
-RESULT, FAILED, MODEL = "result.json", "failed.json", "model"
+RESULT, FAILED, MODEL, OVERLAYS = "result.json", "failed.json", "model", "overlays"
 CHECKPOINTS = ("best", "last")
 
 
@@ -195,13 +195,17 @@ def _train(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, An
     built = build(experiment, cell, distribution=tf.distribute.get_strategy())
     if not loop.finished(built):
         return None
-    scored = {}
-    for checkpoint in reversed(CHECKPOINTS):
-        if checkpoint == "best":
-            checkpoints.load_encoder(folder / MODEL, built.model)
-        for split in ("val", "test"):
-            scored[f"{split}/{checkpoint}"] = experiment.plan.scorer.score(built.model, data, split)._asdict()
-    return scored
+    scorer, predict, scored = experiment.plan.scorer, prediction(built.model), {}
+    last = built.model.get_weights()
+    for split in ("val", "test"):
+        scored[f"{split}/last"] = scorer.score(predict, data, split)
+    checkpoints.load_encoder(folder / MODEL, built.model)
+    same = all(map(np.array_equal, last, built.model.get_weights()))  # the last evaluation was the best one
+    for split in ("val", "test"):
+        scored[f"{split}/best"] = scored[f"{split}/last"] if same else scorer.score(predict, data, split)
+    if scorer.draw:
+        scorer.draw(predict, data, scored["test/best"], files.make_folder(folder / OVERLAYS, "--workdir"))
+    return {key: found._asdict() for key, found in scored.items()}
 
 
 def _neighbours(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""What a finetuned model is worth on one split, case by case: builders of (model, data, split) -> Scores.
+"""What a finetuned model is worth on one split, case by case: builders of (prediction, data, split) -> Scores.
 
 Segmentation predicts whole volumes in windows, one case at a time, whatever their number; classification scores the
 list of all predictions. Neither depends on a batch size.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -13,15 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import grading, scores, surfaces
+from ssl3d_tf.evaluation import grading, overlays, scores, surfaces
 from ssl3d_tf.evaluation.sliding_window import predict_volume
 from ssl3d_tf.pipeline import Data, DataFolder
 from ssl3d_tf.records import reading
-from ssl3d_tf.records.manifest import Entry
+from ssl3d_tf.records.schema import Example
 from ssl3d_tf.regions import Regions
 from ssl3d_tf.task import Batch, Inputs, Params, Task
 from ssl3d_tf.tasks.classification import Labels
 
+Predict = Callable[[np.ndarray], np.ndarray]  # a batch -> outputs, always of that size
 View = Callable[[DataFolder, str], Iterator[tuple[tf.Tensor, np.ndarray]]]
 MEAN = "mean"  # the class of a score over all foreground regions
 
@@ -47,10 +49,20 @@ class Probe(NamedTuple):
 
 
 class Scorer(NamedTuple):
-    """score: (model, data, split) -> Scores. probe: of classification only."""
+    """score: (predict, data, split) -> Scores, where predict is `prediction` of a model. probe: of classification only.
 
-    score: Callable[[keras.Model, DataFolder, str], Scores]
+    draw: (predict, data, scores of the test split, folder), of segmentation only: pictures of some test cases.
+    """
+
+    score: Callable[[Predict, DataFolder, str], Scores]
     probe: Probe | None = None
+    draw: Callable[[Predict, DataFolder, Scores, Path], None] | None = None
+
+
+def prediction(model: keras.Model) -> Predict:
+    """What a model says of a batch, compiled once: weights that are loaded later count."""
+    graph = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
+    return lambda inputs: graph(tf.convert_to_tensor(inputs)).numpy()
 
 
 def segmentation(
@@ -79,31 +91,54 @@ def segmentation(
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {', '.join(sorted(known))}.")
 
-    def score(model: keras.Model, data: DataFolder, split: str) -> Scores:
+    def segment(predict: Predict, data: DataFolder, volume: np.ndarray) -> np.ndarray:
         rank = data.manifest.rank
-        window = functools.partial(
-            predict_volume,
-            predict=_prediction(model),
+        logits = predict_volume(
+            volume,
+            predict=predict,
             size=(view_size,) * rank,
             overlap=overlap,
             batch_size=batch_size,
             flip_axes=tuple(range(rank)) if flips else (),
         )
+        return np.argmax(logits, axis=-1)
+
+    def score(predict: Predict, data: DataFolder, split: str) -> Scores:
         classes = 1 + max(int(value) for value in data.manifest.classes)
         areas = regions or {data.manifest.classes[str(value)]: (value,) for value in range(1, classes)}
         cases, counts = [], np.zeros((classes, classes), np.int64)
-        for entry, truth, volume, spacing_mm in _cases(data, split):
-            predicted = np.argmax(window(volume), axis=-1)
+        for example, truth, volume in _cases(data, split):
+            predicted = segment(predict, data, volume)
             counts += scores.confusion(truth, predicted, classes=classes)
             for name in (name for name in names if name not in _POOLED):
-                how = _score_of(name, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+                how = _score_of(name, spacing_mm=example.spacing_mm, tolerance_mm=tolerance_mm)
                 values = scores.per_region(how, truth, predicted, regions=areas)
-                cases += [(entry.id, name, label, value) for label, value in values.items()]
-                cases.append((entry.id, name, MEAN, scores.mean(values.values())))
+                cases += [(example.id, name, label, value) for label, value in values.items()]
+                cases.append((example.id, name, MEAN, scores.mean(values.values())))
         pooled = [(name, "", _POOLED[name](counts)) for name in names if name in _POOLED]
         return Scores([*_means(cases), *pooled], cases, [])
 
-    return Scorer(score)
+    def draw(predict: Predict, data: DataFolder, scored: Scores, folder: Path) -> None:
+        chosen = overlays.choose(scored.cases, MEAN)
+        for example, truth, volume in _cases(data, "test", only=set(chosen.values())):
+            values = [
+                f"{label} {value:.3f}"
+                for case, name, label, value in scored.cases
+                if (case, name) == (example.id, scored.cases[0][1])
+            ]
+            for name in (name for name, case in chosen.items() if case == example.id):
+                overlays.draw(
+                    folder / f"{name}.png",
+                    title=f"{name}: {example.id}\n{scored.cases[0][1]}: {', '.join(values)}",
+                    volume=volume[..., 0],
+                    truth=truth,
+                    predicted=segment(predict, data, volume),
+                    spacing_mm=example.spacing_mm,
+                    is_ras=example.source.get("orientation") is not None,
+                    classes={int(value): label for value, label in data.manifest.classes.items() if int(value)},
+                )
+
+    return Scorer(score, draw=draw)
 
 
 def classification(*, labels: Labels, task: Task, read: Callable[..., Data], names: Sequence[str]) -> Scorer:
@@ -130,8 +165,8 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
         predictions = zip(ids, truth[:, 0].astype(int).tolist(), decided(values).astype(int).tolist(), strict=True)
         return Scores(summary, [], list(predictions))
 
-    def score(model: keras.Model, data: DataFolder, split: str) -> Scores:
-        predict, outputs, truth = _prediction(model), [], []
+    def score(predict: Predict, data: DataFolder, split: str) -> Scores:
+        outputs, truth = [], []
         for inputs, given in view(data, split):
             outputs.append(predict(inputs))
             truth.append(given)
@@ -156,19 +191,17 @@ def _labelled_views(read: Callable[..., Data], task: Task) -> View:
     return view
 
 
-def _cases(data: DataFolder, split: str) -> Iterable[tuple[Entry, np.ndarray, np.ndarray, Sequence[float]]]:
-    """(entry, mask, intensities, spacing) of one case after the other."""
+def _cases(
+    data: DataFolder, split: str, *, only: Container[str] | None = None
+) -> Iterable[tuple[Example, np.ndarray, np.ndarray]]:
+    """(example, its mask, its intensities) of one case after the other, or of those whose ids are in `only`."""
     part = data.manifest.split(split)
     for entry in part.entries:
-        example = reading.read_example(data.path, part, entry)
-        if example.mask is None:
-            raise InputError(f"example '{entry.id}' of {data.path} has no mask; convert the data with their masks.")
-        yield entry, example.mask, reading.intensities(example.volume, example), example.spacing_mm
-
-
-def _prediction(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    graph = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
-    return lambda inputs: graph(tf.convert_to_tensor(inputs)).numpy()
+        if only is None or entry.id in only:
+            example = reading.read_example(data.path, part, entry)
+            if example.mask is None:
+                raise InputError(f"example '{entry.id}' of {data.path} has no mask; convert the data with their masks.")
+            yield example, example.mask, reading.intensities(example.volume, example)
 
 
 def _score_of(name: str, *, spacing_mm: Sequence[float], tolerance_mm: float) -> scores.Score:

@@ -1,0 +1,105 @@
+"""Which test cases to look at, and one picture of each: where prediction and reference differ, in three planes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ssl3d_tf import files
+from ssl3d_tf.evaluation import drawing, runs
+from ssl3d_tf.evaluation.comparison import LOWER_IS_BETTER
+
+PLANES = ("sagittal", "coronal", "axial")  # across the first, second and third axis of RAS
+_SHADE = 0.45  # how much of the prediction's colour covers the scan
+
+
+def choose(cases: Sequence[tuple[str, str, str, float]], label: str) -> dict[str, str]:
+    """Name of `runs.OVERLAYS` -> case, by the first score in `cases` (case, score, class, value) of class `label`.
+
+    Empty where no case has a score; ties are in the order of the names of cases.
+    """
+    name = cases[0][1] if cases else ""
+    found = [(value, case) for case, score, of, value in cases if (score, of) == (name, label) and not np.isnan(value)]
+    ranked = [case for _, case in sorted(found, reverse=name not in LOWER_IS_BETTER)]
+    if not ranked:
+        return {}
+    return dict(zip(runs.OVERLAYS, (ranked[0], ranked[len(ranked) // 2], ranked[-1]), strict=True))
+
+
+@drawing.style()
+def draw(
+    path: Path,
+    *,
+    title: str,
+    volume: np.ndarray,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    spacing_mm: Sequence[float],
+    is_ras: bool,
+    classes: Mapping[int, str],
+) -> None:
+    """Writes the PNG: the prediction as a shade, the reference as an outline, one colour per class.
+
+    Args:
+        volume: [*spatial], 2D or 3D. truth, predicted: int [*spatial].
+        is_ras: front and head are then up, the patient's right on the right, as in the contact sheet.
+        classes: value of the mask -> name, without the background.
+    """
+    low, high = np.percentile(volume, (0.5, 99.5))
+    grey = np.clip((volume - low) / (high - low or 1), 0, 1)
+    cuts = (
+        [()]
+        if volume.ndim == 2
+        else [(slice(None),) * axis + (at,) for axis, at in enumerate(_centre(truth, predicted))]
+    )
+    figure = Figure(figsize=(4.2, 4.6) if len(cuts) > 1 else (4.2, 4.4), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    panels = list(figure.subplots(2, 2).flat) if len(cuts) > 1 else [figure.subplots()]
+    for ax in panels:
+        ax.set_axis_off()
+    for axis, (ax, cut) in enumerate(zip(panels, cuts, strict=False)):
+        across = [mm for other, mm in enumerate(spacing_mm) if len(cuts) == 1 or other != axis]
+        _plane(ax, grey[cut], truth[cut], predicted[cut], across, upright=is_ras)
+        if len(cuts) > 1 and is_ras:
+            ax.set_title(PLANES[axis], fontsize=8)
+    handles = [Patch(color=colour(value), label=name) for value, name in classes.items()]
+    handles += [Patch(facecolor="#888888", alpha=_SHADE, label="prediction"), Patch(fill=False, label="reference")]
+    figure.legend(handles=handles, loc="lower right" if len(cuts) > 1 else "outside lower center", fontsize=8)
+    with files.atomic(path) as file:
+        figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+
+
+def colour(value: int) -> str:
+    """Of a class."""
+    return drawing.COLOURS[(value - 1) % len(drawing.COLOURS)]
+
+
+def _plane(
+    ax: Axes, grey: np.ndarray, truth: np.ndarray, predicted: np.ndarray, spacing_mm: Sequence[float], *, upright: bool
+) -> None:
+    picture = np.repeat(grey[..., None], 3, axis=-1)
+    for value in np.unique(predicted[predicted > 0]):
+        inside = predicted == value
+        picture[inside] = (1 - _SHADE) * picture[inside] + _SHADE * np.array(to_rgb(colour(int(value))))
+    # First RAS axis to the right, second upwards; of pictures, rows down and columns to the right.
+    turned = (lambda image: image.swapaxes(0, 1)) if upright else (lambda image: image)
+    ratio = spacing_mm[1] / spacing_mm[0]
+    ax.imshow(
+        turned(picture),
+        origin="lower" if upright else "upper",
+        aspect=ratio if upright else 1 / ratio,
+        interpolation="nearest",
+    )
+    for value in np.unique(truth[truth > 0]):
+        ax.contour(turned(truth == value).astype(float), levels=[0.5], colors=[colour(int(value))], linewidths=1.4)
+
+
+def _centre(truth: np.ndarray, predicted: np.ndarray) -> tuple[int, ...]:
+    """The voxel in the middle of the foreground of either; of the volume where there is none."""
+    found = np.argwhere(truth > 0)
+    found = found if len(found) else np.argwhere(predicted > 0)
+    return tuple(found.mean(axis=0).round().astype(int)) if len(found) else tuple(side // 2 for side in truth.shape)

@@ -1,0 +1,78 @@
+"""Overlays: which cases are drawn, and that the picture shows what was predicted."""
+
+import numpy as np
+from PIL import Image
+
+from ssl3d_tf.evaluation import overlays
+
+NAN = float("nan")
+CLASSES = {1: "liver", 2: "tumour"}
+
+
+def rows(values, score="dice"):
+    of_classes = [(case, score, "liver", 0.0) for case in values]
+    return of_classes + [(case, score, "mean", value) for case, value in values.items()]
+
+
+def test_the_best_the_median_and_the_worst_case_are_chosen():
+    found = overlays.choose(rows({"a": 0.9, "b": NAN, "c": 0.2, "d": 0.5}), "mean")
+    assert found == {"best": "a", "median": "d", "worst": "c"}
+
+
+def test_distances_are_best_where_they_are_small():
+    found = overlays.choose(rows({"a": 9.0, "b": 1.0}, "hd95"), "mean")
+    assert (found["best"], found["worst"]) == ("b", "a")
+
+
+def test_no_score_no_picture():
+    assert overlays.choose(rows({"a": NAN}), "mean") == {}
+    assert overlays.choose([], "mean") == {}
+
+
+def drawn(path, truth, predicted, **settings):
+    volume = np.random.default_rng(0).normal(size=truth.shape)
+    given = {"title": "case $1", "spacing_mm": (1.0,) * truth.ndim, "is_ras": True, "classes": CLASSES} | settings
+    overlays.draw(path, volume=volume, truth=truth, predicted=predicted, **given)
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_the_shade_is_the_prediction_and_the_outline_the_reference(tmp_path):
+    empty, block = np.zeros((8, 8, 8), np.uint8), np.zeros((8, 8, 8), np.uint8)
+    block[2:6, 2:6, 2:6] = 1
+    nothing, outline, shade, both = (
+        drawn(tmp_path / f"{number}.png", *pair)
+        for number, pair in enumerate(((empty, empty), (block, empty), (empty, block), (block, block)))
+    )
+    changed = [np.count_nonzero((picture != nothing).any(axis=-1)) for picture in (outline, shade, both)]
+    assert 0 < changed[0] < changed[1] < changed[2]
+
+
+def test_first_axis_goes_to_the_right_and_the_second_up(tmp_path):
+    mask = np.zeros((9, 9), np.uint8)
+    mask[7, 1] = 2
+    empty = np.zeros_like(mask)
+    (rows_up, columns_up), (rows_down, columns_down) = (
+        np.argwhere(
+            (
+                drawn(tmp_path / "a.png", empty, mask, is_ras=ras)
+                != drawn(tmp_path / "b.png", empty, empty, is_ras=ras)
+            ).any(axis=-1)
+        ).mean(axis=0)
+        for ras in (True, False)
+    )
+    assert rows_up > columns_down  # low in the picture: the second axis is small, and goes up
+    assert columns_up > 210 > columns_down
+    assert rows_down > 210
+
+
+def test_thick_slices_are_drawn_thick(tmp_path):
+    empty, block = np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint8)
+    block[3:6, 3:6] = 1
+    places = np.argwhere(
+        (
+            drawn(tmp_path / "a.png", empty, block, spacing_mm=(3.0, 1.0))
+            != drawn(tmp_path / "b.png", empty, empty, spacing_mm=(3.0, 1.0))
+        ).any(axis=-1)
+    )
+    height, width = np.ptp(places, axis=0) + 1
+    assert 2.5 < width / height < 3.5
