@@ -127,7 +127,9 @@ def test_a_grid_fills_its_tables_and_its_report(folder, pretrained, tmp_path):
     assert {row.case for row in found.cases} == {
         entry.id for entry in pipeline.open_folder(folder).manifest.split("test").entries
     }
-    assert (workdir / "report.html").read_text(encoding="utf-8").count("<img") == 3 * 4  # scratch, pretrained; 50, 100 %
+    assert (workdir / "report.html").read_text(encoding="utf-8").count(
+        "<img"
+    ) == 3 * 4  # scratch, pretrained; 50, 100 %
     assert len(list(workdir.glob("runs/*/*/*/overlays/*.png"))) == 3 * len(runs)
     splits = json.loads((workdir / "splits.json").read_text())["0"]
     assert set(splits["train"]["50"]) < set(splits["train"]["100"])

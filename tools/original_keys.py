@@ -38,7 +38,7 @@ KEYS = (
     Key("csv_file_train", FINETUNE, NONE, _TABLE),
     Key("csv_file_test", FINETUNE, NONE, _TABLE),
     Key("data_dim", BOTH, "`VIEW_SIZE`", "volumes of any shape: smaller ones are padded, larger ones cropped"),
-    Key("number_channels", BOTH, "`CHANNELS`", "in finetuning taken from the data"),
+    Key("number_channels", BOTH, "`CHANNELS`", "data of another number are refused"),
     Key("batch_size", BOTH, "`BATCH_SIZE`", "volumes; CPC counted contexts, 2n² per volume in 3D and 2n in 2D"),
     Key("lr", BOTH, "`LEARNING_RATE`", "constant in gin/released, half a cosine elsewhere"),
     Key("epochs", TRAIN, "`STEPS`", "epochs × ⌈--examples / BATCH_SIZE⌉"),
@@ -49,10 +49,17 @@ KEYS = (
     Key("crop_size", BOTH, "`cpc.task.view_crop`", "CPC, as a share of data_dim"),
     Key("code_size", BOTH, "`cpc.task.code_size`, `CODE_SIZE`", "CPC, exemplar"),
     Key("sample_neg_examples_from", BOTH, NONE, "exemplar's negative is another volume of the batch"),
-    Key("encoder_architecture", BOTH, "`ENCODER`, `applications.encoder.name`", "2D; null is the U-Net"),
+    Key(
+        "encoder_architecture", BOTH, "`ENCODER`, `applications.encoder.name`", "2D; null is the U-Net, with batch norm"
+    ),
     Key("enc_filters", BOTH, "`FILTERS`", "U-Net"),
     Key("num_layers", BOTH, "`LEVELS`", "U-Net"),
-    Key("pooling", BOTH, "`unet.encoder.pooling`, `applications.encoder.pooling`", "null is 'none'"),
+    Key(
+        "pooling",
+        BOTH,
+        "`unet.encoder.pooling`, `applications.encoder.pooling`",
+        "null is 'none'; of pretraining only: heads average",
+    ),
     Key("model_params", BOTH, "`NORM`, `DROPOUT`", "U-Net; dropout_change_per_layer has no counterpart"),
     Key("top_architecture", BOTH, "`TASK.task.top`", "rotation, RPL and jigsaw"),
     Key("train_data_generator_args", BOTH, "see below", "its keys one by one"),
@@ -62,7 +69,7 @@ KEYS = (
     Key("base_workspace", TRAIN, NONE, "--workdir"),
     Key("model_checkpoint", FINETUNE, NONE, "--encoder takes the --workdir of a pretraining run"),
     Key(
-        "prediction_architecture", FINETUNE, "`include 'gin/finetune/…'`", "unet_… is segmentation, else classification"
+        "prediction_architecture", FINETUNE, "`include 'gin/finetune/…'`; `classification.task.top`", "unet_… segments"
     ),
     Key("num_classes", FINETUNE, NONE, "taken from the data"),
     Key("n_prediction_layers", FINETUNE, NONE, _HEAD),
@@ -74,8 +81,8 @@ KEYS = (
     Key("epochs_warmup", FINETUNE, "`WARMUP_STEPS`", "epochs × ⌈--examples / BATCH_SIZE⌉"),
     Key("repetitions", FINETUNE, "`REPETITIONS`", "each draws other labels; there only the weights differed"),
     Key("exp_splits", FINETUNE, "`FRACTIONS`", "percent"),
-    Key("do_cross_val", FINETUNE, NONE, "true: folds have no knob; repetitions share one test set"),
-    Key("loss", FINETUNE, "`LOSS`", "binary_crossentropy of multilabel grades is ordinal_crossentropy"),
+    Key("do_cross_val", FINETUNE, "`FOLDS`", "as many as repetitions; the next fold validates, by patient"),
+    Key("loss", FINETUNE, "`LOSS`; `LABELS`", "of masks; of whole images, multilabel grades being ordinal"),
     Key("metrics", FINETUNE, NONE, "a task logs its own metrics"),
     Key("scores", FINETUNE, "`SCORES`", "dice and jaccard per case, and pooled as there; every class by itself"),
     Key("clipnorm", FINETUNE, "`CLIP_NORM`", "of each variable, before CLIP_VALUE"),
@@ -98,7 +105,7 @@ GENERATOR_KEYS = (
     Key("augment_zoom_only", BOTH, NONE, "augmentation belongs to the task, not to the reader"),
     Key("shuffle", BOTH, NONE, "training always shuffles, evaluation never does"),
     Key("suffix", FINETUNE, NONE, _LOADER),
-    Key("multilabel", FINETUNE, "`LOSS`", "grades stay whole numbers; the loss makes cumulative targets of them"),
+    Key("multilabel", FINETUNE, "`LABELS`", "grades stay whole numbers; the loss makes cumulative targets of them"),
     Key("label_stem", FINETUNE, NONE, "tools.to_tfrecord --layout finds masks"),
     Key("patch_size", BOTH, NONE, "VIEW_SIZE"),
     Key("patches_per_scan", BOTH, NONE, "one crop of VIEW_SIZE per volume and epoch"),

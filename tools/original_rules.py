@@ -18,6 +18,11 @@ _LOSSES = {
     "weighted_categorical_crossentropy": ("losses", "weighted_categorical_crossentropy"),
     "weighted_sum_loss": ("overlap", "weighted_sum_loss"),
 }
+_LABELS = {
+    "binary_crossentropy": "@classification.multilabel()",
+    "categorical_crossentropy": "@classification.nominal()",
+    "mse": "@classification.regression()",
+}
 _WEIGHTED = {"weighted_categorical_crossentropy": "(1.0, 5.0, 10.0)", "weighted_sum_loss": "(1.0, 5.0, 10.0)"}
 _SCORES = {
     **{name: (name,) for name in ("qw_kappa", "qw_kappa_kaggle", "cat_accuracy", "cat_acc_kaggle", "bin_accuracy")},
@@ -94,8 +99,7 @@ def include(original: Original) -> str:
     rank = 3 if original.values["data_is_3D"] else 2
     if original.phase == TRAIN:
         return f"gin/released/{original.algorithm}_{rank}d.gin"
-    head = str(original.values["prediction_architecture"])
-    return f"gin/finetune/{'segmentation' if head.startswith('unet_') else 'classification'}_{rank}d.gin"
+    return f"gin/finetune/{'segmentation' if _segments(original) else 'classification'}_{rank}d.gin"
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -111,8 +115,8 @@ def macro(name: str) -> Rule:
 
 
 def pretraining(rule: Rule) -> Rule:
-    """The rule, where encoders are pretrained; finetuning takes an encoder as it is."""
-    note = "the encoder in --encoder knows; from scratch it is the included file's"
+    """The rule, where encoders are pretrained; in finetuning the key changes no weight of the encoder."""
+    note = "of pretraining only"
     return lambda value, original: rule(value, original) if original.phase == TRAIN else left(note)
 
 
@@ -159,9 +163,9 @@ def code_size(value: int, original: Original) -> Converted:
 
 
 def architecture(value: str | None, original: Original) -> Converted:
-    """The U-Net is what base.gin has."""
+    """The U-Net is what base.gin has, but for its norm in finetuning, where an encoder of gin/released is loaded."""
     if value is None:
-        return Converted({})
+        return Converted({"NORM": "'batch'"} if original.phase == FINETUNE else {})
     if original.values["data_is_3D"]:
         return left("stopped the published program in 3D; try ENCODER = @resnet.encoder")
     bindings = {"ENCODER": "@applications.encoder", "applications.encoder.name": repr(value)}
@@ -218,16 +222,45 @@ def fractions(value: list[float], _: Original) -> Converted:
 
 
 def loss(value: str, original: Original) -> Converted:
-    """A function of ours; grades written as bits were an ordinal loss."""
+    """A function of ours; of whole images, what kind of label has that loss. Grades written as bits were ordinal."""
+    if not _segments(original):
+        ordinal = value == "binary_crossentropy" and _generator_args(original).get("multilabel")
+        labels = "@classification.ordinal()" if ordinal else _LABELS.get(value)
+        if labels is None:
+            return left(f"no labels of whole images have that loss; there are {', '.join(_LABELS)}")
+        return Converted({"LABELS": labels}, ("ssl3d_tf.tasks.classification",))
     if value not in _LOSSES:
         return left(f"no loss of that name here; there are {', '.join(_LOSSES)}")
     module, name = _LOSSES[value]
-    if name == "binary_crossentropy" and original.values.get("train_data_generator_args", {}).get("multilabel"):
-        name = "ordinal_crossentropy"
     bindings = {"LOSS": f"@{module}.{name}"}
     if value in _WEIGHTED:
         bindings = {"LOSS": f"@{module}.{name}()", f"{module}.{name}.weights": _WEIGHTED[value]}
     return Converted(bindings, (f"ssl3d_tf.{module}",))
+
+
+def head(value: str | None, original: Original) -> Converted:
+    """Of whole images; that of masks is the included file's."""
+    if _segments(original):
+        known = value == f"unet_{3 if original.values['data_is_3D'] else 2}d_upconv"
+        return Converted({}) if known else left("the included file's decoder stands for it")
+    if value not in _TOPS:
+        return left(f"no head of that name; there are {', '.join(map(str, _TOPS))}")
+    name = _TOPS[value]
+    bindings = {"classification.task.top": f"@heads.{name}()", f"heads.{name}.pooling": "'avg'"}
+    return Converted(bindings, ("ssl3d_tf.tasks.classification", "ssl3d_tf.models.heads"))
+
+
+def folds(value: bool, original: Original) -> Converted:
+    """As many as repetitions, each of which tests on another."""
+    return Converted({"FOLDS": str(original.values["repetitions"])} if value else {})
+
+
+def _segments(original: Original) -> bool:
+    return str(original.values["prediction_architecture"]).startswith("unet_")
+
+
+def _generator_args(original: Original) -> Mapping[str, Any]:
+    return original.values.get("train_data_generator_args", {})
 
 
 def scores(value: list[str], _: Original) -> Converted:
@@ -243,9 +276,10 @@ def nothing(_: Any, __: Original) -> Converted:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("algorithm", "data_is_3D", "prediction_architecture"), nothing),
+    **dict.fromkeys(("algorithm", "data_is_3D"), nothing),
+    "prediction_architecture": head,
     "data_dim": macro("VIEW_SIZE"),
-    "number_channels": pretraining(macro("CHANNELS")),
+    "number_channels": macro("CHANNELS"),
     "batch_size": macro("BATCH_SIZE"),
     "lr": macro("LEARNING_RATE"),
     "epochs": steps("STEPS"),
@@ -254,16 +288,17 @@ RULES: dict[str, Rule] = {
     "patch_jitter": pretraining(of(("jigsaw", "rpl"), patch_jitter)),
     "crop_size": pretraining(of(("cpc",), view_crop)),
     "code_size": pretraining(of(("cpc", "exemplar"), code_size)),
-    "encoder_architecture": pretraining(architecture),
-    "enc_filters": pretraining(of_unet("FILTERS")),
-    "num_layers": pretraining(of_unet("LEVELS")),
+    "encoder_architecture": architecture,
+    "enc_filters": of_unet("FILTERS"),
+    "num_layers": of_unet("LEVELS"),
     "pooling": pretraining(pooling),
-    "model_params": pretraining(model_params),
+    "model_params": model_params,
     "top_architecture": pretraining(of(("rotation", "rpl", "jigsaw"), top)),
     **dict.fromkeys(ARMS, arms),
     "epochs_warmup": steps("WARMUP_STEPS"),
     "repetitions": macro("REPETITIONS"),
     "exp_splits": fractions,
+    "do_cross_val": folds,
     "loss": loss,
     "scores": scores,
     "clipnorm": macro("CLIP_NORM"),
