@@ -57,7 +57,7 @@ def make(listing: Listing, settings: Settings) -> Plan:
     twice = [name for name, count in Counter(item.id for item in listing.items).items() if count > 1]
     if twice:
         raise InputError(f"two examples of {listing.root} are called '{twice[0]}'; rename one.")
-    probes, faults = _probe_all(listing)
+    probes, faults = _probe_all(listing, settings.options)
     items, odd, kind = _of_one_kind(probes)
     faults = sorted({*listing.faults, *faults, *odd})
     if kind is None:
@@ -73,14 +73,14 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
-def _probe_all(listing: Listing) -> tuple[dict[Item, Probe], list[Fault]]:
+def _probe_all(listing: Listing, options: prepare.Options) -> tuple[dict[Item, Probe], list[Fault]]:
     probes: dict[Item, Probe] = {}
     faults: list[Fault] = []
     arrays: dict[tuple[str, str | None], Probe] = {}  # one header speaks for all rows of an array
     for item in listing.items:
         try:
             where = (item.path, item.key)
-            probes[item] = arrays[where] if where in arrays else prepare.probe(listing.root, item)
+            probes[item] = arrays[where] if where in arrays else prepare.probe(listing.root, item, options)
             if item.key is not None:
                 arrays[where] = probes[item]
         except UnusableFileError as error:
@@ -142,6 +142,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "crop_foreground": options.crop_foreground,
         "intensity": str(options.intensity),
         "dtype": options.dtype,
+        "max_gb": options.max_bytes / 1e9,
         "codec": settings.codec,
         "splits": list(settings.fractions),
         "salt": splits.SALT,

@@ -8,28 +8,36 @@ import numpy as np
 from ssl3d_tf.records.schema import Example, mask_dtype
 from tools import geometry, intensity
 from tools.intensity import Normalisation
-from tools.readers import files, medmnist
+from tools.readers import files, limits, medmnist
 from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
 
 
 class Options(NamedTuple):
-    """What is done to every volume. shape: [rank] voxels; spacing_mm: one number, or [rank]; either or neither."""
+    """What is done to every volume. shape: [rank] voxels; spacing_mm: one number, or [rank]; either or neither.
+
+    max_bytes: volumes and masks that claim more are not read.
+    """
 
     shape: tuple[int, ...] | None = None
     spacing_mm: tuple[float, ...] | None = None
     crop_foreground: bool = False
     intensity: Normalisation = Normalisation("percentile")
     dtype: str = "auto"
+    max_bytes: int = limits.MAX_BYTES
 
 
-def probe(root: Path, item: Item) -> Probe:
+def probe(root: Path, item: Item, options: Options) -> Probe:
     """Reads the header of `item`.
 
     Raises:
-        UnusableFileError: there is no volume in it that this project can use.
+        UnusableFileError: there is no volume in it that this project can use, or one that is too large.
     """
     path = root / item.path
-    return files.probe(path) if item.key is None else medmnist.probe(path, item.key)
+    if item.key is None:
+        return files.probe(path, max_bytes=options.max_bytes)
+    found = medmnist.probe(path, item.key)
+    limits.check_size(found.voxel_bytes, options.max_bytes)
+    return found
 
 
 def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) -> Example:
@@ -39,8 +47,9 @@ def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) 
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
     path = root / item.path
-    volume = files.read(path) if item.row is None else medmnist.read(path, str(item.key), item.row)
-    mask = None if item.mask is None else files.read_mask(root / item.mask)
+    max_bytes = options.max_bytes
+    volume = files.read(path, max_bytes=max_bytes) if item.row is None else medmnist.read(path, str(item.key), item.row)
+    mask = None if item.mask is None else files.read_mask(root / item.mask, max_bytes=max_bytes)
     if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
         raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
     if mask is not None and not geometry.same_grid(volume, mask):

@@ -14,7 +14,7 @@ from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import schema
 from tools import conversion, intensity, plan, prepare
-from tools.readers import folder, layouts
+from tools.readers import folder, layouts, limits
 
 _T = TypeVar("_T")
 
@@ -36,6 +36,7 @@ def define_flags() -> None:
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
     flags.DEFINE_integer("records_per_shard", 32, "Records per file.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
+    flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
     flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
 
@@ -67,7 +68,12 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(f"--splits={','.join(values.splits)} must be three fractions that add up to 1: 0.8,0.1,0.1.")
     options = prepare.Options(
-        shape, spacing_mm, values.crop_foreground, intensity.parse(values.intensity), values.dtype
+        shape,
+        spacing_mm,
+        values.crop_foreground,
+        intensity.parse(values.intensity),
+        values.dtype,
+        round(values.max_gb * 1e9),
     )
     return plan.Settings(
         options, values.name, values.codec, (fractions[0], fractions[1], fractions[2]), values.records_per_shard

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tools.readers import arrays, nifti, pictures
+from tools.readers import arrays, limits, nifti, pictures
 from tools.readers.contract import Probe, UnusableFileError, Volume
 
 READERS: tuple[ModuleType, ...] = (nifti, arrays, pictures)
@@ -28,27 +28,30 @@ def stem_of(name: str) -> str:
     return name[: len(name) - len(suffix_of(name))]
 
 
-def probe(path: Path) -> Probe:
+def probe(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Probe:
     """Reads the header of `path`.
 
     Raises:
-        UnusableFileError: not readable, or not a volume this project can use.
+        UnusableFileError: not readable, not a volume this project can use, or one of more than `max_bytes`.
     """
-    return _guarded(_reader(path).probe, path)
+    found = _guarded(_reader(path).probe, path)
+    limits.check_size(found.voxel_bytes, max_bytes)
+    return found
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Volume:
     """Reads the volume at `path`; integers stay integers.
 
     Raises:
         UnusableFileError: as `probe`, or a value is NaN or infinite.
     """
+    probe(path, max_bytes=max_bytes)
     volume = _guarded(_reader(path).read, path)
     check_finite(volume.voxels)
     return volume._replace(voxels=volume.voxels.astype(np.uint8)) if volume.voxels.dtype == bool else volume
 
 
-def read_mask(path: Path) -> Volume:
+def read_mask(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Volume:
     """Reads the label map at `path`. voxels: [*spatial, 1] of int32, not negative.
 
     Raises:
@@ -56,6 +59,7 @@ def read_mask(path: Path) -> Volume:
     """
     reader = _reader(path)
     try:
+        probe(path, max_bytes=max_bytes)
         volume = _guarded(reader.read_labels if reader is pictures else reader.read, path)
     except UnusableFileError as error:
         raise UnusableFileError(f"its mask {path.name}: {error.reason}", error.remedy) from error
