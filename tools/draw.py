@@ -8,6 +8,8 @@ from ssl3d_tf.records.schema import Example
 
 OUTLINES = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 240), (80, 230, 230))
 CAPTION_PX = 14
+MARK = (255, 170, 0)  # frame and word of what looks wrong
+MARK_PX = 3
 SAMPLE = 100_000  # values that the display range is taken from
 PLANES = ("axial", "coronal", "sagittal")
 
@@ -37,8 +39,8 @@ def display_values(example: Example) -> np.ndarray:
     return np.clip((values - low) / (high - low or 1), 0, 1)
 
 
-def tile(picture: np.ndarray, caption: str, size: int) -> Image.Image:
-    """`picture` fitted into a square of `size` pixels with a caption below."""
+def tile(picture: np.ndarray, caption: str, size: int, *, mark: str = "") -> Image.Image:
+    """`picture` fitted into a square of `size` pixels with a caption below; with a `mark` framed and named so."""
     canvas = Image.new("RGB", (size, size + CAPTION_PX))
     scale = size / max(picture.shape[:2])
     height, width = (max(1, round(extent * scale)) for extent in picture.shape[:2])
@@ -48,6 +50,10 @@ def tile(picture: np.ndarray, caption: str, size: int) -> Image.Image:
     while len(caption) > 1 and drawing.textlength(caption) > size - 4:
         caption = caption[1:]  # the end of an id tells more than its beginning
     drawing.text((2, size + 1), caption, fill=(255, 255, 255))
+    if mark:
+        drawing.rectangle((0, 0, size - 1, size - 1), outline=MARK, width=MARK_PX)
+        drawing.rectangle((0, 0, min(size - 1, drawing.textlength(mark) + 8), CAPTION_PX + 1), fill=MARK)
+        drawing.text((4, 1), mark, fill=(0, 0, 0))
     return canvas
 
 

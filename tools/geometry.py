@@ -19,8 +19,19 @@ class Grid(NamedTuple):
     factors: tuple[float, ...]
 
 
+def foreground(voxels: np.ndarray) -> np.ndarray:
+    """Whether a voxel lies 5 % of the robust range above its channel's low end, in any channel: [*spatial], Boolean."""
+    is_foreground = np.zeros(voxels.shape[:-1], bool)
+    for channel in np.moveaxis(voxels, -1, 0):
+        low, high = np.percentile(channel, ROBUST_RANGE)
+        if high <= low:
+            low, high = channel.min(), channel.max()
+        is_foreground |= channel > low + FOREGROUND * (float(high) - float(low))
+    return is_foreground
+
+
 def foreground_box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """The smallest box around all voxels that lie 5 % of the robust range above the channel's low end, in any channel.
+    """The smallest box around the foreground.
 
     Args:
         voxels: [*spatial, channels].
@@ -28,12 +39,7 @@ def foreground_box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
     Returns:
         (first, last + 1) per spatial axis; the whole volume where nothing stands out.
     """
-    is_foreground = np.zeros(voxels.shape[:-1], bool)
-    for channel in np.moveaxis(voxels, -1, 0):
-        low, high = np.percentile(channel, ROBUST_RANGE)
-        if high <= low:
-            low, high = channel.min(), channel.max()
-        is_foreground |= channel > low + FOREGROUND * (float(high) - float(low))
+    is_foreground = foreground(voxels)
     box = []
     for axis in range(is_foreground.ndim):
         others = tuple(other for other in range(is_foreground.ndim) if other != axis)

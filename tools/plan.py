@@ -20,13 +20,14 @@ PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours
 
 
 class Settings(NamedTuple):
-    """What the user chose that shapes the data."""
+    """What the user chose that shapes the data. excluded: as `exclusion.contents` found it."""
 
     options: prepare.Options = prepare.Options(intensity=Normalisation("auto"))
     name: str = ""
     codec: str = "raw"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     records_per_shard: int = 32
+    excluded: Mapping[str, str] = {}
 
 
 class Job(NamedTuple):
@@ -70,7 +71,7 @@ def make(listing: Listing, settings: Settings) -> Plan:
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:
     """SHA-256 of a recipe: equal for equal input and options."""
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return _hash(recipe)
 
 
 def _probe_all(listing: Listing, options: prepare.Options) -> tuple[dict[Item, Probe], list[Fault]]:
@@ -143,6 +144,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "intensity": str(options.intensity),
         "dtype": options.dtype,
         "max_gb": options.max_bytes / 1e9,
+        "exclude_overlap": _hash(sorted(settings.excluded)) if settings.excluded else None,
         "codec": settings.codec,
         "splits": list(settings.fractions),
         "salt": splits.SALT,
@@ -163,7 +165,11 @@ def _fingerprint(listing: Listing) -> str:
         listing.modality,
         [list(f) for f in listing.faults],
     ]
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return _hash(value)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _sizes(path: Path) -> list[int]:

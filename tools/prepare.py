@@ -46,6 +46,11 @@ def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) 
     Raises:
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
+    return pack(root, item, *load(root, item, options, kind), options=options)
+
+
+def load(root: Path, item: Item, options: Options, kind: Kind | None = None) -> tuple[Volume, Volume | None]:
+    """Reads image and mask of `item`, as `prepare`."""
     path = root / item.path
     max_bytes = options.max_bytes
     volume = files.read(path, max_bytes=max_bytes) if item.row is None else medmnist.read(path, str(item.key), item.row)
@@ -55,7 +60,16 @@ def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) 
     if mask is not None and not geometry.same_grid(volume, mask):
         shapes = f"{mask.voxels.shape[:-1]}, it has {volume.voxels.shape[:-1]}"
         raise UnusableFileError(f"its mask {item.mask} lies on another grid ({shapes})", "resample the mask to it")
-    source = _source(path, item, volume)
+    return volume, mask
+
+
+def pack(root: Path, item: Item, volume: Volume, mask: Volume | None, *, options: Options) -> Example:
+    """Crops, resamples and normalises what `load` read.
+
+    Raises:
+        UnusableFileError: `options` do not fit it.
+    """
+    source = _source(root / item.path, item, volume)
     volume, mask, steps = _place(volume, mask, options)
     stored = intensity.store(volume.voxels, options.intensity, options.dtype)
     return Example(

@@ -13,7 +13,7 @@ from absl import app, flags
 from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import schema
-from tools import conversion, intensity, plan, prepare
+from tools import conversion, exclusion, intensity, plan, prepare
 from tools.readers import folder, layouts, limits
 
 _T = TypeVar("_T")
@@ -36,6 +36,7 @@ def define_flags() -> None:
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
     flags.DEFINE_integer("records_per_shard", 32, "Records per file.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
+    flags.DEFINE_multi_string("exclude_overlap", [], "Leave out the volumes of this data folder too; may repeat.")
     flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
     flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
@@ -50,6 +51,7 @@ def main(argv: Sequence[str]) -> None:
     except InputError as error:
         raise app.UsageError(str(error)) from error
     request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
+    settings = settings._replace(excluded=exclusion.contents(values.exclude_overlap))
     folder_out = Path(values.output)
     summary = conversion.convert(
         request, folder_out, settings, jobs=values.workers, strict=values.strict, overwrite=values.overwrite

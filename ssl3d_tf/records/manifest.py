@@ -17,7 +17,10 @@ SPLITS = ("train", "val", "test")
 
 
 class Entry(NamedTuple):
-    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value."""
+    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value.
+
+    content: hash of the voxels as they were read, where the writer measured it.
+    """
 
     id: str
     patient: str
@@ -27,6 +30,7 @@ class Entry(NamedTuple):
     shape: tuple[int, ...]
     label: tuple[float, ...] | None = None
     counts: Mapping[str, int] | None = None
+    content: str | None = None
 
 
 class Split(NamedTuple):
