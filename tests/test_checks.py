@@ -67,9 +67,9 @@ def test_the_same_voxels_are_a_duplicate_and_across_splits_a_leak():
 
 
 def test_constant_channels_and_near_empty_volumes_are_named():
-    assert found(fact("a", constant=(0, 2)), fact("b", occupied=0.004)) == [
+    assert found(fact("a", constant=(0, 2)), fact("b", occupied=0.0004)) == [
         ("a", "constant", "one value in channel 0, 2"),
-        ("b", "near-empty", "0.40% of it stands out"),
+        ("b", "near-empty", "0.04% of it stands out"),
     ]
 
 

@@ -159,7 +159,7 @@ def test_palette_masks_are_read_as_indices(tmp_path):
 
 
 def test_masks_hold_whole_numbers():
-    assert files.as_labels(np.array([[[0.0], [2.0]]]), "m").dtype == np.int32
+    assert files.as_labels(np.array([[[0.0], [2.0]]]), "m").dtype == np.uint8
     for values, reason in (([[[0.5]]], "not whole"), ([[[np.nan]]], "not whole"), ([[[-1]]], "use labels")):
         with pytest.raises(UnusableFileError, match=reason):
             files.as_labels(np.array(values), "m")

@@ -19,24 +19,31 @@ def planes(example: Example) -> list[np.ndarray]:
 
     Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie.
     """
-    values = display_values(example)
-    spatial = values.shape[:-1]
+    spatial = example.volume.shape[:-1]
     is_ras = example.source.get("orientation") is not None
-    if len(spatial) == 2:
-        return [_picture(values, example.mask, is_ras)]
-    cuts = [(slice(None),) * axis + (size // 2,) for axis, size in enumerate(spatial)]
-    ordered = reversed(cuts) if is_ras else cuts
-    return [_picture(values[cut], None if example.mask is None else example.mask[cut], is_ras) for cut in ordered]
+    cuts = [(slice(None),) * axis + (size // 2,) for axis, size in enumerate(spatial)] if len(spatial) == 3 else [()]
+    low, high = _display_range(example)
+    pictures = []
+    for cut in reversed(cuts) if is_ras else cuts:
+        values = np.clip((_shown(example.volume[cut], example) - low) / (high - low or 1), 0, 1)
+        pictures.append(_picture(values, None if example.mask is None else example.mask[cut], is_ras))
+    return pictures
 
 
-def display_values(example: Example) -> np.ndarray:
-    """Intensities scaled to [0, 1] between the example's 0.5th and 99.5th percentile: [*spatial, 3 or 1]."""
-    values = reading.intensities(example.volume, example)
-    values = values if values.shape[-1] == 3 else values[..., :1]
-    low, high = np.percentile(values.ravel()[:: max(1, values.size // SAMPLE)], (0.5, 99.5))
-    if high <= low:
-        low, high = values.min(), values.max()
-    return np.clip((values - low) / (high - low or 1), 0, 1)
+def _display_range(example: Example) -> tuple[float, float]:
+    """The 0.5th and 99.5th percentile of the intensities; the whole range where they are one value."""
+    flat = example.volume.reshape(-1, example.volume.shape[-1])
+    low, high = np.percentile(_shown(flat[:: max(1, example.volume.size // SAMPLE)], example), (0.5, 99.5))
+    if high > low:
+        return low, high
+    ends = _shown(np.stack([flat.min(axis=0), flat.max(axis=0)]), example)
+    return ends.min(), ends.max()
+
+
+def _shown(stored: np.ndarray, example: Example) -> np.ndarray:
+    """Intensities of the channels that are drawn: [..., 3 or 1]."""
+    values = reading.intensities(stored, example)
+    return values if values.shape[-1] == 3 else values[..., :1]
 
 
 def tile(picture: np.ndarray, caption: str, size: int, *, mark: str = "") -> Image.Image:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tools import geometry
+from tools.pieces import pieces
 from tools.readers.contract import Volume
 
 SAMPLE = 500_000  # voxels at most that `occupied` is estimated from
@@ -58,8 +59,8 @@ def content_hash(voxels: np.ndarray) -> str:
     """
     digest = hashlib.sha256(json.dumps(voxels.shape).encode())
     with np.errstate(over="ignore"):  # float64 beyond float32 is infinite here, which tells volumes apart well enough
-        for slab in voxels:
-            digest.update(slab.astype("<f4", order="C") + np.float32(0))  # −0 becomes 0
+        for piece in pieces(voxels):
+            digest.update((voxels[piece].astype("<f4", order="C") + np.float32(0)).data)  # −0 becomes 0
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ from tools.facts import Facts
 
 ODD_FACTOR = 3  # times the median voxel size of an axis
 RARE = 0.05  # share of examples, or a single one, whose orientation is odd beside a usual one
-NEAR_EMPTY = 0.01  # share of voxels that stand out
+NEAR_EMPTY = 0.001  # share of voxels that stand out; thin organs alone fill more
 TINY = 10  # voxels of a class
 REMEDIES = {
     "leak": "remove one, or give both one patient: tests on training data say nothing",

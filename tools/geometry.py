@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tools.pieces import pieces
 from tools.readers.contract import UnusableFileError, Volume
 
 FOREGROUND = 0.05  # of the range between the percentiles below, as a threshold against air and noise
@@ -116,10 +117,14 @@ def same_grid(volume: Volume, mask: Volume) -> bool:
 def _linear(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
     low = np.minimum(positions.astype(int), max(voxels.shape[axis] - 2, 0))
     high = np.minimum(low + 1, voxels.shape[axis] - 1)
-    weight = (positions - low).astype(np.float32)
-    weight = weight.reshape([-1 if other == axis else 1 for other in range(voxels.ndim)])
-    below, above = (voxels.take(index, axis).astype(np.float32) for index in (low, high))
-    return below * (1 - weight) + above * weight
+    weight = (positions - low).astype(np.float32).reshape(-1, *[1] * (voxels.ndim - 1))
+    shape = (*voxels.shape[:axis], len(positions), *voxels.shape[axis + 1 :])
+    out = np.empty(shape, np.float32)
+    source, target = np.moveaxis(voxels, axis, 0), np.moveaxis(out, axis, 0)
+    for piece in pieces(target):
+        below, above = (source[index[piece]].astype(np.float32) for index in (low, high))
+        target[piece] = below * (1 - weight[piece]) + above * weight[piece]
+    return out
 
 
 def _nearest(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:

@@ -1,13 +1,15 @@
 """One item of the input -> one Example: read, crop, resample, normalise, pack. The same for training and prediction."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.records.schema import Example, mask_dtype
+from ssl3d_tf.records.schema import Example
 from tools import geometry, intensity
 from tools.intensity import Normalisation
+from tools.pieces import pieces
 from tools.readers import files, limits, medmnist
 from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
 
@@ -81,7 +83,7 @@ def pack(root: Path, item: Item, volume: Volume, mask: Volume | None, *, options
         spacing_mm=volume.spacing_mm,
         affine=volume.affine,
         source={**source, **steps},
-        mask=None if mask is None else _smallest(mask.voxels[..., 0]),
+        mask=None if mask is None else mask.voxels[..., 0],
         label=item.label,
     )
 
@@ -90,8 +92,11 @@ def mask_counts(mask: np.ndarray | None) -> dict[str, int] | None:
     """Voxels per value that occurs in `mask`."""
     if mask is None:
         return None
-    values, counts = np.unique(mask, return_counts=True)
-    return {str(value): int(count) for value, count in zip(values, counts, strict=True)}
+    counts: Counter[int] = Counter()
+    for piece in pieces(mask):
+        found = np.unique(mask[piece], return_counts=True)
+        counts.update(dict(zip(*(one.tolist() for one in found), strict=True)))
+    return {str(value): counts[value] for value in sorted(counts)}
 
 
 def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volume, Volume | None, dict[str, Any]]:
@@ -118,7 +123,3 @@ def _source(path: Path, item: Item, volume: Volume) -> dict[str, Any]:
     if item.row is None:
         return {**source, "sha256": files.sha256(path)}
     return {**source, "sha256": medmnist.sha256(path), "array": item.key, "row": item.row}
-
-
-def _smallest(labels: np.ndarray) -> np.ndarray:
-    return labels.astype(mask_dtype(int(labels.max())))

@@ -82,8 +82,11 @@ def make(work: Work, job: Job, report: Report) -> Done:
             dtypes.add(example.volume.dtype.name)
             mask_dtypes.update(() if example.mask is None else (example.mask.dtype.name,))
             payload = schema.encode(example, work.codec)
+            size = len(payload)
+            del example  # a generator keeps what it names, and the next volume is about to be read
             yield payload
-            report(len(payload))
+            del payload
+            report(size)
 
     path = work.folder / job.file
     shard, places = writer.write_shard(path, payloads())
