@@ -1,4 +1,4 @@
-"""Conversion holds one volume at a time, a few times over: measured in a process of its own."""
+"""Conversion holds one volume at a time, a few times over; "volume" is image and mask, measured in a process apart."""
 
 import subprocess
 import sys

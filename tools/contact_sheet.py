@@ -21,9 +21,8 @@ def write(path: Path, folder: Path, data: manifest.Manifest, findings: Sequence[
         words.setdefault(finding.id, []).append(finding.word)
     tiles = []
     for split, entry in (entries[number] for number in _chosen([entry.id for _, entry in entries], words)):
-        example = reading.read_example(folder, split, entry)
-        mark = ", ".join(words.get(entry.id, ()))
-        tiles.append(draw.tile(draw.planes(example)[0], entry.id, TILE_PX, mark=mark))
+        picture = draw.planes(reading.read_example(folder, split, entry))[0]
+        tiles.append(draw.tile(picture, entry.id, TILE_PX, mark=", ".join(words.get(entry.id, ()))))
     with files.atomic(path) as file:
         draw.sheet(tiles, COLUMNS).save(file, format="PNG")
 
