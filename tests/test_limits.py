@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import zipfile
+import zlib
 
 import nibabel
 import numpy as np
@@ -142,6 +143,21 @@ def test_a_picture_is_what_its_name_says(tmp_path):
     (tmp_path / "a.gif").rename(tmp_path / "a.png")
     with pytest.raises(UnusableFileError, match="cannot identify image file"):
         files.probe(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_picture_larger_than_its_file_can_be_is_refused(tmp_path, name):
+    Image.fromarray(np.zeros((8, 12), np.uint8)).save(tmp_path / name)
+    data = bytearray((tmp_path / name).read_bytes())
+    if name == "a.png":
+        struct.pack_into(">II", data, 16, 30_000, 30_000)
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    else:
+        for tag in (256, 257):  # width, height: a tag of one long, its value 8 bytes behind
+            struct.pack_into("<I", data, data.index(struct.pack("<HHI", tag, 4, 1)) + 8, 30_000)
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UnusableFileError, match="promises 900000000 bytes of voxels, the file has"):
+        files.probe(tmp_path / name)
 
 
 def test_pages_larger_than_the_first_are_not_decoded(tmp_path):

@@ -22,9 +22,9 @@ def check_size(size: int, max_bytes: int) -> None:
         )
 
 
-def check_promise(promised: int, stored: int, *, is_compressed: bool = False) -> None:
-    """Raises UnusableFileError where `stored` bytes cannot hold the `promised` ones."""
-    if promised > stored * (DEFLATE_MOST if is_compressed else 1):
+def check_promise(promised: int, stored: int, *, most: int = 1) -> None:
+    """Raises UnusableFileError where `stored` bytes, each of which becomes `most` at most, cannot hold `promised`."""
+    if promised > stored * most:
         raise UnusableFileError(
             f"its header promises {promised} bytes of voxels, the file has {stored}", "copy it again"
         )
@@ -38,7 +38,8 @@ def room(member: zipfile.ZipInfo) -> int:
     """
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UnusableFileError(f"{member.filename} is compressed otherwise than numpy does", "use np.savez_compressed")
-    check_promise(member.file_size, member.compress_size, is_compressed=member.compress_type == zipfile.ZIP_DEFLATED)
+    most = DEFLATE_MOST if member.compress_type == zipfile.ZIP_DEFLATED else 1
+    check_promise(member.file_size, member.compress_size, most=most)
     return member.file_size
 
 

@@ -70,7 +70,8 @@ def _load(path: Path):
         limits.check_extensions(path)
     image: Any = nibabel.load(path)
     promised = math.prod(image.shape) * image.get_data_dtype().itemsize
-    limits.check_promise(promised, files(path)[-1].stat().st_size, is_compressed=is_compressed)
+    most = limits.DEFLATE_MOST if is_compressed else 1
+    limits.check_promise(promised, files(path)[-1].stat().st_size, most=most)
     if image.dataobj.offset > limits.EXTENSIONS_MOST:
         raise UnusableFileError(f"its voxels begin at byte {image.dataobj.offset}", "copy it again")
     return image

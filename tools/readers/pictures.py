@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume, plain_volume
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -15,6 +16,9 @@ MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "
 MODES |= {"YCbCr": "RGB", "I": "I", "F": "F", "I;16": "I;16", "I;16B": "I;16B", "I;16L": "I;16L", "I;16N": "I;16N"}
 BYTE_MODES = ("L", "RGB")
 FORMATS = ("PNG", "JPEG", "TIFF")  # by content; Pillow knows others that call programs (EPS) or are rarely tested
+# Bytes that one byte of the file can become. 24: one bit per pixel, read as a colour. A TIFF says how it is compressed;
+# a blank line of a fax is one bit.
+MOST_TIMES = {"PNG": limits.DEFLATE_MOST * 24, "JPEG": limits.DEFLATE_MOST, "raw": 24, "TIFF": 50_000}
 VALUE_BYTES = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # others 1
 
 
@@ -22,8 +26,10 @@ def probe(path: Path) -> Probe:
     """Reads the header of `path`."""
     with _open(path) as picture:
         mode, pages, (width, height) = _mode(picture), getattr(picture, "n_frames", 1), picture.size
+        most = MOST_TIMES.get(picture.info.get("compression", ""), MOST_TIMES[picture.format or "TIFF"])
     kind = Kind(3 if pages > 1 else 2, Image.getmodebands(mode))
     voxel_bytes = pages * height * width * kind.channels * VALUE_BYTES.get(mode, 1)
+    limits.check_promise(voxel_bytes, path.stat().st_size, most=most)
     return Probe(kind, is_8bit=mode in BYTE_MODES, is_picture=True, voxel_bytes=voxel_bytes)
 
 
