@@ -137,7 +137,7 @@ def test_nothing_but_overlap_is_one_line(tmp_path):
 def test_data_without_content_hashes_cannot_be_excluded(volumes_3d, tmp_path):
     with pytest.raises(InputError, match="holds no content hashes; convert it again"):
         exclusion.contents([str(volumes_3d[0])])
-    with pytest.raises(InputError, match=r"holds no manifest\.json"):
+    with pytest.raises(InputError, match="is no data folder"):
         exclusion.contents([str(tmp_path)])
 
 

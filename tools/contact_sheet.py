@@ -20,9 +20,11 @@ def write(path: Path, folder: Path, data: manifest.Manifest, findings: Sequence[
     for finding in findings:
         words.setdefault(finding.id, []).append(finding.word)
     tiles = []
-    for split, entry in (entries[number] for number in _chosen([entry.id for _, entry in entries], words)):
+    ids = [entry.brick.of if entry.brick else entry.id for _, entry in entries]
+    for number in _chosen(ids, words):
+        split, entry = entries[number]
         picture = draw.planes(reading.read_example(folder, split, entry))[0]
-        tiles.append(draw.tile(picture, entry.id, TILE_PX, mark=", ".join(words.get(entry.id, ()))))
+        tiles.append(draw.tile(picture, entry.id, TILE_PX, mark=", ".join(words.get(ids[number], ()))))
     with files.atomic(path) as file:
         draw.sheet(tiles, COLUMNS).save(file, format="PNG")
 

@@ -94,6 +94,7 @@ def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, jobs: int,
         strict,
         classes,
         settings.excluded,
+        settings.brick_shape,
     )
     kept = {job.file: shards.finished(folder, job, recipe) for job in planned.jobs}
     missing = [job for job in planned.jobs if kept[job.file] is None]

@@ -20,6 +20,8 @@ def contents(folders: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for folder in folders:
+        if not (Path(folder) / manifest.FILE).is_file():
+            raise InputError(f"--exclude_overlap {folder} is no data folder: name one that tools.to_tfrecord wrote.")
         data = manifest.read(Path(folder))
         for name, split in data.splits.items():
             for entry in split.entries:

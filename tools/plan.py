@@ -28,6 +28,7 @@ class Settings(NamedTuple):
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     records_per_shard: int = 32
     excluded: Mapping[str, str] = {}
+    brick_shape: tuple[int, ...] | None = None
 
 
 class Job(NamedTuple):
@@ -104,8 +105,9 @@ def _of_one_kind(probes: Mapping[Item, Probe]) -> tuple[list[Item], list[Fault],
 def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind: Kind) -> Settings:
     """Fills in intensity, dtype and name where they are left to the data; checks --shape and --spacing_mm."""
     options = settings.options
-    for flag, numbers in (("--shape", options.shape), ("--spacing_mm", options.spacing_mm)):
-        if numbers and len(numbers) not in ((kind.rank,) if flag == "--shape" else (1, kind.rank)):
+    given = {"--shape": options.shape, "--spacing_mm": options.spacing_mm, "--brick_shape": settings.brick_shape}
+    for flag, numbers in given.items():
+        if numbers and len(numbers) not in ((1, kind.rank) if flag == "--spacing_mm" else (kind.rank,)):
             values = ",".join(f"{number:g}" for number in numbers)
             raise InputError(
                 f"{flag}={values} names {len(numbers)} axes, but the data are {kind.rank}D; give one each."
@@ -144,6 +146,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "intensity": str(options.intensity),
         "dtype": options.dtype,
         "max_gb": options.max_bytes / 1e9,
+        "brick_shape": settings.brick_shape and list(settings.brick_shape),
         "exclude_overlap": _hash(sorted(settings.excluded)) if settings.excluded else None,
         "codec": settings.codec,
         "splits": list(settings.fractions),

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ssl3d_tf import files
 from ssl3d_tf.records import schema, writer
-from ssl3d_tf.records.manifest import Entry
-from tools import exclusion, prepare
+from ssl3d_tf.records.manifest import Brick, Entry, entry_from_json
+from tools import bricks, exclusion, prepare
 from tools import facts as measuring
 from tools.facts import Facts
 from tools.plan import Job
@@ -23,7 +23,8 @@ class Work(NamedTuple):
     """What is the same for every shard.
 
     recipe: its hash. strict: stop at the first file that cannot be used. classes: values that masks may hold; none
-    declared if empty. excluded: content hash -> example of another data set that is to be left out.
+    declared if empty. excluded: content hash -> example of another data set that is to be left out. brick_shape: larger
+    volumes are cut into bricks of it.
     """
 
     root: Path
@@ -35,6 +36,7 @@ class Work(NamedTuple):
     strict: bool = False
     classes: frozenset[str] = frozenset()
     excluded: Mapping[str, str] = {}
+    brick_shape: tuple[int, ...] | None = None
 
 
 class Done(NamedTuple):
@@ -77,15 +79,17 @@ def make(work: Work, job: Job, report: Report) -> Done:
                 (dropped if is_overlap else faults).append(Fault(item.path, error.reason, error.remedy))
                 report(0)
                 continue
-            made.append(_entry(example, measured))
             facts.append(measured)
             dtypes.add(example.volume.dtype.name)
             mask_dtypes.update(() if example.mask is None else (example.mask.dtype.name,))
-            payload = schema.encode(example, work.codec)
-            size = len(payload)
-            del example  # a generator keeps what it names, and the next volume is about to be read
-            yield payload
-            del payload
+            size = 0
+            for part in bricks.cut(example, work.brick_shape):
+                made.append(_entry(part, measured))
+                payload = schema.encode(part, work.codec)
+                size += len(payload)
+                yield payload
+                del payload
+            del example, part  # a generator keeps what it names, and the next volume is about to be read
             report(size)
 
     path = work.folder / job.file
@@ -128,7 +132,9 @@ def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
 
 def _entry(example: schema.Example, facts: Facts) -> Entry:
     label = None if example.label is None else tuple(example.label)
-    return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, facts.counts, facts.content)
+    brick = Brick(**example.source["brick"]) if "brick" in example.source else None
+    counts = facts.counts if brick is None else prepare.mask_counts(example.mask)
+    return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
 
 
 def _note(folder: Path, file: str) -> Path:
@@ -143,15 +149,10 @@ def _from_json(value: dict[str, Any]) -> Done:
     return Done(
         value["file"],
         value["shard"] and writer.Shard(**value["shard"]),
-        tuple(_entry_from_json(fields) for fields in value["entries"]),
+        tuple(entry_from_json(fields) for fields in value["entries"]),
         tuple(Fault(*fields) for fields in value["faults"]),
         tuple(value["dtypes"]),
         tuple(value["mask_dtypes"]),
         tuple(Fault(*fields) for fields in value["dropped"]),
         tuple(measuring.from_json(fields) for fields in value["facts"]),
     )
-
-
-def _entry_from_json(fields: list[Any]) -> Entry:
-    entry = Entry(*fields)
-    return entry._replace(shape=tuple(entry.shape), label=None if entry.label is None else tuple(entry.label))

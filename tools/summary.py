@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ssl3d_tf.records import reading
 from ssl3d_tf.records.manifest import SPLITS, Manifest
 from tools.findings import REMEDIES, Case, Finding
 from tools.readers.contract import Fault
@@ -47,6 +48,8 @@ def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]
 def _splits(data: Manifest) -> Iterator[Sequence[object]]:
     splits = [data.splits[name] for name in SPLITS]
     yield ("examples", *(len(split.entries) for split in splits))
+    if any(entry.brick for split in splits for entry in split.entries):
+        yield ("volumes", *(len(reading.cases(split.entries)) for split in splits))
     yield ("patients", *(len({entry.patient for entry in split.entries}) for split in splits))
     yield ("with a mask", *(sum(entry.counts is not None for entry in split.entries) for split in splits))
     yield ("with a label", *(sum(entry.label is not None for entry in split.entries) for split in splits))

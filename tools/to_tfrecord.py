@@ -29,6 +29,7 @@ def define_flags() -> None:
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
+    flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
     flags.DEFINE_bool("crop_foreground", False, "Crop to the box around what stands out from the background.")
     flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile or ct_window:LO,HI.")
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
@@ -64,8 +65,9 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
     spacing_mm = _numbers("spacing_mm", values.spacing_mm, float)
     if shape and spacing_mm:
         raise InputError("--shape and --spacing_mm exclude each other; give one.")
-    if min((*(shape or ()), *(spacing_mm or ())), default=1) <= 0:
-        raise InputError("--shape and --spacing_mm must be positive.")
+    brick_shape = _numbers("brick_shape", values.brick_shape, int)
+    if min((*(shape or ()), *(spacing_mm or ()), *(brick_shape or ())), default=1) <= 0:
+        raise InputError("--shape, --spacing_mm and --brick_shape must be positive.")
     fractions = _numbers("splits", values.splits, float) or ()
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(f"--splits={','.join(values.splits)} must be three fractions that add up to 1: 0.8,0.1,0.1.")
@@ -78,7 +80,12 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
         round(values.max_gb * 1e9),
     )
     return plan.Settings(
-        options, values.name, values.codec, (fractions[0], fractions[1], fractions[2]), values.records_per_shard
+        options,
+        values.name,
+        values.codec,
+        (fractions[0], fractions[1], fractions[2]),
+        values.records_per_shard,
+        brick_shape=brick_shape,
     )
 
 
