@@ -196,11 +196,12 @@ def _cases(
 ) -> Iterable[tuple[Example, np.ndarray, np.ndarray]]:
     """(example, its mask, its intensities) of one case after the other, or of those whose ids are in `only`."""
     part = data.manifest.split(split)
-    for entry in part.entries:
-        if only is None or entry.id in only:
-            example = reading.read_example(data.path, part, entry)
+    for entries in reading.cases(part.entries):
+        name = entries[0].brick.of if entries[0].brick else entries[0].id
+        if only is None or name in only:
+            example = reading.read_case(data.path, part, entries)
             if example.mask is None:
-                raise InputError(f"example '{entry.id}' of {data.path} has no mask; convert the data with their masks.")
+                raise InputError(f"example '{name}' of {data.path} has no mask; convert the data with their masks.")
             yield example, example.mask, reading.intensities(example.volume, example)
 
 

@@ -10,18 +10,24 @@ from typing import NamedTuple
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import manifest
-from tools import contact_sheet, output, plan, shards, workers
+from tools import contact_sheet, findings, output, plan, shards, workers
+from tools import summary as page
 from tools.readers import layouts
 from tools.readers.contract import Fault, Listing
 
 
 class Summary(NamedTuple):
-    """What a conversion did. is_new: False if the data were complete before."""
+    """What a conversion did. is_new: False if the data were complete before.
+
+    found: what looks wrong. dropped: what another data set has too, left out on request.
+    """
 
     data: manifest.Manifest
     faults: tuple[Fault, ...]
     is_new: bool
     seconds: float
+    found: tuple[findings.Finding, ...] = ()
+    dropped: tuple[Fault, ...] = ()
 
 
 def convert(
@@ -56,12 +62,12 @@ def convert(
         return Summary(manifest.read(folder), faults, False, time.monotonic() - start)
     try:
         done = _write_shards(listing, planned, folder, jobs, strict)
-        data, faults = _publish(listing, planned, folder, done)
+        made = _publish(listing, planned, folder, done)
     except InputError as error:
         if not isinstance(error, workers.WorkerKilledError):
             output.remove_ours(folder)
         raise
-    return Summary(data, faults, True, time.monotonic() - start)
+    return made._replace(seconds=time.monotonic() - start)
 
 
 def _announce(listing: Listing, planned: plan.Plan) -> None:
@@ -76,7 +82,20 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
 def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, jobs: int, strict: bool) -> list[shards.Done]:
     recipe = plan.recipe_hash(planned.recipe)
     settings = planned.settings
-    work = shards.Work(listing.root, folder, settings.options, planned.kind, settings.codec, recipe, strict)
+    has_labels = any(item.label is not None for item in listing.items)
+    classes = frozenset() if has_labels else frozenset(listing.classes)  # of labels, these say nothing about masks
+    work = shards.Work(
+        listing.root,
+        folder,
+        settings.options,
+        planned.kind,
+        settings.codec,
+        recipe,
+        strict,
+        classes,
+        settings.excluded,
+        settings.brick_shape,
+    )
     kept = {job.file: shards.finished(folder, job, recipe) for job in planned.jobs}
     missing = [job for job in planned.jobs if kept[job.file] is None]
     if len(missing) < len(planned.jobs):
@@ -85,21 +104,26 @@ def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, jobs: int,
     return [kept[job.file] or made[job.file] for job in planned.jobs]
 
 
-def _publish(
-    listing: Listing, planned: plan.Plan, folder: Path, done: Sequence[shards.Done]
-) -> tuple[manifest.Manifest, tuple[Fault, ...]]:
-    """Writes quarantine, contact sheet and, last, the manifest."""
+def _publish(listing: Listing, planned: plan.Plan, folder: Path, done: Sequence[shards.Done]) -> Summary:
+    """Writes quarantine, summary, contact sheet and, last, the manifest."""
     faults = tuple(sorted({*planned.faults, *(fault for one in done for fault in one.faults)}))
+    dropped = tuple(sorted(fault for one in done for fault in one.dropped))
     data = _manifest(listing, planned, done)
     if not any(split.entries for split in data.splits.values()):
-        first = faults[0]
-        raise InputError(f"none of {len(faults)} files can be used; {first.path}: {first.reason}; {first.remedy}.")
+        first = (*faults, *dropped)[0]
+        count = len(faults) + len(dropped)
+        raise InputError(f"none of {count} files can be used; {first.path}: {first.reason}; {first.remedy}.")
+    splits = {job.file: job.split for job in planned.jobs}
+    cases = [findings.Case(splits[one.file], facts) for one in done for facts in one.facts]
+    found = findings.find(cases)
     with files.atomic(folder / output.QUARANTINE) as file:
         file.writelines((json.dumps(fault._asdict(), ensure_ascii=False) + "\n").encode() for fault in faults)
-    contact_sheet.write(folder / output.CONTACT_SHEET, folder, data)
+    with files.atomic(folder / output.SUMMARY) as file:
+        file.write(page.text(data, cases, found, faults=faults, dropped=dropped).encode())
+    contact_sheet.write(folder / output.CONTACT_SHEET, folder, data, found)
     manifest.write(folder, data)
     output.finish(folder)
-    return data, faults
+    return Summary(data, faults, True, 0.0, tuple(found), dropped)
 
 
 def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done]) -> manifest.Manifest:
@@ -156,4 +180,8 @@ def report(summary: Summary, folder: Path) -> str:
     lines = [f"{sum(counts.values())} examples {counts}, {size:.1f} MB in {summary.seconds:.1f} s ({speed}): {folder}"]
     reasons = Counter(fault.reason for fault in summary.faults)
     lines += [f"quarantined: {len(summary.faults)}, see {output.QUARANTINE}:"] if reasons else []
-    return "\n".join(lines + [f"  {count} × {reason}" for reason, count in reasons.most_common(10)])
+    lines += [f"  {count} × {reason}" for reason, count in reasons.most_common(10)]
+    lines += [f"left out by --exclude_overlap: {len(summary.dropped)}."] if summary.dropped else []
+    words = Counter(finding.word for finding in summary.found)
+    lines += [f"warnings: {len(summary.found)}, see {output.SUMMARY}:"] if words else []
+    return "\n".join(lines + [f"  {count} × {word}" for word, count in words.most_common()])

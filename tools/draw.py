@@ -8,6 +8,8 @@ from ssl3d_tf.records.schema import Example
 
 OUTLINES = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 240), (80, 230, 230))
 CAPTION_PX = 14
+MARK = (255, 170, 0)  # frame and word of what looks wrong
+MARK_PX = 3
 SAMPLE = 100_000  # values that the display range is taken from
 PLANES = ("axial", "coronal", "sagittal")
 
@@ -17,28 +19,35 @@ def planes(example: Example) -> list[np.ndarray]:
 
     Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie.
     """
-    values = display_values(example)
-    spatial = values.shape[:-1]
+    spatial = example.volume.shape[:-1]
     is_ras = example.source.get("orientation") is not None
-    if len(spatial) == 2:
-        return [_picture(values, example.mask, is_ras)]
-    cuts = [(slice(None),) * axis + (size // 2,) for axis, size in enumerate(spatial)]
-    ordered = reversed(cuts) if is_ras else cuts
-    return [_picture(values[cut], None if example.mask is None else example.mask[cut], is_ras) for cut in ordered]
+    cuts = [(slice(None),) * axis + (size // 2,) for axis, size in enumerate(spatial)] if len(spatial) == 3 else [()]
+    low, high = _display_range(example)
+    pictures = []
+    for cut in reversed(cuts) if is_ras else cuts:
+        values = np.clip((_shown(example.volume[cut], example) - low) / (high - low or 1), 0, 1)
+        pictures.append(_picture(values, None if example.mask is None else example.mask[cut], is_ras))
+    return pictures
 
 
-def display_values(example: Example) -> np.ndarray:
-    """Intensities scaled to [0, 1] between the example's 0.5th and 99.5th percentile: [*spatial, 3 or 1]."""
-    values = reading.intensities(example.volume, example)
-    values = values if values.shape[-1] == 3 else values[..., :1]
-    low, high = np.percentile(values.ravel()[:: max(1, values.size // SAMPLE)], (0.5, 99.5))
-    if high <= low:
-        low, high = values.min(), values.max()
-    return np.clip((values - low) / (high - low or 1), 0, 1)
+def _display_range(example: Example) -> tuple[float, float]:
+    """The 0.5th and 99.5th percentile of the intensities; the whole range where they are one value."""
+    flat = example.volume.reshape(-1, example.volume.shape[-1])
+    low, high = np.percentile(_shown(flat[:: max(1, example.volume.size // SAMPLE)], example), (0.5, 99.5))
+    if high > low:
+        return low, high
+    ends = _shown(np.stack([flat.min(axis=0), flat.max(axis=0)]), example)
+    return ends.min(), ends.max()
 
 
-def tile(picture: np.ndarray, caption: str, size: int) -> Image.Image:
-    """`picture` fitted into a square of `size` pixels with a caption below."""
+def _shown(stored: np.ndarray, example: Example) -> np.ndarray:
+    """Intensities of the channels that are drawn: [..., 3 or 1]."""
+    values = reading.intensities(stored, example)
+    return values if values.shape[-1] == 3 else values[..., :1]
+
+
+def tile(picture: np.ndarray, caption: str, size: int, *, mark: str = "") -> Image.Image:
+    """`picture` fitted into a square of `size` pixels with a caption below; with a `mark` framed and named so."""
     canvas = Image.new("RGB", (size, size + CAPTION_PX))
     scale = size / max(picture.shape[:2])
     height, width = (max(1, round(extent * scale)) for extent in picture.shape[:2])
@@ -48,6 +57,10 @@ def tile(picture: np.ndarray, caption: str, size: int) -> Image.Image:
     while len(caption) > 1 and drawing.textlength(caption) > size - 4:
         caption = caption[1:]  # the end of an id tells more than its beginning
     drawing.text((2, size + 1), caption, fill=(255, 255, 255))
+    if mark:
+        drawing.rectangle((0, 0, size - 1, size - 1), outline=MARK, width=MARK_PX)
+        drawing.rectangle((0, 0, min(size - 1, drawing.textlength(mark) + 8), CAPTION_PX + 1), fill=MARK)
+        drawing.text((4, 1), mark, fill=(0, 0, 0))
     return canvas
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tools.pieces import pieces
 from tools.readers.contract import UnusableFileError, Volume
 
 FOREGROUND = 0.05  # of the range between the percentiles below, as a threshold against air and noise
@@ -19,8 +20,19 @@ class Grid(NamedTuple):
     factors: tuple[float, ...]
 
 
+def foreground(voxels: np.ndarray) -> np.ndarray:
+    """Whether a voxel lies 5 % of the robust range above its channel's low end, in any channel: [*spatial], Boolean."""
+    is_foreground = np.zeros(voxels.shape[:-1], bool)
+    for channel in np.moveaxis(voxels, -1, 0):
+        low, high = np.percentile(channel, ROBUST_RANGE)
+        if high <= low:
+            low, high = channel.min(), channel.max()
+        is_foreground |= channel > low + FOREGROUND * (float(high) - float(low))
+    return is_foreground
+
+
 def foreground_box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """The smallest box around all voxels that lie 5 % of the robust range above the channel's low end, in any channel.
+    """The smallest box around the foreground.
 
     Args:
         voxels: [*spatial, channels].
@@ -28,12 +40,7 @@ def foreground_box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
     Returns:
         (first, last + 1) per spatial axis; the whole volume where nothing stands out.
     """
-    is_foreground = np.zeros(voxels.shape[:-1], bool)
-    for channel in np.moveaxis(voxels, -1, 0):
-        low, high = np.percentile(channel, ROBUST_RANGE)
-        if high <= low:
-            low, high = channel.min(), channel.max()
-        is_foreground |= channel > low + FOREGROUND * (float(high) - float(low))
+    is_foreground = foreground(voxels)
     box = []
     for axis in range(is_foreground.ndim):
         others = tuple(other for other in range(is_foreground.ndim) if other != axis)
@@ -110,10 +117,14 @@ def same_grid(volume: Volume, mask: Volume) -> bool:
 def _linear(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
     low = np.minimum(positions.astype(int), max(voxels.shape[axis] - 2, 0))
     high = np.minimum(low + 1, voxels.shape[axis] - 1)
-    weight = (positions - low).astype(np.float32)
-    weight = weight.reshape([-1 if other == axis else 1 for other in range(voxels.ndim)])
-    below, above = (voxels.take(index, axis).astype(np.float32) for index in (low, high))
-    return below * (1 - weight) + above * weight
+    weight = (positions - low).astype(np.float32).reshape(-1, *[1] * (voxels.ndim - 1))
+    shape = (*voxels.shape[:axis], len(positions), *voxels.shape[axis + 1 :])
+    out = np.empty(shape, np.float32)
+    source, target = np.moveaxis(voxels, axis, 0), np.moveaxis(out, axis, 0)
+    for piece in pieces(target):
+        below, above = (source[index[piece]].astype(np.float32) for index in (low, high))
+        target[piece] = below * (1 - weight[piece]) + above * weight[piece]
+    return out
 
 
 def _nearest(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:

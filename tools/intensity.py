@@ -5,12 +5,13 @@ integers, with the normalisation in `scale` and `offset`: stored · scale + offs
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from ssl3d_tf.errors import InputError
+from tools.pieces import pieces
 from tools.readers.contract import UnusableFileError
 
 PERCENTILES = (0.5, 99.5)
@@ -78,15 +79,17 @@ def store(voxels: np.ndarray, how: Normalisation, dtype: str = "auto") -> Stored
     Raises:
         UnusableFileError: a value exceeds the floating-point dtype asked for.
     """
-    whole = _as_integers(voxels)
-    windows = [measure(channel, how) for channel in np.moveaxis(voxels, -1, 0)]
-    name = _auto_dtype(voxels, whole, how) if dtype == "auto" else dtype
-    if name.startswith("float"):
-        return _store_floats(voxels, windows, name)
-    source = voxels if whole is None else whole
-    packed = [_pack(channel, window, np.dtype(name)) for channel, window in zip(_split(source), windows, strict=True)]
-    volume = np.stack([values for values, _, _ in packed], axis=-1)
-    return Stored(volume, tuple(scale for _, scale, _ in packed), tuple(offset for _, _, offset in packed))
+    is_whole = _is_whole(voxels)
+    name = _auto_dtype(voxels, is_whole, how) if dtype == "auto" else dtype
+    volume = np.empty(voxels.shape, name)
+    scales, offsets = [], []
+    for number, channel in enumerate(np.moveaxis(voxels, -1, 0)):
+        packing = _packing(channel, measure(channel, how), is_whole=is_whole, dtype=np.dtype(name))
+        for piece in pieces(channel):
+            volume[piece][..., number] = packing.values(channel[piece])
+        scales.append(packing.scale)
+        offsets.append(packing.offset)
+    return Stored(volume, tuple(scales), tuple(offsets))
 
 
 def measure(channel: np.ndarray, how: Normalisation) -> Window:
@@ -102,13 +105,10 @@ def measure(channel: np.ndarray, how: Normalisation) -> Window:
         low, high = how.window
         return Window(low, high, low, high - low)
     if how.kind == "zscore":
-        inside = channel[channel != 0]
-        inside = (inside if inside.size else channel.ravel()).astype(np.float64)
-        return Window(-math.inf, math.inf, float(inside.mean()), float(inside.std()))
+        return Window(-math.inf, math.inf, *_mean_and_deviation(channel))
     low, high = float(channel.min()), float(channel.max())
     if how.kind == "percentile":
-        # 'nearest' picks values that occur: integers then stay integers.
-        robust = [float(value) for value in np.percentile(channel, PERCENTILES, method="nearest")]
+        robust = _percentiles(channel)
         low, high = robust if robust[0] < robust[1] else (low, high)
     return Window(low, high, low, high - low)
 
@@ -122,46 +122,93 @@ def normalise(channel: np.ndarray, window: Window) -> np.ndarray:
     return (values - window.shift) / window.width
 
 
-def _auto_dtype(voxels: np.ndarray, whole: np.ndarray | None, how: Normalisation) -> str:
+def _mean_and_deviation(channel: np.ndarray) -> tuple[float, float]:
+    """Of the voxels that are not zero; of all if there are none."""
+    has_inside = any(channel[piece].any() for piece in pieces(channel))
+
+    def inside(piece: slice) -> np.ndarray:
+        values = channel[piece].astype(np.float64)
+        return values[values != 0] if has_inside else values
+
+    count = sum(inside(piece).size for piece in pieces(channel))
+    mean = sum(float(inside(piece).sum()) for piece in pieces(channel)) / count
+    variance = sum(float(np.square(inside(piece) - mean).sum()) for piece in pieces(channel)) / count
+    return mean, math.sqrt(variance)
+
+
+def _percentiles(channel: np.ndarray) -> tuple[float, float]:
+    """PERCENTILES by the method 'nearest', which picks values that occur: integers then stay integers."""
+    first, span = int(channel.min()), int(channel.max()) - int(channel.min())
+    if channel.dtype.kind not in "iu" or span > STORED_RANGE:
+        low, high = np.percentile(channel, PERCENTILES, method="nearest")
+        return float(low), float(high)
+    counts = np.zeros(span + 1, np.int64)
+    for piece in pieces(channel):
+        counts += np.bincount(channel[piece].astype(np.int64).ravel() - first, minlength=span + 1)
+    places = [round((channel.size - 1) * percent / 100) for percent in PERCENTILES]
+    low, high = np.searchsorted(np.cumsum(counts), places, side="right")
+    return float(low + first), float(high + first)
+
+
+def _auto_dtype(voxels: np.ndarray, is_whole: bool, how: Normalisation) -> str:
     if how.kind != "none":
         return "uint8" if voxels.dtype.itemsize == 1 else "uint16"
-    if whole is not None:
+    if is_whole:
         for name in ("uint8", "int16", "uint16"):
-            if np.iinfo(name).min <= whole.min() and whole.max() <= np.iinfo(name).max:
+            if np.iinfo(name).min <= voxels.min() and voxels.max() <= np.iinfo(name).max:
                 return name
     return "float32"
 
 
-def _store_floats(voxels: np.ndarray, windows: Sequence[Window], name: str) -> Stored:
-    intensities = np.stack([normalise(*pair) for pair in zip(_split(voxels), windows, strict=True)], axis=-1)
-    peak = float(np.abs(intensities).max())
-    if peak > float(np.finfo(name).max):
-        raise UnusableFileError(f"its intensity {peak:g} exceeds {name}", "choose --intensity or another --dtype")
-    return Stored(intensities.astype(name), (1.0,) * len(windows), (0.0,) * len(windows))
+class _Packing(NamedTuple):
+    """How one channel is stored. values: a piece of it -> stored numbers, of any dtype that holds them."""
+
+    values: Callable[[np.ndarray], np.ndarray]
+    scale: float
+    offset: float
 
 
-def _pack(channel: np.ndarray, window: Window, dtype: np.dtype) -> tuple[np.ndarray, float, float]:
+def _packing(channel: np.ndarray, window: Window, *, is_whole: bool, dtype: np.dtype) -> _Packing:
+    if dtype.kind == "f":
+        return _as_floats(channel, window, dtype)
     if window.width == 0:
-        return np.zeros(channel.shape, dtype), 1.0, 0.0
+        return _Packing(np.zeros_like, 1.0, 0.0)
     info = np.iinfo(dtype)
-    if channel.dtype.kind in "iu":
-        low, high = (min(max(int(value), window.low), window.high) for value in (channel.min(), channel.max()))
-        if float(low).is_integer() and float(high).is_integer() and high - low <= info.max - info.min:
-            keeps_values = window.shift == 0 and info.min <= low and high <= info.max
-            base = 0 if keeps_values else int(low) - info.min
-            stored = np.clip(channel, int(low), int(high)) - base
-            return stored.astype(dtype), 1 / window.width, (base - window.shift) / window.width
-    return _quantise(normalise(channel, window), info)
+    low, high = (min(max(value.item(), window.low), window.high) for value in (channel.min(), channel.max()))
+    if is_whole and float(low).is_integer() and float(high).is_integer() and high - low <= info.max - info.min:
+        keeps_values = window.shift == 0 and info.min <= low and high <= info.max
+        base = 0 if keeps_values else int(low) - info.min
+
+        def shifted(piece: np.ndarray) -> np.ndarray:
+            return np.clip(piece.astype(np.int64), int(low), int(high)) - base
+
+        return _Packing(shifted, 1 / window.width, (base - window.shift) / window.width)
+    return _quantised(channel, window, info)
 
 
-def _quantise(values: np.ndarray, info: np.iinfo) -> tuple[np.ndarray, float, float]:
-    """Rounds to the steps of `info`; the steps span `values` even after scale and offset are rounded to float32."""
-    low, high = float(values.min()), float(values.max())
+def _as_floats(channel: np.ndarray, window: Window, dtype: np.dtype) -> _Packing:
+    peak = float(np.abs(normalise(_ends(channel), window)).max())
+    if peak > float(np.finfo(dtype).max):
+        raise UnusableFileError(f"its intensity {peak:g} exceeds {dtype}", "choose --intensity or another --dtype")
+    return _Packing(lambda piece: normalise(piece, window), 1.0, 0.0)
+
+
+def _quantised(channel: np.ndarray, window: Window, info: np.iinfo) -> _Packing:
+    """Rounds to the steps of `info`; the steps span all values even after scale and offset are rounded to float32."""
+    low, high = (float(value) for value in normalise(_ends(channel), window))
     steps = int(info.max) - int(info.min)
     bottom = -_rounded_up(-low)
     scale = _rounded_up((high - bottom) / steps) or 1.0
-    stored = np.rint((values - bottom) / scale) + info.min
-    return stored.clip(info.min, info.max).astype(info.dtype), scale, bottom - info.min * scale
+
+    def rounded(piece: np.ndarray) -> np.ndarray:
+        return (np.rint((normalise(piece, window) - bottom) / scale) + info.min).clip(info.min, info.max)
+
+    return _Packing(rounded, scale, bottom - info.min * scale)
+
+
+def _ends(channel: np.ndarray) -> np.ndarray:
+    """Smallest and largest value: normalising is monotonic, so these become the ends of what is stored."""
+    return np.stack([channel.min(), channel.max()])
 
 
 def _rounded_up(value: float) -> float:
@@ -170,15 +217,10 @@ def _rounded_up(value: float) -> float:
     return float(near if float(near) >= value else np.nextafter(near, np.float32(np.inf)))
 
 
-def _as_integers(voxels: np.ndarray) -> np.ndarray | None:
-    """`voxels` as int64 or narrower if every value is whole and small enough, else None."""
+def _is_whole(voxels: np.ndarray) -> bool:
+    """Whether every value is a whole number, and small enough to be computed with."""
     if voxels.dtype.kind in "bi" or (voxels.dtype.itemsize < 8 and voxels.dtype.kind == "u"):
-        return voxels.astype(np.int32) if voxels.dtype.itemsize < 4 else voxels.astype(np.int64)
+        return True
     if float(voxels.max()) >= 2**31 or float(voxels.min()) <= -(2**31):
-        return None
-    whole = np.rint(voxels)
-    return whole.astype(np.int64) if (whole == voxels).all() else None
-
-
-def _split(voxels: np.ndarray) -> list[np.ndarray]:
-    return [voxels[..., number] for number in range(voxels.shape[-1])]
+        return False
+    return all((voxels[piece] == np.rint(voxels[piece])).all() for piece in pieces(voxels))

@@ -12,9 +12,9 @@ from ssl3d_tf.records import manifest
 from tools.plan import recipe_hash
 from tools.shards import PROGRESS
 
-QUARANTINE, CONTACT_SHEET = "quarantine.jsonl", "contact_sheet.png"
+QUARANTINE, SUMMARY, CONTACT_SHEET = "quarantine.jsonl", "summary.md", "contact_sheet.png"
 RECIPE = "recipe.json"  # in the folder of progress: what is being made
-OURS = (manifest.FILE, QUARANTINE, CONTACT_SHEET, *(f"{split}-*.tfrecord" for split in manifest.SPLITS))
+OURS = (manifest.FILE, QUARANTINE, SUMMARY, CONTACT_SHEET, *(f"{split}-*.tfrecord" for split in manifest.SPLITS))
 
 
 def check_apart(folder: Path, root: Path) -> None:

@@ -20,13 +20,15 @@ PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours
 
 
 class Settings(NamedTuple):
-    """What the user chose that shapes the data."""
+    """What the user chose that shapes the data. excluded: as `exclusion.contents` found it."""
 
     options: prepare.Options = prepare.Options(intensity=Normalisation("auto"))
     name: str = ""
     codec: str = "raw"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     records_per_shard: int = 32
+    excluded: Mapping[str, str] = {}
+    brick_shape: tuple[int, ...] | None = None
 
 
 class Job(NamedTuple):
@@ -57,7 +59,7 @@ def make(listing: Listing, settings: Settings) -> Plan:
     twice = [name for name, count in Counter(item.id for item in listing.items).items() if count > 1]
     if twice:
         raise InputError(f"two examples of {listing.root} are called '{twice[0]}'; rename one.")
-    probes, faults = _probe_all(listing)
+    probes, faults = _probe_all(listing, settings.options)
     items, odd, kind = _of_one_kind(probes)
     faults = sorted({*listing.faults, *faults, *odd})
     if kind is None:
@@ -70,17 +72,17 @@ def make(listing: Listing, settings: Settings) -> Plan:
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:
     """SHA-256 of a recipe: equal for equal input and options."""
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return _hash(recipe)
 
 
-def _probe_all(listing: Listing) -> tuple[dict[Item, Probe], list[Fault]]:
+def _probe_all(listing: Listing, options: prepare.Options) -> tuple[dict[Item, Probe], list[Fault]]:
     probes: dict[Item, Probe] = {}
     faults: list[Fault] = []
     arrays: dict[tuple[str, str | None], Probe] = {}  # one header speaks for all rows of an array
     for item in listing.items:
         try:
             where = (item.path, item.key)
-            probes[item] = arrays[where] if where in arrays else prepare.probe(listing.root, item)
+            probes[item] = arrays[where] if where in arrays else prepare.probe(listing.root, item, options)
             if item.key is not None:
                 arrays[where] = probes[item]
         except UnusableFileError as error:
@@ -103,8 +105,9 @@ def _of_one_kind(probes: Mapping[Item, Probe]) -> tuple[list[Item], list[Fault],
 def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind: Kind) -> Settings:
     """Fills in intensity, dtype and name where they are left to the data; checks --shape and --spacing_mm."""
     options = settings.options
-    for flag, numbers in (("--shape", options.shape), ("--spacing_mm", options.spacing_mm)):
-        if numbers and len(numbers) not in ((kind.rank,) if flag == "--shape" else (1, kind.rank)):
+    given = {"--shape": options.shape, "--spacing_mm": options.spacing_mm, "--brick_shape": settings.brick_shape}
+    for flag, numbers in given.items():
+        if numbers and len(numbers) not in ((1, kind.rank) if flag == "--spacing_mm" else (kind.rank,)):
             values = ",".join(f"{number:g}" for number in numbers)
             raise InputError(
                 f"{flag}={values} names {len(numbers)} axes, but the data are {kind.rank}D; give one each."
@@ -142,6 +145,9 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "crop_foreground": options.crop_foreground,
         "intensity": str(options.intensity),
         "dtype": options.dtype,
+        "max_gb": options.max_bytes / 1e9,
+        "brick_shape": settings.brick_shape and list(settings.brick_shape),
+        "exclude_overlap": _hash(sorted(settings.excluded)) if settings.excluded else None,
         "codec": settings.codec,
         "splits": list(settings.fractions),
         "salt": splits.SALT,
@@ -162,7 +168,11 @@ def _fingerprint(listing: Listing) -> str:
         listing.modality,
         [list(f) for f in listing.faults],
     ]
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return _hash(value)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _sizes(path: Path) -> list[int]:

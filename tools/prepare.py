@@ -1,35 +1,45 @@
 """One item of the input -> one Example: read, crop, resample, normalise, pack. The same for training and prediction."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.records.schema import Example, mask_dtype
+from ssl3d_tf.records.schema import Example
 from tools import geometry, intensity
 from tools.intensity import Normalisation
-from tools.readers import files, medmnist
+from tools.pieces import pieces
+from tools.readers import files, limits, medmnist
 from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
 
 
 class Options(NamedTuple):
-    """What is done to every volume. shape: [rank] voxels; spacing_mm: one number, or [rank]; either or neither."""
+    """What is done to every volume. shape: [rank] voxels; spacing_mm: one number, or [rank]; either or neither.
+
+    max_bytes: volumes and masks that claim more are not read.
+    """
 
     shape: tuple[int, ...] | None = None
     spacing_mm: tuple[float, ...] | None = None
     crop_foreground: bool = False
     intensity: Normalisation = Normalisation("percentile")
     dtype: str = "auto"
+    max_bytes: int = limits.MAX_BYTES
 
 
-def probe(root: Path, item: Item) -> Probe:
+def probe(root: Path, item: Item, options: Options) -> Probe:
     """Reads the header of `item`.
 
     Raises:
-        UnusableFileError: there is no volume in it that this project can use.
+        UnusableFileError: there is no volume in it that this project can use, or one that is too large.
     """
     path = root / item.path
-    return files.probe(path) if item.key is None else medmnist.probe(path, item.key)
+    if item.key is None:
+        return files.probe(path, max_bytes=options.max_bytes)
+    found = medmnist.probe(path, item.key)
+    limits.check_size(found.voxel_bytes, options.max_bytes)
+    return found
 
 
 def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) -> Example:
@@ -38,15 +48,30 @@ def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) 
     Raises:
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
+    return pack(root, item, *load(root, item, options, kind), options=options)
+
+
+def load(root: Path, item: Item, options: Options, kind: Kind | None = None) -> tuple[Volume, Volume | None]:
+    """Reads image and mask of `item`, as `prepare`."""
     path = root / item.path
-    volume = files.read(path) if item.row is None else medmnist.read(path, str(item.key), item.row)
-    mask = None if item.mask is None else files.read_mask(root / item.mask)
+    max_bytes = options.max_bytes
+    volume = files.read(path, max_bytes=max_bytes) if item.row is None else medmnist.read(path, str(item.key), item.row)
+    mask = None if item.mask is None else files.read_mask(root / item.mask, max_bytes=max_bytes)
     if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
         raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
     if mask is not None and not geometry.same_grid(volume, mask):
         shapes = f"{mask.voxels.shape[:-1]}, it has {volume.voxels.shape[:-1]}"
         raise UnusableFileError(f"its mask {item.mask} lies on another grid ({shapes})", "resample the mask to it")
-    source = _source(path, item, volume)
+    return volume, mask
+
+
+def pack(root: Path, item: Item, volume: Volume, mask: Volume | None, *, options: Options) -> Example:
+    """Crops, resamples and normalises what `load` read.
+
+    Raises:
+        UnusableFileError: `options` do not fit it.
+    """
+    source = _source(root / item.path, item, volume)
     volume, mask, steps = _place(volume, mask, options)
     stored = intensity.store(volume.voxels, options.intensity, options.dtype)
     return Example(
@@ -58,7 +83,7 @@ def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) 
         spacing_mm=volume.spacing_mm,
         affine=volume.affine,
         source={**source, **steps},
-        mask=None if mask is None else _smallest(mask.voxels[..., 0]),
+        mask=None if mask is None else mask.voxels[..., 0],
         label=item.label,
     )
 
@@ -67,8 +92,11 @@ def mask_counts(mask: np.ndarray | None) -> dict[str, int] | None:
     """Voxels per value that occurs in `mask`."""
     if mask is None:
         return None
-    values, counts = np.unique(mask, return_counts=True)
-    return {str(value): int(count) for value, count in zip(values, counts, strict=True)}
+    counts: Counter[int] = Counter()
+    for piece in pieces(mask):
+        found = np.unique(mask[piece], return_counts=True)
+        counts.update(dict(zip(*(one.tolist() for one in found), strict=True)))
+    return {str(value): counts[value] for value in sorted(counts)}
 
 
 def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volume, Volume | None, dict[str, Any]]:
@@ -95,7 +123,3 @@ def _source(path: Path, item: Item, volume: Volume) -> dict[str, Any]:
     if item.row is None:
         return {**source, "sha256": files.sha256(path)}
     return {**source, "sha256": medmnist.sha256(path), "array": item.key, "row": item.row}
-
-
-def _smallest(labels: np.ndarray) -> np.ndarray:
-    return labels.astype(mask_dtype(int(labels.max())))

@@ -1,16 +1,18 @@
 """One shard, from the files of its items to a finished TFRecord file and a note of progress. Runs in a worker."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl3d_tf import files
 from ssl3d_tf.records import schema, writer
-from ssl3d_tf.records.manifest import Entry
-from tools import prepare
+from ssl3d_tf.records.manifest import Brick, Entry, entry_from_json
+from tools import bricks, exclusion, prepare
+from tools import facts as measuring
+from tools.facts import Facts
 from tools.plan import Job
-from tools.readers.contract import Fault, Kind, UnusableFileError
+from tools.readers.contract import Fault, Item, Kind, UnusableFileError
 
 PROGRESS = ".progress"
 
@@ -18,7 +20,12 @@ Report = Callable[[int], None]  # called after every item with the bytes it adde
 
 
 class Work(NamedTuple):
-    """What is the same for every shard. recipe: its hash. strict: stop at the first file that cannot be used."""
+    """What is the same for every shard.
+
+    recipe: its hash. strict: stop at the first file that cannot be used. classes: values that masks may hold; none
+    declared if empty. excluded: content hash -> example of another data set that is to be left out. brick_shape: larger
+    volumes are cut into bricks of it.
+    """
 
     root: Path
     folder: Path
@@ -27,10 +34,16 @@ class Work(NamedTuple):
     codec: str
     recipe: str
     strict: bool = False
+    classes: frozenset[str] = frozenset()
+    excluded: Mapping[str, str] = {}
+    brick_shape: tuple[int, ...] | None = None
 
 
 class Done(NamedTuple):
-    """A finished shard. shard: None if none of its items was usable. Entries count their shard as 0."""
+    """A finished shard. shard: None if none of its items was usable. Entries count their shard as 0.
+
+    faults: what could not be used. dropped: what is in `Work.excluded`. facts: of the examples.
+    """
 
     file: str
     shard: writer.Shard | None
@@ -38,6 +51,8 @@ class Done(NamedTuple):
     faults: tuple[Fault, ...]
     dtypes: tuple[str, ...]
     mask_dtypes: tuple[str, ...]
+    dropped: tuple[Fault, ...] = ()
+    facts: tuple[Facts, ...] = ()
 
 
 def make(work: Work, job: Job, report: Report) -> Done:
@@ -47,26 +62,35 @@ def make(work: Work, job: Job, report: Report) -> Done:
         UnusableFileError: with `work.strict`, a file that cannot be used.
     """
     made: list[Entry] = []
+    facts: list[Facts] = []
     faults: list[Fault] = []
+    dropped: list[Fault] = []
     dtypes: set[str] = set()
     mask_dtypes: set[str] = set()
 
     def payloads() -> Iterator[bytes]:
         for item in job.items:
             try:
-                example = prepare.prepare(work.root, item, work.options, work.kind)
+                example, measured = _convert(work, item)
             except UnusableFileError as error:
-                if work.strict:
+                is_overlap = isinstance(error, exclusion.OverlapError)
+                if work.strict and not is_overlap:
                     raise UnusableFileError(f"--strict: {item.path}: {error.reason}", error.remedy) from error
-                faults.append(Fault(item.path, error.reason, error.remedy))
+                (dropped if is_overlap else faults).append(Fault(item.path, error.reason, error.remedy))
                 report(0)
                 continue
-            made.append(_entry(example))
+            facts.append(measured)
             dtypes.add(example.volume.dtype.name)
             mask_dtypes.update(() if example.mask is None else (example.mask.dtype.name,))
-            payload = schema.encode(example, work.codec)
-            yield payload
-            report(len(payload))
+            size = 0
+            for part in bricks.cut(example, work.brick_shape):
+                made.append(_entry(part, measured))
+                payload = schema.encode(part, work.codec)
+                size += len(payload)
+                yield payload
+                del payload
+            del example, part  # a generator keeps what it names, and the next volume is about to be read
+            report(size)
 
     path = work.folder / job.file
     shard, places = writer.write_shard(path, payloads())
@@ -74,7 +98,8 @@ def make(work: Work, job: Job, report: Report) -> Done:
     if not entries:
         path.unlink()
     kept = shard if entries else None
-    done = Done(job.file, kept, entries, tuple(faults), tuple(sorted(dtypes)), tuple(sorted(mask_dtypes)))
+    names = tuple(sorted(dtypes)), tuple(sorted(mask_dtypes))
+    done = Done(job.file, kept, entries, tuple(faults), *names, tuple(dropped), tuple(facts))
     files.write_json(_note(work.folder, job.file), {"recipe": work.recipe, **_to_json(done)})
     return done
 
@@ -92,10 +117,24 @@ def finished(folder: Path, job: Job, recipe: str) -> Done | None:
     return done if is_whole else None
 
 
-def _entry(example: schema.Example) -> Entry:
-    label = None if example.label is None else tuple(example.label)
+def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
+    volume, mask = prepare.load(work.root, item, work.options, work.kind)
+    facts = measuring.measure(item.id, volume)
+    exclusion.check(facts.content, work.excluded)
+    example = prepare.pack(work.root, item, volume, mask, options=work.options)
     counts = prepare.mask_counts(example.mask)
-    return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts)
+    if work.classes and counts and not work.classes.issuperset(counts):
+        odd = ", ".join(value for value in counts if value not in work.classes)
+        declared = ", ".join(sorted(work.classes, key=int))
+        raise UnusableFileError(f"its mask holds {odd}; declared are {declared}", "mend the mask, or declare the class")
+    return example, facts._replace(counts=counts)
+
+
+def _entry(example: schema.Example, facts: Facts) -> Entry:
+    label = None if example.label is None else tuple(example.label)
+    brick = Brick(**example.source["brick"]) if "brick" in example.source else None
+    counts = facts.counts if brick is None else prepare.mask_counts(example.mask)
+    return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
 
 
 def _note(folder: Path, file: str) -> Path:
@@ -110,13 +149,10 @@ def _from_json(value: dict[str, Any]) -> Done:
     return Done(
         value["file"],
         value["shard"] and writer.Shard(**value["shard"]),
-        tuple(_entry_from_json(fields) for fields in value["entries"]),
+        tuple(entry_from_json(fields) for fields in value["entries"]),
         tuple(Fault(*fields) for fields in value["faults"]),
         tuple(value["dtypes"]),
         tuple(value["mask_dtypes"]),
+        tuple(Fault(*fields) for fields in value["dropped"]),
+        tuple(measuring.from_json(fields) for fields in value["facts"]),
     )
-
-
-def _entry_from_json(fields: list[Any]) -> Entry:
-    entry = Entry(*fields)
-    return entry._replace(shape=tuple(entry.shape), label=None if entry.label is None else tuple(entry.label))

@@ -13,8 +13,8 @@ from absl import app, flags
 from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import schema
-from tools import conversion, intensity, plan, prepare
-from tools.readers import folder, layouts
+from tools import conversion, exclusion, intensity, plan, prepare
+from tools.readers import folder, layouts, limits
 
 _T = TypeVar("_T")
 
@@ -29,6 +29,7 @@ def define_flags() -> None:
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
+    flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
     flags.DEFINE_bool("crop_foreground", False, "Crop to the box around what stands out from the background.")
     flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile or ct_window:LO,HI.")
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
@@ -36,6 +37,8 @@ def define_flags() -> None:
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
     flags.DEFINE_integer("records_per_shard", 32, "Records per file.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
+    flags.DEFINE_multi_string("exclude_overlap", [], "Leave out the volumes of this data folder too; may repeat.")
+    flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
     flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
 
@@ -49,6 +52,7 @@ def main(argv: Sequence[str]) -> None:
     except InputError as error:
         raise app.UsageError(str(error)) from error
     request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
+    settings = settings._replace(excluded=exclusion.contents(values.exclude_overlap))
     folder_out = Path(values.output)
     summary = conversion.convert(
         request, folder_out, settings, jobs=values.workers, strict=values.strict, overwrite=values.overwrite
@@ -61,16 +65,27 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
     spacing_mm = _numbers("spacing_mm", values.spacing_mm, float)
     if shape and spacing_mm:
         raise InputError("--shape and --spacing_mm exclude each other; give one.")
-    if min((*(shape or ()), *(spacing_mm or ())), default=1) <= 0:
-        raise InputError("--shape and --spacing_mm must be positive.")
+    brick_shape = _numbers("brick_shape", values.brick_shape, int)
+    if min((*(shape or ()), *(spacing_mm or ()), *(brick_shape or ())), default=1) <= 0:
+        raise InputError("--shape, --spacing_mm and --brick_shape must be positive.")
     fractions = _numbers("splits", values.splits, float) or ()
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(f"--splits={','.join(values.splits)} must be three fractions that add up to 1: 0.8,0.1,0.1.")
     options = prepare.Options(
-        shape, spacing_mm, values.crop_foreground, intensity.parse(values.intensity), values.dtype
+        shape,
+        spacing_mm,
+        values.crop_foreground,
+        intensity.parse(values.intensity),
+        values.dtype,
+        round(values.max_gb * 1e9),
     )
     return plan.Settings(
-        options, values.name, values.codec, (fractions[0], fractions[1], fractions[2]), values.records_per_shard
+        options,
+        values.name,
+        values.codec,
+        (fractions[0], fractions[1], fractions[2]),
+        values.records_per_shard,
+        brick_shape=brick_shape,
     )
 
 

@@ -16,8 +16,20 @@ FILE = "manifest.json"
 SPLITS = ("train", "val", "test")
 
 
+class Brick(NamedTuple):
+    """Part of a larger volume: that one's id, the voxel the part begins at, and the whole's spatial shape."""
+
+    of: str
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
 class Entry(NamedTuple):
-    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value."""
+    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value.
+
+    content: hash of the voxels as they were read, where the writer measured it. brick: if it is part of a volume, whose
+    bricks follow one another.
+    """
 
     id: str
     patient: str
@@ -27,6 +39,8 @@ class Entry(NamedTuple):
     shape: tuple[int, ...]
     label: tuple[float, ...] | None = None
     counts: Mapping[str, int] | None = None
+    content: str | None = None
+    brick: Brick | None = None
 
 
 class Split(NamedTuple):
@@ -112,7 +126,7 @@ def _from_json(value: dict[str, Any]) -> Manifest:
     splits = {
         name: Split(
             tuple(Shard(**shard) for shard in split["shards"]),
-            tuple(_entry(entry) for entry in split["examples"]),
+            tuple(entry_from_json(entry) for entry in split["examples"]),
         )
         for name, split in value.pop("splits").items()
     }
@@ -121,10 +135,15 @@ def _from_json(value: dict[str, Any]) -> Manifest:
     return Manifest(splits=splits, **value)
 
 
-def _entry(fields: list[Any]) -> Entry:
+def entry_from_json(fields: list[Any]) -> Entry:
+    """An entry from the list that JSON makes of it."""
     entry = Entry(*fields)
     label = None if entry.label is None else tuple(entry.label)
-    return entry._replace(shape=tuple(entry.shape), label=label)
+    brick = None
+    if entry.brick is not None:
+        of, start, shape = entry.brick
+        brick = Brick(of, tuple(start), tuple(shape))
+    return entry._replace(shape=tuple(entry.shape), label=label, brick=brick)
 
 
 def _check_shards(folder: Path, manifest: Manifest) -> None:

@@ -106,16 +106,17 @@ def mask_dtype(maximum: int) -> str:
     return next(name for name in MASK_DTYPES if maximum <= np.iinfo(name).max)
 
 
-def _payload(array: np.ndarray, codec: str) -> bytes:
+def _payload(array: np.ndarray, codec: str) -> bytes | memoryview:
     little_endian = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return zlib.compress(little_endian.data, ZLIB_LEVEL) if codec == "zlib" else little_endian.tobytes()
+    values = little_endian.reshape(-1).view(np.uint8).data
+    return zlib.compress(values, ZLIB_LEVEL) if codec == "zlib" else values
 
 
 # Protocol buffers, the four cases needed: a message is a list of byte chunks, joined once, so that a payload is
 # copied once.
 
 
-def _field(number: int, chunks: list[bytes]) -> list[bytes]:
+def _field(number: int, chunks: list[bytes | memoryview]) -> list[bytes | memoryview]:
     return [_varint(number << 3 | 2), _varint(sum(map(len, chunks))), *chunks]
 
 
@@ -129,15 +130,15 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _bytes_feature(value: bytes) -> list[bytes]:
+def _bytes_feature(value: bytes | memoryview) -> list[bytes | memoryview]:
     return _field(_BYTES, _field(1, [value]))
 
 
-def _float_feature(values: Sequence[float] | np.ndarray) -> list[bytes]:
+def _float_feature(values: Sequence[float] | np.ndarray) -> list[bytes | memoryview]:
     return _field(_FLOATS, _field(1, [struct.pack(f"<{len(values)}f", *values)]))
 
 
-def _int_feature(values: Sequence[int]) -> list[bytes]:
+def _int_feature(values: Sequence[int]) -> list[bytes | memoryview]:
     return _field(_INTS, _field(1, [b"".join(_varint(int(value)) for value in values)]))
 
 

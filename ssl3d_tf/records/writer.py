@@ -40,6 +40,7 @@ def write_shard(path: Path, payloads: Iterable[bytes]) -> tuple[Shard, list[Loca
                 checksum = google_crc32c.extend(checksum, chunk)
             locations.append(Location(offset, len(payload)))
             offset += HEADER_BYTES + len(payload) + FOOTER_BYTES
+            del payload, chunk  # before the next volume is read
     return Shard(path.name, offset, len(locations), f"{checksum:08x}"), locations
 
 

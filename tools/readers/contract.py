@@ -76,11 +76,13 @@ class Probe(NamedTuple):
     """A header, read without the voxels.
 
     is_8bit: every value is one of 256 integers. is_picture: grey levels or colours, black is 0.
+    voxel_bytes: of all voxels in memory.
     """
 
     kind: Kind
     is_8bit: bool = False
     is_picture: bool = False
+    voxel_bytes: int = 0
 
 
 class Volume(NamedTuple):

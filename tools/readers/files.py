@@ -8,7 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from tools.readers import arrays, nifti, pictures
+from ssl3d_tf.records.schema import mask_dtype
+from tools.pieces import pieces
+from tools.readers import arrays, limits, nifti, pictures
 from tools.readers.contract import Probe, UnusableFileError, Volume
 
 READERS: tuple[ModuleType, ...] = (nifti, arrays, pictures)
@@ -28,34 +30,38 @@ def stem_of(name: str) -> str:
     return name[: len(name) - len(suffix_of(name))]
 
 
-def probe(path: Path) -> Probe:
+def probe(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Probe:
     """Reads the header of `path`.
 
     Raises:
-        UnusableFileError: not readable, or not a volume this project can use.
+        UnusableFileError: not readable, not a volume this project can use, or one of more than `max_bytes`.
     """
-    return _guarded(_reader(path).probe, path)
+    found = _guarded(_reader(path).probe, path)
+    limits.check_size(found.voxel_bytes, max_bytes)
+    return found
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Volume:
     """Reads the volume at `path`; integers stay integers.
 
     Raises:
         UnusableFileError: as `probe`, or a value is NaN or infinite.
     """
+    probe(path, max_bytes=max_bytes)
     volume = _guarded(_reader(path).read, path)
     check_finite(volume.voxels)
     return volume._replace(voxels=volume.voxels.astype(np.uint8)) if volume.voxels.dtype == bool else volume
 
 
-def read_mask(path: Path) -> Volume:
-    """Reads the label map at `path`. voxels: [*spatial, 1] of int32, not negative.
+def read_mask(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Volume:
+    """Reads the label map at `path`. voxels: [*spatial, 1] of the smallest of MASK_DTYPES.
 
     Raises:
         UnusableFileError: not readable, several channels, or a value that is no label.
     """
     reader = _reader(path)
     try:
+        probe(path, max_bytes=max_bytes)
         volume = _guarded(reader.read_labels if reader is pictures else reader.read, path)
     except UnusableFileError as error:
         raise UnusableFileError(f"its mask {path.name}: {error.reason}", error.remedy) from error
@@ -63,24 +69,24 @@ def read_mask(path: Path) -> Volume:
 
 
 def as_labels(values: np.ndarray, name: str) -> np.ndarray:
-    """`values` [*spatial, 1] of any real dtype as int32; floats are taken if they hold whole numbers."""
+    """`values` [*spatial, 1] of any real dtype as integers; floats are taken if they hold whole numbers."""
     if values.shape[-1] != 1:
         raise UnusableFileError(f"its mask {name} has {values.shape[-1]} channels", "store one integer per voxel")
     with np.errstate(invalid="ignore"):  # NaN compares unequal below
-        whole = values.dtype.kind in "biu" or bool((values == np.rint(values)).all())
+        whole = values.dtype.kind in "biu" or all((values[p] == np.rint(values[p])).all() for p in pieces(values))
     if not whole:
         raise UnusableFileError(f"its mask {name} holds values that are not whole", "resample masks by nearest voxel")
     low, high = values.min(), values.max()
     if low < 0 or high >= LABEL_LIMIT:
         raise UnusableFileError(f"its mask {name} holds {low:g} to {high:g}", "use labels 0, 1, 2, …")
-    return values.astype(np.int32)
+    return values.astype(mask_dtype(int(high)))
 
 
 def check_finite(voxels: np.ndarray) -> None:
     """Raises UnusableFileError where a value is NaN or infinite."""
     if voxels.dtype.kind != "f":
         return
-    bad = voxels.size - int(np.isfinite(voxels).sum())
+    bad = voxels.size - sum(int(np.isfinite(voxels[piece]).sum()) for piece in pieces(voxels))
     if bad:
         raise UnusableFileError(f"{bad} of {voxels.size} voxels are NaN or infinite", "replace them, e.g. by 0")
 

@@ -1,5 +1,6 @@
 """Layout `medmnist`: one .npz with train/val/test_images and _labels, whose splits are kept (Yang et al. 2023)."""
 
+import math
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records.manifest import SPLITS
-from tools.readers import files
-from tools.readers.arrays import MOST_COLOURS, read_header
+from tools.readers import files, limits
+from tools.readers.arrays import MOST_COLOURS, Header, read_header
 from tools.readers.contract import Item, Kind, Listing, Probe, UnusableFileError, Volume, plain_volume
+
+MOST_ROWS, MOST_LABELS = 1_000_000, 1_000  # images in one file, numbers per label: a damaged header may claim billions
 
 
 def is_medmnist(path: Path) -> bool:
@@ -41,7 +44,7 @@ def find(path: Path) -> Listing:
                     labels = _labels(archive, split)
                     items += [_item(path.name, split, row, label) for row, label in enumerate(labels)]
                     classes.update(label[0] for label in labels if label and len(label) == 1)
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+    except Exception as error:  # what a damaged archive makes zipfile and numpy raise has no list
         raise InputError(f"{path} cannot be read ({error}): it is damaged or cut short; fetch it again.") from error
     named = {f"{value:g}": f"class {value:g}" for value in sorted(classes)}
     return Listing("medmnist", path.parent, path.stem, tuple(items), classes=named)
@@ -49,11 +52,13 @@ def find(path: Path) -> Listing:
 
 def probe(path: Path, key: str) -> Probe:
     """What every image of the array `key` is."""
-    with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
-        shape, fortran, dtype = read_header(member)
-    if fortran or dtype.kind not in "biuf":
+    with zipfile.ZipFile(path) as archive:
+        header = _header(archive, key)
+    shape, is_fortran, dtype = header
+    if is_fortran or dtype.kind not in "biuf":
         raise UnusableFileError(f"its array {key} is of dtype {dtype} or in Fortran order", "store numbers in C order")
-    return Probe(kind(shape, path.stem), is_8bit=dtype == np.uint8, is_picture=True)
+    row_bytes = header.voxel_bytes // max(shape[0], 1)
+    return Probe(kind(shape, path.stem), is_8bit=dtype == np.uint8, is_picture=True, voxel_bytes=row_bytes)
 
 
 def kind(shape: tuple[int, ...], name: str) -> Kind:
@@ -74,7 +79,7 @@ def read(path: Path, key: str, row: int) -> Volume:
     """Reads one image. Rows asked for in rising order cost one pass over the compressed array."""
     try:
         return _rows(path, key).read(row)
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+    except Exception as error:  # as in `find`
         _rows.cache_clear()
         raise UnusableFileError(f"row {row} of {key} cannot be read ({error})", "fetch the file again") from error
 
@@ -91,7 +96,8 @@ class _Rows:
     def __init__(self, path: Path, key: str):
         with zipfile.ZipFile(path) as archive:  # an open member keeps the file open by itself
             self._member: IO[bytes] = archive.open(f"{key}.npy")
-        shape, _, self._dtype = read_header(self._member)
+            room = limits.room(archive.getinfo(f"{key}.npy"))
+        shape, _, self._dtype = read_header(self._member, room)
         self._kind, self._shape = kind(shape, path.stem), shape[1:]
         self._bytes = int(np.prod(self._shape)) * self._dtype.itemsize
         self._start = self._member.tell()
@@ -111,15 +117,22 @@ def _rows(path: Path, key: str) -> _Rows:
 
 
 def _labels(archive: zipfile.ZipFile, split: str) -> list[tuple[float, ...] | None]:
-    with archive.open(f"{split}_images.npy") as member:
-        count = read_header(member)[0][0]
+    count = _header(archive, f"{split}_images").shape[0]
+    if count > MOST_ROWS:
+        raise ValueError(f"{count} {split} images, more than {MOST_ROWS}")
     if f"{split}_labels.npy" not in archive.namelist():
         return [None] * count
+    shape = _header(archive, f"{split}_labels").shape
+    if shape[:1] != (count,) or math.prod(shape[1:]) > MOST_LABELS:
+        raise ValueError(f"{count} {split} images, but labels of shape {shape}")
     with archive.open(f"{split}_labels.npy") as member:
         labels = np.lib.format.read_array(member, allow_pickle=False)
-    if len(labels) != count:
-        raise ValueError(f"{count} {split} images, but {len(labels)} labels")
     return [tuple(row) for row in labels.reshape(count, -1).astype(float).tolist()]
+
+
+def _header(archive: zipfile.ZipFile, key: str) -> Header:
+    with archive.open(f"{key}.npy") as member:
+        return read_header(member, limits.room(archive.getinfo(f"{key}.npy")))
 
 
 def _item(path: str, split: str, row: int, label: tuple[float, ...] | None) -> Item:

@@ -71,7 +71,7 @@ def _numbered(root: Path, value: Mapping[str, Any], key: str) -> list[tuple[int,
 def _read(root: Path) -> dict[str, Any]:
     try:
         value = json.loads((root / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{root / FILE} cannot be read ({error}); mend it or use --layout=folder.") from error
     if not isinstance(value, dict):
         raise InputError(f"{root / FILE} must hold a JSON object; mend it or use --layout=folder.")

@@ -3,11 +3,13 @@
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 from nibabel import orientations
 
+from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
@@ -20,7 +22,8 @@ def probe(path: Path) -> Probe:
     dtype = image.get_data_dtype()
     is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
     is_8bit = dtype.itemsize == len(dtype.names or (0,)) and not is_scaled
-    return Probe(Kind(3 - spatial.count(1), channels), is_8bit)
+    voxel_bytes = math.prod(image.shape) * (8 if is_scaled else dtype.itemsize)  # scaled voxels are float64
+    return Probe(Kind(3 - spatial.count(1), channels), is_8bit, voxel_bytes=voxel_bytes)
 
 
 def read(path: Path) -> Volume:
@@ -62,27 +65,23 @@ def _load(path: Path):
     missing = [file.name for file in files(path) if not file.is_file()]
     if missing:
         raise UnusableFileError(f"its other half {missing[0]} is missing", "put .hdr and .img side by side")
-    image = nibabel.load(path)
-    if path.suffix.lower() != ".gz":
-        _check_size(files(path)[-1], image)
-    return image
-
-
-def _check_size(path: Path, image) -> None:
-    """Compares header and file before memory is asked for: a damaged header may promise terabytes."""
+    is_compressed = path.suffix.lower() == ".gz"
+    if is_compressed:
+        limits.check_extensions(path)
+    image: Any = nibabel.load(path)
     promised = math.prod(image.shape) * image.get_data_dtype().itemsize
-    found = path.stat().st_size
-    if found < promised:
-        raise UnusableFileError(
-            f"its header promises {promised} bytes of voxels, the file has {found}", "copy it again"
-        )
+    most = limits.DEFLATE_MOST if is_compressed else 1
+    limits.check_promise(promised, files(path)[-1].stat().st_size, most=most)
+    if image.dataobj.offset > limits.EXTENSIONS_MOST:
+        raise UnusableFileError(f"its voxels begin at byte {image.dataobj.offset}", "copy it again")
+    return image
 
 
 def _axes(shape: tuple[int, ...], dtype: np.dtype) -> tuple[tuple[int, ...], int]:
     if dtype.kind == "c":
         raise UnusableFileError("its voxels are complex numbers", "store magnitude or phase as real numbers")
     spatial = (*shape, 1, 1, 1)[:3]
-    if 0 in shape or spatial.count(1) > 1:
+    if min(shape, default=0) < 1 or spatial.count(1) > 1:
         raise UnusableFileError(f"its shape {shape} has fewer than two spatial axes", "store an image or a volume")
     others = [size for size in shape[3:] if size > 1]
     if len(others) > 1:

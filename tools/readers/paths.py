@@ -40,8 +40,9 @@ def walk(root: Path) -> Tree:
 
 
 def is_inside(root: Path, path: Path) -> bool:
-    """Whether `path`, with every link followed, lies under `root`."""
-    return path.resolve().is_relative_to(root.resolve())
+    """Whether every file of the volume at `path`, with every link followed, lies under `root`."""
+    real = Path(os.path.realpath(root))
+    return all(Path(os.path.realpath(part)).is_relative_to(real) for part in files.parts(path))
 
 
 def checked(root: Path, relative: str, where: str) -> str:
@@ -50,9 +51,9 @@ def checked(root: Path, relative: str, where: str) -> str:
     Raises:
         InputError: it is absolute, leaves `root` or is of no known kind.
     """
-    normal = os.path.normpath(relative) if relative else ""
+    normal = os.path.normpath(relative) if relative.isprintable() and relative else ""
     if not normal or os.path.isabs(normal) or not is_inside(root, root / normal):
-        raise InputError(f"{where} names '{relative}', which is not inside {root}; use a path relative to it.")
+        raise InputError(f"{where} names {relative!r}, which is not inside {root}; use a path relative to it.")
     if not files.suffix_of(normal):
         raise InputError(f"{where} names '{relative}', of no known kind; known are {' '.join(files.SUFFIXES)}.")
     return normal.replace(os.sep, "/")

@@ -1,0 +1,37 @@
+"""Volumes that another data set has too: --exclude_overlap keeps them out, so that no test data are pretrained on."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.records import manifest
+from tools.readers.contract import UnusableFileError
+
+
+class OverlapError(UnusableFileError):
+    """A volume that is left out on request, which is no fault of its file."""
+
+
+def contents(folders: Iterable[str]) -> dict[str, str]:
+    """Content hash -> which example it is, of all splits of the data sets in `folders`.
+
+    Raises:
+        InputError: no data set, or one whose manifest holds no content hashes.
+    """
+    found: dict[str, str] = {}
+    for folder in folders:
+        if not (Path(folder) / manifest.FILE).is_file():
+            raise InputError(f"--exclude_overlap {folder} is no data folder: name one that tools.to_tfrecord wrote.")
+        data = manifest.read(Path(folder))
+        for name, split in data.splits.items():
+            for entry in split.entries:
+                if entry.content is None:
+                    raise InputError(f"--exclude_overlap {folder} holds no content hashes; convert it again.")
+                found.setdefault(entry.content, f"'{entry.id}' in {name} of {data.name}")
+    return found
+
+
+def check(content: str, known: Mapping[str, str]) -> None:
+    """Raises OverlapError where a volume of this content is among `known`."""
+    if content in known:
+        raise OverlapError(f"it has the voxels of {known[content]}", "leave out --exclude_overlap to keep it")

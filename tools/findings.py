@@ -1,0 +1,101 @@
+"""What looks wrong in a data set although every file can be read: one function per rule, on facts of its volumes."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tools.facts import Facts
+
+ODD_FACTOR = 3  # times the median voxel size of an axis
+RARE = 0.05  # share of examples, or a single one, whose orientation is odd beside a usual one
+NEAR_EMPTY = 0.001  # share of voxels that stand out; thin organs alone fill more
+TINY = 10  # voxels of a class
+REMEDIES = {
+    "leak": "remove one, or give both one patient: tests on training data say nothing",
+    "duplicate": "remove one, unless it is meant to count twice",
+    "constant": "remove it, or export it again",
+    "near-empty": "look at it; crop it with --crop_foreground, or remove it",
+    "spacing": "check the header; --spacing_mm resamples all to one voxel size",
+    "orientation": "check left and right: voxels are turned to RAS+ as the header says",
+    "empty mask": "check that it is the right mask",
+    "tiny class": "check the mask for specks; a smaller --spacing_mm or larger --shape keeps more of it",
+}
+
+
+class Case(NamedTuple):
+    """One example: its split, and its facts."""
+
+    split: str
+    facts: Facts
+
+
+class Finding(NamedTuple):
+    """Example `id` looks wrong: `word`, of REMEDIES, says how, `what` in detail."""
+
+    id: str
+    word: str
+    what: str
+
+
+def find(cases: Sequence[Case]) -> list[Finding]:
+    """All findings, sorted; the same whatever the order of `cases`."""
+    ordered = sorted(cases, key=lambda case: case.facts.id)
+    rules = (_same_voxels, _little_to_see, _odd_spacing, _odd_orientation, _mask)
+    return sorted(finding for rule in rules for finding in rule(ordered))
+
+
+def _same_voxels(cases: Sequence[Case]) -> Iterator[Finding]:
+    groups = defaultdict(list)
+    for case in cases:
+        groups[case.facts.content].append(case)
+    for group in groups.values():
+        for case in group:
+            others = [other for other in group if other is not case]
+            elsewhere = [other for other in others if other.split != case.split]
+            for other in (elsewhere or others)[:1]:
+                where = f"{case.split}, with the voxels of '{other.facts.id}' in {other.split}"
+                yield Finding(case.facts.id, "leak" if elsewhere else "duplicate", where)
+
+
+def _little_to_see(cases: Sequence[Case]) -> Iterator[Finding]:
+    for _, facts in cases:
+        if facts.constant:
+            channels = ", ".join(map(str, facts.constant))
+            yield Finding(facts.id, "constant", f"one value in channel {channels}")
+        elif facts.occupied < NEAR_EMPTY:
+            yield Finding(facts.id, "near-empty", f"{facts.occupied:.2%} of it stands out")
+
+
+def _odd_spacing(cases: Sequence[Case]) -> Iterator[Finding]:
+    known = [(facts, np.array(facts.spacing_mm)) for _, facts in cases if facts.spacing_mm is not None]
+    median = np.median([spacing_mm for _, spacing_mm in known] or [np.ones(1)], axis=0)
+    for facts, spacing_mm in known:
+        if (np.maximum(spacing_mm / median, median / spacing_mm) > ODD_FACTOR).any():
+            yield Finding(facts.id, "spacing", f"{_by(spacing_mm)} mm, the median is {_by(median)}")
+
+
+def _odd_orientation(cases: Sequence[Case]) -> Iterator[Finding]:
+    known = Counter(facts.orientation for _, facts in cases if facts.orientation is not None)
+    rare = {name for name, count in known.items() if count <= max(1, RARE * known.total())}
+    if not known or len(known) == len(rare):
+        return
+    usual = max(known, key=lambda name: (known[name], name))
+    for _, facts in cases:
+        if facts.orientation in rare:
+            yield Finding(facts.id, "orientation", f"{facts.orientation}, most are {usual}")
+
+
+def _mask(cases: Sequence[Case]) -> Iterator[Finding]:
+    for _, facts in cases:
+        labelled = {value: count for value, count in (facts.counts or {}).items() if value != "0"}
+        if facts.counts is not None and not labelled:
+            yield Finding(facts.id, "empty mask", "no voxel is labelled")
+        tiny = [f"{count} of class {value}" for value, count in labelled.items() if count < TINY]
+        if tiny:
+            yield Finding(facts.id, "tiny class", f"voxels: {', '.join(tiny)}")
+
+
+def _by(numbers: np.ndarray) -> str:
+    return " × ".join(f"{number:.3g}" for number in numbers)

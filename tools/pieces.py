@@ -1,0 +1,14 @@
+"""A volume in pieces along its first axis, so that temporary copies stay small whatever its size."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+VALUES = 1 << 19  # per piece
+
+
+def pieces(voxels: np.ndarray) -> Iterator[slice]:
+    """Slices of the first axis of about VALUES values each, together all of it."""
+    rows = max(1, VALUES * len(voxels) // voxels.size)
+    for start in range(0, len(voxels), rows):
+        yield slice(start, min(start + rows, len(voxels)))

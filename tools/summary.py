@@ -1,0 +1,101 @@
+"""summary.md: what a data set holds and what looks wrong in it, on a page."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from ssl3d_tf.records import reading
+from ssl3d_tf.records.manifest import SPLITS, Manifest
+from tools.findings import REMEDIES, Case, Finding
+from tools.readers.contract import Fault
+
+MOST = 100  # lines of a table; more of one kind are counted
+
+
+def text(
+    data: Manifest,
+    cases: Sequence[Case],
+    findings: Sequence[Finding],
+    *,
+    faults: Sequence[Fault],
+    dropped: Sequence[Fault],
+) -> str:
+    """The page. faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out."""
+    head = f"{data.rank}D, {', '.join(data.channels)}; {', '.join(data.dtypes)}; intensity {data.recipe['intensity']}"
+    parts = [
+        f"# {data.name}\n\n{head}.",
+        _section("Splits", ("", *SPLITS), _splits(data)),
+        _section("As in the files", ("", "smallest", "median", "largest"), _ranges(cases)),
+        _section("Orientations", ("in the file", "examples"), _orientations(cases)),
+        _section("Classes", ("value", "name", "share of voxels", *(f"in {name}" for name in SPLITS)), _classes(data)),
+        _section("Warnings", ("warning", "example", "what", "remedy"), _warnings(findings)),
+        _section("Left out, as another data set has them", ("file", "reason"), _listed(dropped)),
+        _section("Quarantined, see quarantine.jsonl", ("files", "reason"), _reasons(faults)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A headed table; for warnings, that there are none is said, other empty tables are left out."""
+    lines = [" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in rows]
+    if not lines:
+        return "## Warnings\n\nNone." if title == "Warnings" else ""
+    table = "\n".join(f"| {line} |" for line in (" | ".join(header), " | ".join(["---"] * len(header)), *lines))
+    return f"## {title}\n\n{table}"
+
+
+def _splits(data: Manifest) -> Iterator[Sequence[object]]:
+    splits = [data.splits[name] for name in SPLITS]
+    yield ("examples", *(len(split.entries) for split in splits))
+    if any(entry.brick for split in splits for entry in split.entries):
+        yield ("volumes", *(len(reading.cases(split.entries)) for split in splits))
+    yield ("patients", *(len({entry.patient for entry in split.entries}) for split in splits))
+    yield ("with a mask", *(sum(entry.counts is not None for entry in split.entries) for split in splits))
+    yield ("with a label", *(sum(entry.label is not None for entry in split.entries) for split in splits))
+    yield ("MB", *(f"{sum(shard.bytes for shard in split.shards) / 1e6:.1f}" for split in splits))
+
+
+def _ranges(cases: Sequence[Case]) -> Iterator[Sequence[object]]:
+    yield ("shape", *_spread([case.facts.shape for case in cases]))
+    spacings = [case.facts.spacing_mm for case in cases if case.facts.spacing_mm is not None]
+    if spacings:
+        yield ("spacing (mm)", *_spread(spacings))
+    yield ("lowest value", *_spread([(case.facts.low,) for case in cases]))
+    yield ("highest value", *_spread([(case.facts.high,) for case in cases]))
+
+
+def _spread(rows: Sequence[Sequence[float]]) -> list[str]:
+    values = np.percentile(np.array(rows, float), (0, 50, 100), axis=0, method="lower")
+    return [" × ".join(f"{number:.4g}" for number in row) for row in values]
+
+
+def _orientations(cases: Sequence[Case]) -> Iterator[Sequence[object]]:
+    found = Counter(case.facts.orientation for case in cases if case.facts.orientation is not None)
+    yield from sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _classes(data: Manifest) -> Iterator[Sequence[object]]:
+    counts = [[entry.counts for entry in data.splits[name].entries if entry.counts is not None] for name in SPLITS]
+    total = sum((Counter(one) for split in counts for one in split), Counter())
+    for value in sorted(total, key=int):
+        having = [sum(value in one for one in split) for split in counts]
+        yield (value, data.classes.get(value, ""), f"{total[value] / total.total():.3%}", *having)
+
+
+def _warnings(findings: Sequence[Finding]) -> Iterator[Sequence[object]]:
+    for word, remedy in REMEDIES.items():
+        found = [finding for finding in findings if finding.word == word]
+        yield from ((word, finding.id, finding.what, remedy) for finding in found[:MOST])
+        if len(found) > MOST:
+            yield (word, f"and {len(found) - MOST} more", "", remedy)
+
+
+def _listed(dropped: Sequence[Fault]) -> Iterator[Sequence[object]]:
+    yield from ((fault.path, fault.reason) for fault in dropped[:MOST])
+    if len(dropped) > MOST:
+        yield (f"and {len(dropped) - MOST} more", "")
+
+
+def _reasons(faults: Sequence[Fault]) -> Iterator[Sequence[object]]:
+    yield from ((count, reason) for reason, count in Counter(fault.reason for fault in faults).most_common(MOST))
