@@ -167,8 +167,9 @@ def _named(encoders: Sequence[Path]) -> dict[str, Path]:
 
 def _classes(data: pipeline.DataFolder) -> int:
     """How many the task has: the named ones, or 1 + the highest label where the names are those of masks."""
-    manifest = data.manifest
-    if manifest.classes and ("mask" in gin.query_parameter("pipeline.read.fields") or not manifest.mask_dtypes):
+    manifest, fields = data.manifest, gin.query_parameter("pipeline.read.fields")
+    pipeline.check_fields(data, fields)
+    if manifest.classes and ("mask" in fields or not manifest.mask_dtypes):
         return 1 + max(map(int, manifest.classes))
     entries = [entry for split in manifest.splits.values() for entry in split.entries]
     labels = [value for entry in entries for value in entry.label or () if math.isfinite(value)]

@@ -148,6 +148,12 @@ def _check(data: DataFolder, *, rank: int, channels: int | None, fields: Sequenc
         raise InputError(f"{where} has {len(manifest.channels)} channels, CHANNELS is {channels}: set it, or None.")
     if views_on not in ("host", "device"):
         raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
+    check_fields(data, fields)
+
+
+def check_fields(data: DataFolder, fields: Sequence[str]) -> None:
+    """Raises InputError where the data lack what a task reads."""
+    manifest, where = data.manifest, f"data set '{data.manifest.name}' in {data.path}"
     if "mask" in fields and not manifest.mask_dtypes:
         raise InputError(f"{where} has no masks, which this task needs; convert it with its masks.")
     if "label" in fields and not manifest.label_size:

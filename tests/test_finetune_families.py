@@ -1,8 +1,11 @@
 """The published families of data: their files agree with the converter, and run."""
 
+import json
+
 import pytest
 
 from ssl3d_tf import configuration, finetune, synthetic
+from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
 from tools import convert_config
 
@@ -73,3 +76,16 @@ def test_a_family_runs_and_uses_every_binding(name, shape, params, tmp_path):
     sources = configuration.Sources((f"gin/finetune/{name}.gin",), (*SMALL, *params))
     assert finetune.run(sources, data, [], tmp_path / "ft") == 0
     assert tables.read([tmp_path / "ft"]).results
+
+
+@pytest.mark.parametrize(("field", "name"), [("mask", "segmentation_3d"), ("label", "classification_3d")])
+def test_data_without_what_the_task_needs_are_refused(field, name, tmp_path):
+    synthetic.write_dataset(tmp_path / "data", shape=(8, 8, 8), counts={"train": 2, "val": 1, "test": 1})
+    manifest = tmp_path / "data" / "manifest.json"
+    bare = {"mask": {"mask_dtypes": []}, "label": {"label_size": 0, "mask_dtypes": [], "classes": {}}}[field]
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | bare))
+    with pytest.raises(InputError, match=f"has no {field}s, which this task needs"):
+        finetune.run(
+            configuration.Sources((f"gin/finetune/{name}.gin",), SMALL), tmp_path / "data", [], tmp_path / "ft"
+        )
+    assert not (tmp_path / "ft").exists()
