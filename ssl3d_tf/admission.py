@@ -12,7 +12,7 @@ from ssl3d_tf.pipeline import DataFolder
 from ssl3d_tf.records.manifest import Entry
 from ssl3d_tf.scoring import Probe
 
-_ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
+ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
 
 
 def check_data(folds: Sequence[DataFolder], probe: Probe | None) -> None:
@@ -73,7 +73,7 @@ def check_weights(name: str, folder: Path, network: keras.Model) -> str:
         if options := checkpoints.architecture_differences(contract, network):
             raise InputError(f"the encoder in {folder} does not fit: {'; '.join(options)}.")
     except InputError as error:
-        differences = configuration.differences(contract.get("gin", ""), _ARCHITECTURE)
+        differences = configuration.differences(contract.get("gin", ""), ARCHITECTURE)
         if not differences:
             raise
         found = f"encoder '{name}' in {folder} is another network: {'; '.join(differences)}"
@@ -94,6 +94,6 @@ def check_same_encoders(workdir: Path, encoders: Mapping[str, Mapping[str, str]]
     record = workdir / run_folder.RECORD
     before = json.loads(record.read_text(encoding="utf-8")).get("encoders", {}) if record.is_file() else {}
     for name in sorted(before.keys() & encoders.keys()):
-        if (workdir / "runs").exists() and before[name]["sha256"] != encoders[name]["sha256"]:
+        if run_folder.has_begun(workdir) and before[name]["sha256"] != encoders[name]["sha256"]:
             found = f"--workdir {workdir} has runs of encoder '{name}' with other weights"
             raise InputError(f"{found}, from {before[name]['path']}: take another folder.")

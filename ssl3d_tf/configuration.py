@@ -87,9 +87,14 @@ def operative_text() -> str:
     return gin.operative_config_str(max_line_length=120)
 
 
+def macros() -> dict[str, str]:
+    """Macro -> its value as the text of a gin file; of values over several lines the first."""
+    return dict(_MACRO.findall(text()))
+
+
 def differences(before: str, names: Iterable[str]) -> list[str]:
     """Which of those macros have another value than in the text of another configuration."""
-    there, here = (dict(_MACRO.findall(config)) for config in (before, text()))
+    there, here = dict(_MACRO.findall(before)), macros()
     return [
         f"{name} {there[name]} there, {here[name]} here" for name in names if there.get(name, here[name]) != here[name]
     ]

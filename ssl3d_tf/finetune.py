@@ -8,8 +8,9 @@ The same command again goes on where it stopped. FT/report.html shows the result
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import app, flags
 
@@ -28,7 +29,7 @@ with quiet.greeting():
 
     tf.get_logger().setLevel("ERROR")
 
-_READ = ("STRATEGY", "SEED", "CLASSES", "LABEL_SIZE")
+READ = ("STRATEGY", "SEED", "CLASSES", "LABEL_SIZE")  # macros that this file reads itself
 
 
 def define_flags() -> None:
@@ -59,34 +60,78 @@ def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], 
     Raises:
         InputError: configuration, data and encoders do not fit each other, or the folder is another experiment's.
     """
-    free = configuration.load(sources, read=_READ)
+    prepared = prepare(sources, folder, encoders, workdir)
+    occupy(workdir, prepared, configuration.text())
+    failed = run_all(prepared.experiment, prepared.planned)
+    done = len(prepared.planned) - failed
+    print(f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {done} runs, {failed} failed.")
+    return failed
+
+
+class Prepared(NamedTuple):
+    """An experiment that was checked. free: as `configuration.load` returns it. data, encoders: what run.json says."""
+
+    experiment: protocol.Experiment
+    planned: Sequence[protocol.Cell]
+    splits: dict[str, Any]
+    free: frozenset[str]
+    data: dict[str, Any]
+    encoders: dict[str, Any]
+
+
+def prepare(
+    sources: configuration.Sources,
+    folder: Path,
+    encoders: Sequence[Path],
+    workdir: Path,
+    *,
+    read: Iterable[str] = (),
+    unread: Collection[str] = (),
+) -> Prepared:
+    """Loads a configuration and finds that data and encoders fit it; writes nothing.
+
+    Args:
+        read: macros that the command itself reads, beside those read here. unread: splits that it never opens.
+
+    Raises:
+        InputError: configuration, data and encoders do not fit each other.
+    """
+    free = configuration.load(sources, read=(*READ, *read))
     distribution = _distribution()  # before TensorFlow does anything else
     check_precision()
-    data, named = pipeline.open_folder(folder), _named(encoders)
+    data, named = pipeline.open_folder(folder, unread=unread), _named(encoders)
     experiment = experiment_of(data, named, workdir, distribution=distribution)
     planned = protocol.cells(experiment.plan, list(named))
     admission.check_data(experiment.data, experiment.plan.scorer.probe)
     for name, path in named.items():
         admission.check_input(name, path, data)
-    splits = protocol.splits(experiment, planned)
-    config = configuration.text()
-    about = {"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)}
-    notes = {"encoders": {name: admission.origin(path) for name, path in named.items()}}
-    run_folder.check(workdir, config, data=about)
-    admission.check_same_encoders(workdir, notes["encoders"])
-    for name, path in named.items():
-        print(admission.check_weights(name, path, experiment.encoder(len(data.manifest.channels))), flush=True)
-    protocol.build(experiment, planned[0], distribution=distribution)
-    configuration.check_all_used(free)
-    run_folder.claim(workdir, config, data=about, notes=notes)
-    files.write_json(workdir / "splits.json", splits)
+    return Prepared(
+        experiment=experiment,
+        planned=planned,
+        splits=protocol.splits(experiment, planned),
+        free=free,
+        data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
+        encoders={name: admission.origin(path) for name, path in named.items()},
+    )
+
+
+def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
+    """Builds everything once, and then makes `workdir` the folder of this experiment, configured by `config`.
+
+    Raises:
+        InputError: something cannot be built, is configured and not used, or the folder is another experiment's.
+    """
+    experiment, channels = prepared.experiment, len(prepared.experiment.data[0].manifest.channels)
+    run_folder.check(workdir, config, data=prepared.data)
+    admission.check_same_encoders(workdir, prepared.encoders)
+    for name, path in experiment.encoders.items():
+        print(admission.check_weights(name, path, experiment.encoder(channels)), flush=True)
+    protocol.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
+    configuration.check_all_used(prepared.free)
+    run_folder.claim(workdir, config, data=prepared.data, notes={"encoders": prepared.encoders})
+    files.write_json(workdir / "splits.json", prepared.splits)
     with files.atomic(workdir / run_folder.OPERATIVE) as file:
         file.write(configuration.operative_text().encode())
-    failed = run_all(experiment, planned)
-    print(
-        f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {len(planned) - failed} runs, {failed} failed."
-    )
-    return failed
 
 
 def run_all(experiment: protocol.Experiment, planned: Sequence[protocol.Cell]) -> int:
@@ -100,7 +145,7 @@ def run_all(experiment: protocol.Experiment, planned: Sequence[protocol.Cell]) -
                 sys.exit(0)  # a signal stopped it, which it has said
         except (InputError, tf.errors.OpError) as error:  # anything else is a fault of the program, and ends it
             failed += 1
-            line = _reason(error)
+            line = reason(error)
             print(f"failed, the others go on: {line}", file=sys.stderr, flush=True)
             files.write_json(cell.folder(workdir) / protocol.FAILED, {"reason": line})
         if protocol.write_tables(experiment, planned):
@@ -108,12 +153,13 @@ def run_all(experiment: protocol.Experiment, planned: Sequence[protocol.Cell]) -
     return failed
 
 
-def _reason(error: InputError | tf.errors.OpError) -> str:
-    """One line: of what TensorFlow says in many, the kind and the last that is no place in the graph."""
+def reason(error: Exception) -> str:
+    """One line: of what TensorFlow and Keras say in many, the kind and the last that is no place in the graph."""
     if isinstance(error, InputError):
         return str(error).splitlines()[0]
-    lines = [line.strip() for line in error.message.splitlines() if not line.strip().startswith("[[")]
-    return f"{type(error).__name__}: {(list(filter(None, lines)) or ['no reason given'])[-1][:200]}"
+    lines = [line.strip() for line in getattr(error, "message", str(error)).splitlines()]
+    told = [line for line in lines if line and not line.startswith("[[")]
+    return f"{type(error).__name__}: {(told or ['no reason given'])[-1][:200]}"
 
 
 def _distribution() -> tf.distribute.Strategy:

@@ -81,6 +81,7 @@ def fit(
     keeps: str = checkpoints.ENCODER_FOLDER,
     on_built: Callable[[], None] = lambda: None,
     on_first_step: Callable[[], None] = lambda: None,
+    gives_up: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """Trains `task` on an encoder, from the newest checkpoint in `workdir` where there is one.
 
@@ -95,6 +96,7 @@ def fit(
         keeps: whose best weights stay, and in which folder: 'encoder', or 'model' with the head.
         on_built: called once everything was built, before anything is written.
         on_first_step: called once, after the first step of this process.
+        gives_up: asked after every evaluation whether the run ends here.
 
     Returns:
         The last evaluation: 'val_loss' and the task's metrics, each with 'val_' before it; empty if no step was left.
@@ -125,7 +127,7 @@ def fit(
     with Journal(run.folder, first_step=int(run.progress.step), steps=steps) as journal:
         journal.say(_opening(run, precision, distribution))
         with readable_errors(data):
-            return _train(run, distribution, journal, on_first_step=on_first_step)
+            return _train(run, distribution, journal, on_first_step=on_first_step, gives_up=gives_up)
 
 
 def build(
@@ -222,7 +224,12 @@ def readable_errors(data: DataFolder) -> Iterator[None]:
 
 
 def _train(
-    run: Run, distribution: tf.distribute.Strategy, journal: Journal, *, on_first_step: Callable[[], None]
+    run: Run,
+    distribution: tf.distribute.Strategy,
+    journal: Journal,
+    *,
+    on_first_step: Callable[[], None],
+    gives_up: Callable[[], bool],
 ) -> dict[str, float]:
     first_step = done = int(run.progress.step)
     batches = iter(distribution.distribute_datasets_from_function(_share(run.train, first_step)))
@@ -240,7 +247,10 @@ def _train(
             if done == first_step + 1:
                 on_first_step()
                 window.restart_clock()  # the first step is spent on building the graph
-            scores = _due(run, done, result, window=window, journal=journal) or scores
+            found = _due(run, done, result, window=window, journal=journal)
+            scores = found or scores
+            if found and done < run.steps and gives_up():
+                return scores
             if (signal := stopped_by()) and done < run.steps:
                 _save(run, window)
                 journal.say(f"{signal}: stopped after step {done} of {run.steps}, saved; the same command goes on.")

@@ -6,7 +6,7 @@ manifest its place on disk. Restarting at step s is starting at k = s × batch.
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,9 +43,9 @@ class Data(NamedTuple):
     batch_size: int
 
 
-def open_folder(path: str | os.PathLike[str]) -> DataFolder:
-    """Opens a folder made by tools.to_tfrecord. Raises InputError, as `records.manifest.read` does."""
-    return DataFolder(Path(path), manifests.read(path))
+def open_folder(path: str | os.PathLike[str], *, unread: Collection[str] = ()) -> DataFolder:
+    """Opens a folder made by tools.to_tfrecord. Arguments and errors are those of `records.manifest.read`."""
+    return DataFolder(Path(path), manifests.read(path, unread=unread))
 
 
 def verify(data: DataFolder) -> None:

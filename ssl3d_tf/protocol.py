@@ -98,14 +98,32 @@ def cells(plan: Plan, encoders: Sequence[str]) -> list[Cell]:
     return [Cell(arm, percent, r) for r in range(plan.repetitions) for percent in fractions for arm in arms]
 
 
-def build(experiment: Experiment, cell: Cell, *, distribution: tf.distribute.Strategy) -> loop.Run:
-    """Everything of a run before its first step, the encoder's weights among it; writes nothing.
+def build(experiment: Experiment, cell: Cell, folder: Path, *, distribution: tf.distribute.Strategy) -> loop.Run:
+    """Everything of a run in `folder` before its first step, the encoder's weights among it; writes nothing.
 
     Raises:
         InputError: as `loop.build`, and `checkpoints.load_encoder`.
     """
-    folder, settings = cell.folder(experiment.workdir), _settings(experiment, cell)
+    settings = _settings(experiment, cell)
     return loop.build(folder, _labelled(experiment, cell), distribution=distribution, **settings)
+
+
+def train(
+    experiment: Experiment, cell: Cell, folder: Path, *, gives_up: Callable[[], bool] = lambda: False
+) -> loop.Run | None:
+    """Trains one run in `folder`, on from where it was stopped, and scores nothing; None if a signal stopped it.
+
+    Args:
+        gives_up: as of `loop.fit`, and asked before it: a run that gave up does not go on.
+
+    Raises:
+        InputError: as `loop.fit`.
+    """
+    data, settings = _labelled(experiment, cell), _settings(experiment, cell)
+    if not gives_up():
+        loop.fit(folder, data, distribution=experiment.distribution, gives_up=gives_up, **settings)
+    built = build(experiment, cell, folder, distribution=tf.distribute.get_strategy())
+    return built if loop.finished(built) or gives_up() else None
 
 
 def run(experiment: Experiment, cell: Cell) -> bool:
@@ -191,9 +209,8 @@ def _settings(experiment: Experiment, cell: Cell) -> dict[str, Any]:
 def _train(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any] | None:
     """Scores of the best and of the last checkpoint on validation and test; None if a signal stopped it."""
     folder = cell.folder(experiment.workdir)
-    loop.fit(folder, data, distribution=experiment.distribution, **_settings(experiment, cell))
-    built = build(experiment, cell, distribution=tf.distribute.get_strategy())
-    if not loop.finished(built):
+    built = train(experiment, cell, folder)
+    if built is None:
         return None
     scorer, predict, scored = experiment.plan.scorer, prediction(built.model), {}
     last = built.model.get_weights()

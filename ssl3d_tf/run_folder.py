@@ -42,7 +42,7 @@ def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
         raise InputError(f"--workdir {workdir} is a file; give a folder.")
     before, record = workdir / CONFIG, workdir / RECORD
     if before.exists() and record.exists():
-        if _has_begun(workdir):
+        if has_begun(workdir):
             _same_config(workdir, before.read_text(encoding="utf-8"), config)
             _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
     elif any(path for path in workdir.iterdir() if not path.name.startswith(".") and path != record):
@@ -52,16 +52,16 @@ def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
 def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
     """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too."""
     files.make_folder(workdir, "--workdir")
-    if _has_begun(workdir):
+    if has_begun(workdir):
         return
     files.write_json(workdir / RECORD, {**about(), **notes, "data": data})
     with files.atomic(workdir / CONFIG) as file:
         file.write(config.encode())
 
 
-def _has_begun(workdir: Path) -> bool:
-    """Whether there is something to lose: the checkpoint of a run, or the runs of an experiment."""
-    return any((workdir / name).exists() for name in ("checkpoints", "runs"))
+def has_begun(workdir: Path) -> bool:
+    """Whether there is something to lose: a checkpoint, the runs of an experiment or the trials of a search."""
+    return any((workdir / name).exists() for name in ("checkpoints", "runs", "trials"))
 
 
 def trained(workdir: Path) -> dict[str, Any]:

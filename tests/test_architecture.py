@@ -9,10 +9,11 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
     | {"separable", "affine", "filters", "addons", "losses", "overlap", "regions", "metrics", "schedules"}
-    | {"synthetic", "phantoms", "strategies", "signals", "pictures", "journal"},
+    | {"synthetic", "phantoms", "strategies", "signals", "pictures", "journal", "search"},
     1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
-    2: {"tasks", "steps", "checkpoints", "loop", "evaluation", "scoring", "protocol"},
-    3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"},
+    2: {"tasks", "steps", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
+    3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"}
+    | {"tune", "tuning"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]

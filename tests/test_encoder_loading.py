@@ -67,7 +67,7 @@ def test_every_weight_of_every_task_arrives_in_the_finetuning_model(name, rank, 
     (path,) = (workdir / "encoder").glob("weights-*.npz")
     stored = dict(np.load(path))
     made, run = experiment(root / str(rank), workdir, tmp_path, norm_of(name), rank=rank)
-    built = protocol.build(made, run, distribution=made.distribution)
+    built = protocol.build(made, run, tmp_path, distribution=made.distribution)
     used = {variable.path: variable.numpy() for variable in built.model.weights if variable.path in stored}
     new = {variable.path: variable.numpy() for variable in made.encoder(1).weights}
     assert used.keys() == stored.keys() == new.keys()

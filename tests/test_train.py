@@ -23,7 +23,7 @@ TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=4", "LEVELS=2")
 GIN_FILES = sorted(
     path.relative_to(ROOT)
     for path in (ROOT / "gin").rglob("*_?d*.gin")
-    if path.parent.name not in ("datasets", "finetune")
+    if path.parent.name not in ("datasets", "finetune", "tune")
 )
 WITH_ADDONS = ("triplet",)  # what needs tensorflow-addons, which is for Python up to 3.11
 

@@ -36,7 +36,7 @@ def find(workdirs: Iterable[Path]) -> list[Run]:
 
 def curve(run: Run) -> Curve | None:
     """The first val_ metric of a run's metrics.jsonl, or its val_loss, or None where there is none."""
-    lines = [line for line in _lines(run.path / "metrics.jsonl") if isinstance(line.get("step"), int)]
+    lines = [line for line in json_lines(run.path / "metrics.jsonl") if isinstance(line.get("step"), int)]
     names = list(dict.fromkeys(name for line in lines for name in line if name.startswith("val_")))
     if not names:
         return None
@@ -71,7 +71,7 @@ def _find(folder: Path) -> Iterator[Run]:
             yield Run(Arm("" if encoder == "scratch" else encoder, init), float(path.parts[-2]), int(path.name), path)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSON-lines file; a kill can cut the last line short."""
     if not path.is_file():
         return

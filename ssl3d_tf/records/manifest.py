@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,8 +93,11 @@ def write(folder: Path, manifest: Manifest) -> None:
     files.write_json(folder / FILE, value)
 
 
-def read(folder: str | os.PathLike[str]) -> Manifest:
+def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Manifest:
     """Reads and checks manifest.json: its version, its fields, and that every shard is there with its size.
+
+    Args:
+        unread: splits whose shards nobody will read, so that they may be missing.
 
     Raises:
         InputError: no data folder, another schema, a damaged manifest, or a shard missing, cut or grown.
@@ -112,7 +115,7 @@ def read(folder: str | os.PathLike[str]) -> Manifest:
         manifest = _from_json(value)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); convert again.") from error
-    _check_shards(Path(folder), manifest)
+    _check_shards(Path(folder), manifest, unread)
     return manifest
 
 
@@ -146,9 +149,9 @@ def entry_from_json(fields: list[Any]) -> Entry:
     return entry._replace(shape=tuple(entry.shape), label=label, brick=brick)
 
 
-def _check_shards(folder: Path, manifest: Manifest) -> None:
-    for split in manifest.splits.values():
-        for shard in split.shards:
+def _check_shards(folder: Path, manifest: Manifest, unread: Collection[str]) -> None:
+    for name, split in manifest.splits.items():
+        for shard in split.shards if name not in unread else ():
             path = folder / shard.file
             size = path.stat().st_size if path.is_file() else None
             if size != shard.bytes:

@@ -1,0 +1,179 @@
+"""python -m ssl3d_tf.tune: searches for knobs of finetuning that do better in validation; the test split is not read.
+
+    python -m ssl3d_tf.tune --gin_file=gin/finetune/segmentation_3d.gin --data=DATA --workdir=HP
+    … --encoder=RUN                                      of a pretrained encoder instead of from scratch
+    … --gin_param="SPACE={'LEVELS': [2, 3]}"             other knobs; gin/tune/base.gin says how, and what else
+    python -m ssl3d_tf.finetune --gin_file=gin/finetune/segmentation_3d.gin --gin_file=HP/best.gin …
+
+The same command again goes on where it stopped. Several processes share a search where each has the same command and
+KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT, and KERASTUNER_TUNER_ID is 'chief' in one that hands out the trials,
+and a name of its own in every other. They may be on several machines that share the workdir.
+"""
+
+import ast
+import functools
+import re
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from ssl3d_tf import cli, configuration, knobs, quiet, run_folder, search
+from ssl3d_tf.errors import InputError
+
+with quiet.greeting():
+    from ssl3d_tf import admission, finetune, pipeline, protocol, trials, tuning
+    from ssl3d_tf.trials import Objective, Trial
+    from ssl3d_tf.tuning import BASE, OWN, READ, Plan, Search
+
+_FIXED = ("ARMS", "FRACTIONS", "REPETITIONS", "FOLDS", "SEED", "STRATEGY", "RANK", "EVAL_EVERY", *OWN)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Flags and gin -> one search."""
+    values = flags.FLAGS
+    cli.flags_only(argv)
+    for name in ("gin_file", "data"):
+        if not getattr(values, name):
+            raise app.UsageError(f"--{name} is missing; see python -m ssl3d_tf.tune --help.")
+    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
+    workdir = Path(values.workdir) if values.workdir else run_folder.fresh(values.gin_file[0])
+    best = run(sources, Path(values.data), [Path(folder) for folder in values.encoder], workdir)
+    sys.exit(0 if best else 1)
+
+
+def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], workdir: Path) -> Trial | None:
+    """Searches, or goes on with it; returns the best trial, None where all failed.
+
+    Raises:
+        InputError: configuration, space, data and encoders do not fit each other, or the folder is another search's.
+    """
+    plan = plan_of(sources, pretrained=bool(encoders))
+    config = configuration.text()
+    first = tuning.with_knobs(plan.sources, plan.first)
+    prepared = finetune.prepare(first, folder, encoders, workdir, read=READ, unread=("test",))
+    found = _search_of(plan, prepared, sources)
+
+    from ssl3d_tf import tuners  # takes two seconds, which a mistyped command need not wait for
+
+    chief = tuners.is_chief()
+    finetune.occupy(workdir, prepared, config)
+    for name, text in found.about.items():
+        print(f"{name}: {text}", flush=True)
+    settings = found.experiment.settings
+    tuner = tuners.tuner(
+        workdir,
+        functools.partial(tuning.run_trial, found),
+        kind=plan.tuner,
+        space=plan.space,
+        first=plan.first if plan.as_is else None,
+        objective=found.objective,
+        max_trials=plan.max_trials,
+        max_rounds=-(-settings["steps"] // settings["every"].evaluate),
+        seed=found.experiment.seed,
+    )
+    tuners.search(tuner, chief=chief)
+    return tuning.conclude(found)
+
+
+def plan_of(sources: configuration.Sources, *, pretrained: bool) -> Plan:
+    """Loads a configuration and reads from it what to search; `pretrained`: whether there is an encoder.
+
+    Raises:
+        InputError: no such tuner, a knob that cannot be searched, values that it does not take.
+    """
+    own = (f"ARMS=('{'pretrained' if pretrained else 'random'}',)", "FRACTIONS=(%FRACTION,)", "REPETITIONS=1")
+    sources = configuration.Sources((BASE, *sources.files), (*own, *sources.params))
+    configuration.load(sources, read=READ)
+    space, now = search.space(configuration.macro("SPACE")), configuration.macros()
+    as_is = all(search.holds(values, now.get(name, "")) for name, values in space.items())
+    plan = Plan(
+        sources=sources,
+        space=space,
+        first={name: now[name] if as_is else search.ends(values)[0] for name, values in space.items()},
+        as_is=as_is,
+        tuner=configuration.macro("TUNER"),
+        max_trials=configuration.macro("MAX_TRIALS"),
+        prune_after=configuration.macro("PRUNE_AFTER"),
+    )
+    if plan.tuner not in search.TUNERS:
+        raise InputError(f"TUNER is {plan.tuner!r}; it must be one of {', '.join(search.TUNERS)}.")
+    for name, values in space.items():
+        _check_knob(plan, name, values, pretrained=pretrained)
+    return plan
+
+
+def _check_knob(plan: Plan, name: str, values: search.Numbers | search.Choices, *, pretrained: bool) -> None:
+    if not re.fullmatch("[A-Z][A-Z0-9_]*", name):
+        raise InputError(f"SPACE has '{name}'; it takes knobs, which are in capitals, such as LEARNING_RATE.")
+    fixed = _FIXED + (("STEPS",) if plan.tuner == "hyperband" else ())
+    if name in fixed:
+        raise InputError(f"SPACE has {name}, which must be the same in all trials to compare them: remove it.")
+    if pretrained and name in admission.ARCHITECTURE:
+        raise InputError(f"SPACE has {name}, which must be as in the pretraining run of --encoder: remove it.")
+    for text in search.ends(values):
+        if not text.startswith("@"):
+            knobs.check(name, ast.literal_eval(text))
+
+
+def _search_of(plan: Plan, prepared: finetune.Prepared, given: configuration.Sources) -> Search:
+    """Raises InputError where that is more than one run per trial, or the objective is none."""
+    experiment, planned = prepared.experiment, prepared.planned
+    if len(planned) != 1 or experiment.plan.folds or planned[0].arm.init == "knn":
+        found = f"ARMS {experiment.plan.arms}, FRACTIONS {experiment.plan.fractions}, FOLDS {experiment.plan.folds}"
+        rule = "a search trains one arm, of one --encoder or none, with one FRACTION, and validates on the data's split"
+        raise InputError(f"{found}, REPETITIONS {experiment.plan.repetitions}: {rule}.")
+    (cell,) = planned
+    objective = _objective(list(experiment.task_of(cell.arm.init).metrics))
+    ended_before = sum(trial.status != trials.RUNNING for trial in trials.read(experiment.workdir))
+    about = {
+        "search": f"{plan.tuner} over {', '.join(plan.space)}; at most {plan.max_trials} trials of "
+        f"{experiment.settings['steps']} steps, SEED {experiment.seed}",
+        "objective": f"{objective.name} ({objective.direction}) after the step with the lowest val_loss",
+        "arm": f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} % of the training patients "
+        f"({len(prepared.splits['0']['train'][f'{cell.fraction:g}'])} cases)",
+        "data": f"{prepared.data['name']}, sha256 {prepared.data['sha256']}",
+        "command": run_folder.about()["command"],
+        "finetune with": _finetune_command(given, experiment),
+    }
+    experiment = experiment._replace(data=[_without_test(data) for data in experiment.data])
+    return Search(plan, experiment, cell, objective, about, time.monotonic(), ended_before)
+
+
+def _without_test(data: pipeline.DataFolder) -> pipeline.DataFolder:
+    """The same data with nothing to read of the test split."""
+    splits = data.manifest.splits
+    hidden = {**splits, "test": splits["test"]._replace(shards=())}
+    return data._replace(manifest=data.manifest._replace(splits=hidden))
+
+
+def _objective(metrics: Sequence[str]) -> Objective:
+    given = configuration.macro("OBJECTIVE")
+    if given is None:
+        return Objective("val_dice", "max") if "dice" in metrics else Objective("val_loss", "min")
+    known = ["val_loss", *(f"val_{name}" for name in metrics)]
+    if (
+        not isinstance(given, list | tuple)
+        or len(given) != 2
+        or given[0] not in known
+        or given[1] not in ("min", "max")
+    ):
+        raise InputError(f"OBJECTIVE is {given!r}; it must be (NAME, 'min' or 'max'), NAME being {' or '.join(known)}.")
+    return Objective(*given)
+
+
+def _finetune_command(given: configuration.Sources, experiment: protocol.Experiment) -> str:
+    """The knobs behind the files of the search, and its parameters, but those of the search alone."""
+    params = [param for param in given.params if param.partition("=")[0].strip() not in OWN]
+    options = [f"--gin_file={file}" for file in (*given.files, experiment.workdir / trials.BEST)]
+    options += [f"--gin_param={param}" for param in params] + [f"--data={experiment.data[0].path}"]
+    options += [f"--encoder={path}" for path in experiment.encoders.values()]
+    return shlex.join(["python", "-m", "ssl3d_tf.finetune", *options, "--workdir=FT"])
+
+
+if __name__ == "__main__":
+    finetune.define_flags()
+    cli.run(main)
