@@ -105,6 +105,7 @@ def boxes(result: Comparison) -> Figure:
                 line.set(color=colour, linewidth=1.3)
         ax.set_title(f"{fraction:g} % of labels")
         ax.set_xlabel(f"{result.score} of a test case")
+        ax.locator_params(axis="x", nbins=6)
         ax.grid(visible=False, axis="y")
     panels[0].set_yticks(range(len(result.arms)), [comparison.name(one) for one in result.arms])
     panels[0].invert_yaxis()

@@ -19,7 +19,7 @@ NAME, SUMMARY = "report.html", "summary.md"
 
 def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
-    flags.DEFINE_string("output", None, f"The page; default: {NAME} in the first WORKDIR.")
+    flags.DEFINE_string("output", None, f"The page, or a folder for {NAME}; default: the first WORKDIR.")
     flags.DEFINE_string("figures", None, "Folder for curves, differences and test cases as single PNG files.")
 
 
@@ -28,7 +28,8 @@ def main(argv: Sequence[str]) -> None:
     workdirs = [Path(name) for name in argv[1:]]
     if not workdirs:
         raise app.UsageError("name at least one finetuning workdir: python -m ssl3d_tf.evaluation.report WORKDIR")
-    output = Path(flags.FLAGS.output) if flags.FLAGS.output else workdirs[0] / NAME
+    output = Path(flags.FLAGS.output or workdirs[0])
+    output = output / NAME if output.is_dir() else output
     write(workdirs, output)
     if flags.FLAGS.figures:
         draw(workdirs, Path(flags.FLAGS.figures))
