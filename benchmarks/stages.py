@@ -5,20 +5,37 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
 from ssl3d_tf import cropping, pipeline, strategies
-from ssl3d_tf.records import parsing
+from ssl3d_tf.records import fetching, parsing
 from ssl3d_tf.steps import Part, train_step
 from ssl3d_tf.task import Task
 
 _CHUNK = 1 << 20  # bytes
+_BEYOND_CACHES = 1 << 28  # bytes
 
 
 def without_views(task: Task) -> Task:
     """The task with no random choices and no views: what is left is the pipeline itself."""
     return task._replace(sample=lambda seed: {}, make_views=lambda batch, params: (batch["volume"], batch["scale"]))
+
+
+def copy(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
+    """The limit of any pipeline: as many bytes as a stored volume has, copied once within memory by one thread."""
+    _, entries = data.manifest.split("train")
+    size = sum(entry.length for entry in entries) // len(entries)
+    source = np.ones(max(_BEYOND_CACHES // size, 1) * size, np.uint8)
+    target = np.empty_like(source)
+
+    def copies() -> Iterator[None]:
+        while True:
+            np.copyto(target, source)
+            yield
+
+    return lambda: timing.consume(copies(), len(source) // size, seconds=seconds)
 
 
 def raw(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
@@ -53,9 +70,52 @@ def sequential(data: pipeline.DataFolder, side: int, batch_size: int, *, seconds
     return _of(batches.prefetch(tf.data.AUTOTUNE), batch_size, seconds)
 
 
+def fetched(data: pipeline.DataFolder, batch_size: int, seconds: float) -> timing.Stage:
+    """Records in random order, checksums verified, nothing parsed."""
+    split = data.manifest.split("train")
+    fetch, count = fetching.by_index(data.path, split), len(split.entries)
+
+    def record(k: tf.Tensor) -> tf.Tensor:
+        return fetch(tf.random.experimental.index_shuffle(k % count, seed=[0, 0], max_index=count - 1))
+
+    records = tf.data.Dataset.range(tf.int64.max).map(record, tf.data.AUTOTUNE)
+    return _of(records.batch(batch_size).prefetch(tf.data.AUTOTUNE), batch_size, seconds)
+
+
 def by_index(data: pipeline.Data, seconds: float) -> timing.Stage:
     """The project's pipeline, as far as `data` goes."""
     return _of(data.dataset(), data.batch_size, seconds)
+
+
+def one_pass(data: pipeline.Data) -> timing.Stage:
+    """As `by_index`, as many volumes as there are, from the start of the iterator on."""
+    batches, count = data.dataset(), max(len(data.ids) // data.batch_size, 1)
+    return lambda: timing.once(batches, data.batch_size, count=count)
+
+
+def cold(data: pipeline.DataFolder, stage: timing.Stage) -> timing.Stage:
+    """The stage, the shards not in the page cache when it begins (Linux; of these files alone)."""
+    shards, _ = data.manifest.split("train")
+
+    def forgotten() -> timing.Cost:
+        for shard in shards:
+            with (data.path / shard.file).open("rb") as file:
+                os.fsync(file.fileno())  # what is not on disk yet stays
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return stage()
+
+    return forgotten
+
+
+def views(data: pipeline.Data, seconds: float) -> timing.Stage:
+    """As `by_index`, the views of each batch made in a graph of its own, as the first lines of a step do."""
+    make_views, batches = tf.function(data.to_views, autograph=False), data.dataset()
+
+    def use(batch: Any) -> None:
+        for view in tf.nest.flatten(make_views(batch[1])):
+            view.numpy()  # waits for the device
+
+    return lambda: timing.consume(batches, data.batch_size, seconds=seconds, use=use)
 
 
 def training(data: pipeline.Data, fitted: dict[str, Any], channels: int, seconds: float) -> timing.Stage:

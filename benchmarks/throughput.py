@@ -1,18 +1,17 @@
 """How fast volumes come from disk to an update, stage by stage, and what limits them.
 
-python benchmarks/throughput.py                                    phantoms of 128³ in runs/, gin/rotation_3d.gin
+python benchmarks/throughput.py                                    phantoms of 128³ in runs/, all five tasks
 python benchmarks/throughput.py --data=DATA --gin_file=gin/cpc_3d.gin --gin_param=BATCH_SIZE=8 --json=out.json
 
-`by index` reads whole volumes, `+ crop` cuts them to VIEW_SIZE; every stage includes those before it, and nothing is
-cached but by the operating system. docs/performance.md has figures and says how to read them.
+Every stage includes those before it, and nothing is cached but by the operating system; 'cold' is without that.
+docs/performance.md has figures and says how to read them.
 """
 
-import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -31,14 +30,24 @@ with quiet.greeting():
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
     tf.get_logger().setLevel("ERROR")
 
-SEQUENTIAL, BY_INDEX, CROP, VIEWS = "sequential", "by index", "+ crop", "+ views on host"
-STEP_HOST, STEP_DEVICE = "+ step, views on host", "+ step, views on device"
+TASKS = "cpc", "rotation", "rpl", "jigsaw", "exemplar"
+COPY, RAW, SEQUENTIAL, READ, PARSED, CROP = "copy in memory", "raw bytes", "sequential", "read", "+ parse", "+ crop"
+RAW_COLD, PARSED_COLD = "raw bytes, cold", "+ parse, cold"
+VIEWS_HOST, VIEWS_DEVICE, STEP_HOST, STEP_DEVICE = "views, host", "views, device", "step, host", "step, device"
 ADVICE = {
-    BY_INDEX: "reading and parsing: take a faster disk, more cores, CACHE_GB, or --dtype=uint8 at conversion",
-    CROP: "cropping: convert to volumes nearer to VIEW_SIZE",
-    VIEWS: "making views on the host: take VIEWS_ON='device'",
+    READ: "reading: take a faster disk, CACHE_GB, or --dtype=uint8 at conversion",
+    PARSED: "parsing: take more cores, or --dtype=uint8 at conversion",
+    CROP: "cropping: convert to volumes nearer to VIEW_SIZE, or with --brick_shape",
+    VIEWS_HOST: "making views: take more cores, or a GPU and VIEWS_ON='device'",
     STEP_HOST: "the training step, not the data: take a GPU, mixed precision or a smaller network",
 }
+
+
+class Setup(NamedTuple):
+    """A configuration as loaded: what gin gives to `loop.fit`, by the name of its file."""
+
+    name: str
+    fitted: Mapping[str, Any]
 
 
 def define_flags() -> None:
@@ -46,7 +55,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord; without it, phantoms are made in runs/.")
     flags.DEFINE_integer("volumes", 100, "Phantoms to make.", lower_bound=8)
     flags.DEFINE_integer("size", 128, "Their side, voxels.", lower_bound=16)
-    flags.DEFINE_multi_string("gin_file", ["gin/rotation_3d.gin"], "Task, encoder and sizes; several, in order.")
+    flags.DEFINE_multi_string("gin_file", [], "Task, encoder and sizes; several, in order. Default: every task's.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files; may repeat.")
     flags.DEFINE_integer("rounds", 7, "Timed rounds; the stages take turns.", lower_bound=1)
     flags.DEFINE_float("seconds", 1.0, "Of each stage and round.", lower_bound=0.0)
@@ -59,17 +68,19 @@ def main(argv: Sequence[str]) -> None:
     cli.flags_only(argv)
     values = flags.FLAGS
     folder = Path(values.data) if values.data else folders.phantom_folder(values.volumes, values.size)
-    configuration.load(configuration.Sources(tuple(values.gin_file), tuple(values.gin_param)), read=["STRATEGY"])
-    data, fitted = pipeline.open_folder(folder), gin.get_bindings(loop.fit)
-    whole = _whole(data, fitted)
+    data = pipeline.open_folder(folder)
+    sources = _sources(data)
+    whole = _whole(data, _load(sources[0]))
     if values.peak_memory:
         print(memory.of_reading(whole))
         return
     first_batch_s = stages.first_batch_s(whole)
-    table = timing.interleaved(_stages(data, fitted, whole, seconds=values.seconds), values.rounds)
-    configured = [f"--gin_file={file}" for file in values.gin_file] + [f"--gin_param={p}" for p in values.gin_param]
-    peaks = memory.of_sizes(folder, [__file__, "--peak_memory", *configured])
+    rows = _reading(data, whole)
+    for number, source in enumerate(sources):
+        rows |= _training(data, _load(source), with_crop=number == 0)
+    table = timing.interleaved(rows, values.rounds)
     megabytes = _megabytes(data)
+    peaks = memory.of_sizes(folder, [__file__, "--peak_memory", *_options(sources[0])])
     _print(table, first_batch_s, peaks, megabytes=megabytes)
     if values.json:
         result = {
@@ -78,31 +89,62 @@ def main(argv: Sequence[str]) -> None:
             "first_batch_s": first_batch_s,
             "peak_memory_mb": peaks,
             "tensorflow": tf.__version__,
-            "configuration": configuration.text(),
+            "configurations": [_options(source) for source in sources],
         }
         Path(values.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def _stages(
-    data: pipeline.DataFolder, fitted: Mapping[str, Any], whole: pipeline.Data, *, seconds: float
-) -> dict[str, timing.Stage]:
-    read, task, channels = fitted["train_data"], fitted["task"], len(data.manifest.channels)
-    host, device = (read(data, task, views_on=place) for place in ("host", "device"))
-    return {
-        "raw bytes": stages.raw(data, seconds),
+def _sources(data: pipeline.DataFolder) -> list[configuration.Sources]:
+    params = tuple(flags.FLAGS.gin_param)
+    if flags.FLAGS.gin_file:
+        return [configuration.Sources(tuple(flags.FLAGS.gin_file), params)]
+    return [configuration.Sources((f"gin/{task}_{data.manifest.rank}d.gin",), params) for task in TASKS]
+
+
+def _options(sources: configuration.Sources) -> list[str]:
+    return [f"--gin_file={file}" for file in sources.files] + [f"--gin_param={param}" for param in sources.params]
+
+
+def _load(sources: configuration.Sources) -> Setup:
+    configuration.load(sources, read=["STRATEGY"])
+    return Setup(Path(sources.files[0]).stem, gin.get_bindings(loop.fit))
+
+
+def _reading(data: pipeline.DataFolder, whole: pipeline.Data) -> dict[str, timing.Stage]:
+    """What all tasks share: whole volumes, in batches."""
+    seconds = flags.FLAGS.seconds
+    rows = {
+        COPY: stages.copy(data, seconds),
+        RAW: stages.raw(data, seconds),
         SEQUENTIAL: stages.sequential(data, _side(data), whole.batch_size, seconds=seconds),
-        BY_INDEX: stages.by_index(whole, seconds),
-        CROP: stages.by_index(read(data, stages.without_views(task), views_on="device"), seconds),
-        VIEWS: stages.by_index(host, seconds),
-        STEP_HOST: stages.training(host, dict(fitted), channels, seconds),
-        STEP_DEVICE: stages.training(device, dict(fitted), channels, seconds),
+        READ: stages.fetched(data, whole.batch_size, seconds),
+        PARSED: stages.by_index(whole, seconds),
+        RAW_COLD: stages.cold(data, stages.raw(data, 0.0)),
+        PARSED_COLD: stages.cold(data, stages.one_pass(whole)),
     }
+    return {name: timing.warm(stage) for name, stage in rows.items()}
 
 
-def _whole(data: pipeline.DataFolder, fitted: Mapping[str, Any]) -> pipeline.Data:
+def _training(data: pipeline.DataFolder, setup: Setup, *, with_crop: bool) -> dict[str, timing.Stage]:
+    """The rows of one configuration, built while it is the one that is loaded."""
+    read, task, seconds = setup.fitted["train_data"], setup.fitted["task"], flags.FLAGS.seconds
+    channels = len(data.manifest.channels)
+    host, device = (read(data, task, views_on=place) for place in ("host", "device"))
+    cropped = read(data, stages.without_views(task), views_on="device")
+    rows = {CROP: stages.by_index(cropped, seconds)} if with_crop else {}
+    rows |= {
+        f"{setup.name}: {VIEWS_HOST}": stages.by_index(host, seconds),
+        f"{setup.name}: {VIEWS_DEVICE}": stages.views(device, seconds),
+        f"{setup.name}: {STEP_HOST}": stages.training(host, dict(setup.fitted), channels, seconds),
+        f"{setup.name}: {STEP_DEVICE}": stages.training(device, dict(setup.fitted), channels, seconds),
+    }
+    return {name: timing.warm(stage) for name, stage in rows.items()}
+
+
+def _whole(data: pipeline.DataFolder, setup: Setup) -> pipeline.Data:
     """Read, parse and batch, of volumes as stored (padded to a cube of the longest side where they differ)."""
-    task = stages.without_views(fitted["task"])
-    return fitted["train_data"](data, task, view_size=_side(data), views_on="device")
+    task = stages.without_views(setup.fitted["task"])
+    return setup.fitted["train_data"](data, task, view_size=_side(data), views_on="device")
 
 
 def _side(data: pipeline.DataFolder) -> int:
@@ -118,31 +160,35 @@ def _megabytes(data: pipeline.DataFolder) -> float:
 def _print(
     table: Mapping[str, timing.Summary], first_batch_s: float, peaks: Mapping[str, float], *, megabytes: float
 ) -> None:
-    print(f"{'stage':24}{'volumes/s':>10}{'range':>17}{'MB/s':>8}{'CPU ms/volume':>15}{'stalled':>9}")
+    wide = max(map(len, table)) + 2
+    print(f"{'stage':{wide}}{'volumes/s':>10}{'range':>17}{'MB/s':>8}{'CPU ms/volume':>15}{'stalled':>9}")
     for name, row in table.items():
         spread = f"{_short(min(row.rates))}–{_short(max(row.rates))}"
         stalled = f"{row.stall_fraction:9.1%}" if "step" in name else ""
         print(
-            f"{name:24}{_short(row.rate):>10}{spread:>17}{row.rate * megabytes:8.0f}"
+            f"{name:{wide}}{_short(row.rate):>10}{spread:>17}{row.rate * megabytes:8.0f}"
             f"{row.cpu_s_per_volume * 1e3:15.2f}{stalled}"
         )
-    middle, lowest, highest = timing.ratio(table, BY_INDEX, SEQUENTIAL)
+    middle, lowest, highest = timing.ratio(table, PARSED, SEQUENTIAL)
     print(f"by index / sequential: {middle:.0%} of the speed ({lowest:.0%}–{highest:.0%} over the rounds)")
     print(f"first batch after {first_batch_s:.2f} s, the building of the graph included")
     print("peak memory of reading: " + ", ".join(f"{name} {mb:.0f} MB" for name, mb in peaks.items()))
-    print(_lesson(table))
+    for task in dict.fromkeys(name.split(": ")[0] for name in table if ": " in name):
+        print(_lesson(table, task))
 
 
 def _short(rate: float) -> str:
     return f"{rate:.1f}" if rate < 100 else f"{rate:.0f}"
 
 
-def _lesson(table: Mapping[str, timing.Summary]) -> str:
+def _lesson(table: Mapping[str, timing.Summary], task: str) -> str:
     """Names the stage that adds most seconds to a volume on its way."""
-    seconds = [0.0, *(1 / table[name].rate for name in ADVICE)]
-    added = {name: later - earlier for name, (earlier, later) in zip(ADVICE, itertools.pairwise(seconds), strict=True)}
+    seconds, added = 0.0, {}
+    for name in ADVICE:
+        later = 1 / table[name if name in table else f"{task}: {name}"].rate
+        added[name], seconds = later - seconds, later
     worst = max(added, key=lambda name: added[name])
-    return f"What limits is {ADVICE[worst]} ({added[worst] * 1e3:.1f} of {seconds[-1] * 1e3:.1f} ms per volume)."
+    return f"{task}: what limits is {ADVICE[worst]} ({added[worst] * 1e3:.1f} of {seconds * 1e3:.1f} ms per volume)."
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import trange
 
 _WARM_UP = 1 / 3  # of the timed seconds: fills the buffers, and lets tf.data find its parallelism
 
@@ -56,15 +57,27 @@ def consume(
     return Cost(volumes, time.perf_counter() - started, time.process_time() - cpu, waited_s)
 
 
+def once(batches: Iterable[Any], batch_size: int, *, count: int) -> Cost:
+    """Takes `count` batches, the start included: there is no warm-up for what is not in memory yet."""
+    started, cpu = time.perf_counter(), time.process_time()
+    taken = sum(batch_size for _, _ in zip(range(count), batches, strict=False))
+    wall_s = time.perf_counter() - started
+    return Cost(taken, wall_s, time.process_time() - cpu, wall_s)
+
+
 def interleaved(stages: Mapping[str, Stage], rounds: int) -> dict[str, Summary]:
-    """One round that counts for nothing, then `rounds` in which the stages take turns: a busy moment hits them all."""
+    """Rounds in which the stages, each `warm`, take turns: a busy moment hits them all."""
     costs: dict[str, list[Cost]] = {name: [] for name in stages}
-    for number in range(rounds + 1):
+    for _ in trange(rounds, unit="round", disable=None, leave=False):
         for name, stage in stages.items():
-            cost = stage()
-            if number:
-                costs[name].append(cost)
+            costs[name].append(stage())
     return {name: _summary(values) for name, values in costs.items()}
+
+
+def warm(stage: Stage) -> Stage:
+    """The stage, once it ran for nothing: what it builds at first, from the configuration of now, is built."""
+    stage()
+    return stage
 
 
 def ratio(table: Mapping[str, Summary], one: str, other: str) -> tuple[float, float, float]:

@@ -104,7 +104,7 @@ def _measure(name: str, volumes: np.ndarray, pool: Pool) -> dict[str, Any]:
         if setting == "released" and row.equal and not row.equal(task, volumes):
             raise InputError(f"{name}: our views differ from the published program's, so their speed says nothing.")
         stages |= {f"{setting}, {how}": stage for how, stage in _ours(task, volumes, seconds).items()}
-    table = timing.interleaved(stages, flags.FLAGS.rounds)
+    table = timing.interleaved({name: timing.warm(stage) for name, stage in stages.items()}, flags.FLAGS.rounds)
     yardstick = max((ONE_THREAD, PROCESSES), key=lambda stage: table[stage].rate)
     ratios = {stage: timing.ratio(table, stage, yardstick) for stage in table}
     _print(f"{name}, target {row.target:g} x" + (", views equal" if row.equal else ""), table, ratios)

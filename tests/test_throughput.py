@@ -7,25 +7,30 @@ import sys
 from benchmarks import timing
 from ssl3d_tf import configuration
 
-SMALL = ("VIEW_SIZE=16", "LEVELS=1", "FILTERS=4", "BATCH_SIZE=2")
-STAGES = "raw bytes", "sequential", "by index", "+ crop", "+ views on host"
-STEPS = "+ step, views on host", "+ step, views on device"
+SMALL = ("VIEW_SIZE=20", "LEVELS=1", "FILTERS=4", "BATCH_SIZE=2")
+READING = "copy in memory", "raw bytes", "sequential", "read", "+ parse", "raw bytes, cold", "+ parse, cold", "+ crop"
+TASKS = "cpc_3d", "rotation_3d", "rpl_3d", "jigsaw_3d", "exemplar_3d"
+TRAINING = "views, host", "views, device", "step, host", "step, device"
 
 
-def test_every_stage_is_measured_and_the_limit_named(tmp_path):
-    out = tmp_path / "figures.json"
-    script = str(configuration.ROOT / "benchmarks" / "throughput.py")
+def test_every_stage_of_every_task_is_measured_and_the_limit_named(tmp_path):
+    script, out = str(configuration.ROOT / "benchmarks" / "throughput.py"), tmp_path / "figures.json"
     options = ["--volumes=8", "--size=20", "--rounds=1", "--seconds=0.01", f"--json={out}"]
-    params = [f"--gin_param={param}" for param in SMALL]
-    command = [sys.executable, script, *options, *params]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, script, *options, *(f"--gin_param={param}" for param in SMALL)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     lines, figures = done.stdout.splitlines(), json.loads(out.read_text())
-    assert tuple(figures["stages"]) == (*STAGES, *STEPS)
+    assert tuple(figures["stages"]) == (*READING, *(f"{task}: {name}" for task in TASKS for name in TRAINING))
     assert all(row["rate"] > 0 and row["cpu_s_per_volume"] >= 0 for row in figures["stages"].values())
     assert all(any(line.startswith(name) for line in lines) for name in figures["stages"])
     assert set(figures["peak_memory_mb"]) == {"8 volumes", "80 volumes"}
-    assert lines[-1].startswith("What limits is")
+    assert [line.partition(": what limits is ")[0] for line in lines[-len(TASKS) :]] == list(TASKS)
+
+
+def test_a_pass_counts_every_volume_and_the_wait_for_the_first():
+    cost = timing.once(iter("abcdef"), 4, count=3)
+    assert cost.volumes == 12
+    assert cost.waited_s == cost.wall_s > 0
 
 
 def test_ratios_are_taken_round_by_round():
