@@ -1,16 +1,19 @@
 # make demo   a first result on phantoms        make test            the test suite
 # make check  format, lint, types               make science-smoke   does every pretext task learn? 5 minutes
+# make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
 # Each sets up .venv once. Another Python: make test PYTHON=python3.12
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := torch==2.13.0 monai==1.6.1 torchio==1.2.1 batchgenerators==0.25.5 batchgeneratorsv2==0.3.6
+PEERS_VENV := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test science-smoke check format clean
+.PHONY: help demo test science-smoke bench-peers check format clean
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 13) else \
@@ -29,6 +32,15 @@ test: $(STAMP)
 science-smoke: $(STAMP)
 	$(BIN)/python -m pytest tests/science_smoke.py -n 2
 
+$(PEERS_VENV)/.installed:
+	@$(PYTHON) -m venv $(PEERS_VENV)
+	@echo "installing $(PEERS) into $(PEERS_VENV), once"
+	@$(PEERS_VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
+
+bench-peers: $(STAMP) $(PEERS_VENV)/.installed
+	$(BIN)/python -m benchmarks.peers --python=$(PEERS_VENV)/bin/python --json=runs/peers.json
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,4 +51,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEERS_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

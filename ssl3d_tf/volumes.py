@@ -48,16 +48,14 @@ def all_turns(rank: int) -> tuple[Turn, ...]:
     return tuple(Turn(axes, flipped) for axes, flipped in pairs if (_inversions(axes) + sum(flipped)) % 2 == 0)
 
 
+@tf.function(jit_compile=True, autograph=False)
 def to_intensity(stored: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> Volumes:
-    """stored × scale + offset in float32; stored: any dtype [batch, *spatial, channels], others: [batch, channels]."""
-    *_, width, channels = stored.shape
+    """stored × scale + offset in float32; stored: any dtype [batch, *spatial, channels], others: [batch, channels].
 
-    def per_line(values: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(tf.tile(values, [1, width]), [-1, 1, width * channels])
-
-    # Whole lines at a time, as an inner axis of a few channels is slow to broadcast along: 5 times with two.
-    lines = tf.reshape(tf.cast(stored, tf.float32), [-1, math.prod(stored.shape[1:-2]), width * channels])
-    return tf.reshape(lines * per_line(scale) + per_line(offset), [-1, *stored.shape[1:]])
+    Compiled, as the cast, the product and the sum are then one pass over memory, a third of the time.
+    """
+    per_channel = (-1, *(1,) * (len(stored.shape) - 2), stored.shape[-1])
+    return tf.cast(stored, tf.float32) * tf.reshape(scale, per_channel) + tf.reshape(offset, per_channel)
 
 
 def flip(volumes: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:

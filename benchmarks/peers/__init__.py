@@ -1,0 +1,1 @@
+"""The same jobs by other libraries: `python -m benchmarks.peers --help`."""

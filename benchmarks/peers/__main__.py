@@ -1,0 +1,214 @@
+"""The same jobs by ours and by other libraries, side by side: volumes per second, CPU time, memory.
+
+make bench-peers                                                     sets up .venv-peers and runs it
+python -m benchmarks.peers --python=.venv-peers/bin/python --json=out.json
+
+Each peer runs in a process of its own. Its batches are checked first (gate.py), and peers take turns in every round.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from benchmarks.peers import folders, gate
+from benchmarks.peers.jobs import JOBS
+from ssl3d_tf import cli
+from ssl3d_tf.errors import InputError
+
+OURS, MEMORY_MAP = "with_ours", "with_numpy"
+OUR_PYTHON = (OURS, MEMORY_MAP, "with_original")
+ALL = tuple(JOBS)
+PEERS = {  # module -> variants and the jobs that it has
+    OURS: (("tf.data",), ALL),
+    MEMORY_MAP: (("memory map, 2 threads",), ("read", "grid", "exact", "turns")),
+    "with_monai": (("Dataset .nii.gz, 2 processes", "cache, threads", "cache, 2 processes"), ALL),
+    "with_torchio": (("whole volumes .nii.gz, 2 processes", "cut first .npy, 2 processes"), ALL),
+    "with_batchgenerators": (("memory map, 1 process", "memory map, 2 processes"), ALL),
+    "with_original": (("one thread",), ("read", "grid", "augment", "exemplar")),
+}
+SHORT = {
+    OURS: "ssl3d_tf",
+    MEMORY_MAP: "NumPy",
+    "with_monai": "MONAI",
+    "with_torchio": "TorchIO",
+    "with_batchgenerators": "batchgeneratorsv2",
+    "with_original": "published program",
+}
+
+
+class Peer(NamedTuple):
+    """One variant of one library."""
+
+    module: str
+    variant: str
+
+    @property
+    def name(self) -> str:
+        return f"{SHORT[self.module]}, {self.variant}"
+
+
+class Row(NamedTuple):
+    """volumes/s and CPU ms per volume of each round; peak memory of its processes above the bare import, 10⁶ bytes."""
+
+    rates: tuple[float, ...]
+    cpu_ms: tuple[float, ...]
+    memory_mb: float
+    imports_mb: float
+    first_batch_s: float
+
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_string("python", sys.executable, "Python of the environment that has the other libraries.")
+    flags.DEFINE_list("jobs", list(JOBS), "Which jobs, of " + ", ".join(JOBS) + ".")
+    flags.DEFINE_list("peers", list(SHORT.values()), "Which peers.")
+    flags.DEFINE_string("folder", "runs/peers", "Where the volumes are made, 2 GB.")
+    flags.DEFINE_integer("volumes", 48, "Phantoms to make.", lower_bound=8)
+    flags.DEFINE_integer("rounds", 7, "Timed rounds; the peers take turns.", lower_bound=1)
+    flags.DEFINE_float("seconds", 3.0, "Of each peer and round.", lower_bound=0.0)
+    flags.DEFINE_string("json", None, "File for all figures.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Makes the data, checks and times every peer, and prints a table per job."""
+    cli.flags_only(argv)
+    values = flags.FLAGS
+    wanted, names = _known(values.jobs, JOBS, "--jobs"), _known(values.peers, SHORT.values(), "--peers")
+    root = Path(values.folder)
+    made = folders.made(_phantoms(root), count=values.volumes)
+    folders.made(root / "ramps", count=12, ramps=True)
+    tables = {job: _measure(job, names, root) for job in wanted}
+    if values.json:
+        figures = {job: {name: row._asdict() for name, row in table.items()} for job, table in tables.items()}
+        about = {"jobs": figures, "data": {kind: one._asdict() for kind, one in made.items()}}
+        Path(values.json).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _phantoms(root: Path) -> Path:
+    return root / f"phantoms{flags.FLAGS.volumes}"
+
+
+def _known(given: Sequence[str], known: Collection[str], flag: str) -> Sequence[str]:
+    if unknown := [name for name in given if name not in known]:
+        raise InputError(f"{flag} has '{unknown[0]}'; it takes {', '.join(known)}.")
+    return given
+
+
+def _measure(job: str, names: Sequence[str], root: Path) -> dict[str, Row]:
+    peers = [
+        Peer(module, variant)
+        for module, (variants, jobs) in PEERS.items()
+        if SHORT[module] in names and job in jobs
+        for variant in variants
+    ]
+    for peer in tqdm(peers, desc=f"{job}: checks", disable=None, leave=False):
+        _check(peer, job, root)
+    workers = {peer.name: Worker(peer, job, _phantoms(root)) for peer in peers}
+    try:
+        costs: dict[str, list[Mapping[str, float]]] = {name: [] for name in workers}
+        for _ in tqdm(range(flags.FLAGS.rounds), desc=job, unit="round", disable=None, leave=False):
+            for name, worker in workers.items():
+                costs[name].append(worker.ask(seconds=flags.FLAGS.seconds))
+        table = {name: _row(worker, costs[name]) for name, worker in workers.items()}
+    finally:
+        for worker in workers.values():
+            worker.end()
+    _print(job, table)
+    return table
+
+
+def _check(peer: Peer, job: str, root: Path) -> None:
+    """Raises InputError where a peer does something else than its job."""
+    worker = Worker(peer, job, _phantoms(root) if job == "read" else root / "ramps")
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            saved = Path(scratch) / "batches.npy"
+            worker.ask(save=str(saved), count=gate.BATCHES[job])
+            batches = gate.without_channels(np.load(saved), job)
+    finally:
+        worker.end()
+    known = [np.load(path) for path in sorted((_phantoms(root) / "float32").iterdir())] if job == "read" else []
+    if faults := gate.faults(job, batches, np.array(known)):
+        raise InputError(f"{peer.name} does not do '{job}', so its speed says nothing: {'; '.join(faults)}.")
+
+
+class Worker:
+    """The process of one peer; it and all that it starts end with `end`."""
+
+    def __init__(self, peer: Peer, job: str, folder: Path):
+        python = sys.executable if peer.module in OUR_PYTHON else flags.FLAGS.python
+        command = [python, "-m", "benchmarks.peers.worker", peer.module, peer.variant, job, str(folder)]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"), "1")
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore"}
+        self._name, self._errors = peer.name, tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `end`
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            start_new_session=True,  # so that nothing that a library started stays behind
+            env={**os.environ, **quiet, **({} if peer.module == OURS else one_thread)},
+        )
+        self.started = self._answer()
+
+    def ask(self, **wanted: Any) -> dict[str, Any]:
+        """Sends a line and waits for the answer."""
+        print(json.dumps(wanted), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def end(self) -> None:
+        """Kills it and all it started."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._errors.close()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._process.stdout.readline()  # type: ignore[union-attr]  # a pipe
+        if not line:
+            self._errors.seek(0)
+            said = (self._errors.read().strip() or "nothing").splitlines()
+            remedy = "make bench-peers installs what it needs, and --python is that environment's"
+            status = self._process.wait()
+            raise InputError(f"{self._name} ended with status {status}; its last words: {said[-1]} ({remedy}).")
+        return json.loads(line)
+
+
+def _row(worker: Worker, costs: Sequence[Mapping[str, float]]) -> Row:
+    peak_mb = worker.ask(memory_s=flags.FLAGS.seconds)["peak_mb"]
+    return Row(
+        rates=tuple(cost["volumes"] / cost["wall_s"] for cost in costs),
+        cpu_ms=tuple(1e3 * cost["cpu_s"] / cost["volumes"] for cost in costs),
+        memory_mb=peak_mb - worker.started["imports_mb"],
+        imports_mb=worker.started["imports_mb"],
+        first_batch_s=worker.started["first_batch_s"],
+    )
+
+
+def _print(job: str, table: Mapping[str, Row]) -> None:
+    print(f"\n**{job}**: {JOBS[job].about}.\n")
+    print("| | volumes/s | range | CPU ms per volume | memory, MB | first batch, s | ours / this |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    ours = next((row for name, row in table.items() if name.startswith(SHORT[OURS])), None)
+    for name, row in table.items():
+        ratio = f"{np.median(np.divide(ours.rates, row.rates)):.2f}" if ours else ""
+        print(
+            f"| {name} | {np.median(row.rates):.3g} | {min(row.rates):.3g}–{max(row.rates):.3g} "
+            f"| {np.median(row.cpu_ms):.3g} | {row.memory_mb:.0f} | {row.first_batch_s:.1f} | {ratio} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main)

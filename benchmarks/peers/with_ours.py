@@ -1,0 +1,102 @@
+"""This project: records by index, `pipeline.read` with views on the host."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from benchmarks.peers.jobs import (
+    BATCH,
+    BRIGHTNESS,
+    CONTRAST,
+    CROP,
+    DEGREES,
+    GRID,
+    NOISE,
+    P_INTENSITY,
+    P_NOISE,
+    P_ROTATION,
+    SIDE,
+    ZOOM,
+)
+from ssl3d_tf import affine, augment, patches, pipeline, volumes
+from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
+from ssl3d_tf.tasks import rotation
+
+VARIANTS = ("tf.data",)
+
+
+def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
+    """Endless batches [4, ..., 1] or [4, 27, ..., 1], shuffled anew every epoch."""
+    view_size, op = {
+        "read": (SIDE, augment.identity()),
+        "grid": (GRID, _grid()),
+        "exact": (CROP, augment.chain([augment.flips(rank=3), augment.quarter_turns(rank=3)])),
+        "augment": (CROP, _augment()),
+        "turns": (SIDE, _turns()),
+        "exemplar": (SIDE, _exemplar()),
+    }[job]
+    data = pipeline.open_folder(folder / "records")
+    read = pipeline.read(
+        data,
+        _task(op),
+        split="train",
+        training=True,
+        rank=3,
+        view_size=view_size,
+        batch_size=BATCH,
+        seed=0,
+        views_on="host",
+    )
+    return (views[0] for _, views in read.dataset())
+
+
+def _task(op: Op) -> Task:
+    """What the pipeline asks for, and nothing to train."""
+
+    def views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
+        return op.apply(batch["volume"], params), ()
+
+    return Task(op.sample, op.sample, views, build_model=_nothing, loss_fn=_nothing, metrics={})
+
+
+def _nothing(*_: object) -> None:
+    raise NotImplementedError
+
+
+def _grid() -> Op:
+    """The random crop of 126³ stands for the middle one."""
+    cells = patches.grid(GRID, 3, rank=3, jitter=3)
+    return Op(
+        lambda seed: patches.sample_offsets(cells, seed), lambda batch, params: patches.extract(batch, cells, params)
+    )
+
+
+def _augment() -> Op:
+    rotations = affine.rotations(rank=3, degrees=DEGREES, p=P_ROTATION)
+    return augment.chain(
+        [
+            augment.affine(transforms=[affine.flips(rank=3), rotations]),
+            augment.intensity(brightness=BRIGHTNESS, contrast=CONTRAST, p=P_INTENSITY),
+            augment.noise(deviation=NOISE, p=P_NOISE),
+        ]
+    )
+
+
+def _turns() -> Op:
+    table = rotation.about_axes()
+
+    def sample(seed: Seed) -> Params:
+        return tf.random.stateless_uniform([], seed, 0, len(table), tf.int32)
+
+    return Op(sample, lambda batch, label: volumes.rotate_cube(batch, label, table))
+
+
+def _exemplar() -> Op:
+    transforms = [
+        affine.flips(rank=3),
+        affine.rotations(rank=3, degrees=180.0, p=1.0),
+        affine.zoom(rank=3, factor=(1 - ZOOM, 1 + ZOOM), p=1.0),
+    ]
+    intensity = augment.intensity(brightness=BRIGHTNESS, contrast=CONTRAST, p=P_INTENSITY)
+    return augment.chain([augment.affine(transforms=transforms), intensity])
