@@ -54,6 +54,13 @@ def test_the_gate_stops_what_is_not_shuffled_or_not_scaled(root):
     assert any("differs" in fault for fault in gate.faults("read", in_order * 2, volumes))
 
 
+@pytest.mark.parametrize(("job", "shape"), [("turns", (1, 4, 128, 128, 128)), ("grid", (1, 4, 27, 39, 39, 39))])
+@pytest.mark.parametrize("place", [-1, -4])
+def test_the_channel_may_be_last_or_before_space(job, shape, place):
+    with_channel = np.expand_dims(np.zeros(shape, np.float32), place)
+    assert gate.without_channels(with_channel, job).shape == gate.without_channels(np.zeros(shape), job).shape == shape
+
+
 def test_the_gate_stops_another_shape_or_dtype():
     assert "not float32" in gate.faults("turns", ramps(96, 1), np.array([]))[0]
     assert "not float32" in gate.faults("turns", ramps(128, 1).astype(np.float64), np.array([]))[0]

@@ -16,11 +16,10 @@ _SLOPE = 1 / (SIDE - 1)
 
 
 def without_channels(batches: np.ndarray, job: str) -> np.ndarray:
-    """Drops the axis of one channel, wherever the library has it."""
-    spatial = len(JOBS[job].shape)
-    if batches.shape[-1] == 1 and batches.ndim == spatial + 2:
-        return batches[..., 0]
-    return batches[(slice(None),) * (spatial - 1) + (0,)] if batches.ndim == spatial + 2 else batches
+    """Drops the axis of one channel: the last one, or that before the three of space."""
+    if batches.ndim != len(JOBS[job].shape) + 2:
+        return batches
+    return batches[..., 0] if batches.shape[-1] == 1 else np.take(batches, 0, axis=-4)
 
 
 def faults(job: str, batches: np.ndarray, volumes: np.ndarray) -> list[str]:

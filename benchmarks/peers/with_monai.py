@@ -32,7 +32,11 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[torch.Tensor]:
     torch.set_num_threads(1)
     source = folder / ("nii_gz" if ".gz" in variant else "nii")
     files = [str(path) for path in sorted(source.iterdir())]
-    load = [transforms.LoadImage(image_only=True), transforms.EnsureChannelFirst(), transforms.ScaleIntensity()]
+    load = [
+        transforms.LoadImage(image_only=True),
+        transforms.EnsureChannelFirst(channel_dim="no_channel"),
+        transforms.ScaleIntensity(),
+    ]
     chain = transforms.Compose([*load, *_job(job)])
     if "cache" in variant:
         meta_obj.set_track_meta(False)

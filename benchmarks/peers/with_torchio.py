@@ -39,9 +39,8 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[torch.Tensor]:
     scale = [] if prepared else [tio.RescaleIntensity((0, 1))]
     change = [*after, *before] if not prepared else [*before, *after]
     found = tio.SubjectsDataset(subjects, transform=tio.Compose([*scale, *change]), load_getitem=True)
-    loader = tio.SubjectsLoader(
-        Images(found, job), batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True
-    )
+    images = Images(found, job)
+    loader = torch.utils.data.DataLoader(images, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
     while True:
         yield from loader
 
