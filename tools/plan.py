@@ -157,8 +157,8 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
 
 def _fingerprint(listing: Listing) -> str:
     """SHA-256 over what was listed and the size of every file: notices changed input without reading it."""
-    names = {item.path for item in listing.items} | {item.mask for item in listing.items if item.mask}
-    sizes = {str(name): _sizes(listing.root / name) for name in sorted(names)}
+    names = {name for item in listing.items for name in item.files}
+    sizes = {name: _sizes(listing.root / name) for name in sorted(names)}
     listed = [list(item) for item in listing.items]
     value = [
         listed,

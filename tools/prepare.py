@@ -10,7 +10,7 @@ from ssl3d_tf.records.schema import Example
 from tools import geometry, intensity
 from tools.intensity import Normalisation
 from tools.pieces import pieces
-from tools.readers import files, limits, medmnist
+from tools.readers import files, limits, medmnist, series
 from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
 
 
@@ -35,9 +35,9 @@ def probe(root: Path, item: Item, options: Options) -> Probe:
         UnusableFileError: there is no volume in it that this project can use, or one that is too large.
     """
     path = root / item.path
-    if item.key is None:
+    if item.key is None and not item.series:
         return files.probe(path, max_bytes=options.max_bytes)
-    found = medmnist.probe(path, item.key)
+    found = series.probe(_series(root, item)) if item.series else medmnist.probe(path, str(item.key))
     limits.check_size(found.voxel_bytes, options.max_bytes)
     return found
 
@@ -53,9 +53,8 @@ def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) 
 
 def load(root: Path, item: Item, options: Options, kind: Kind | None = None) -> tuple[Volume, Volume | None]:
     """Reads image and mask of `item`, as `prepare`."""
-    path = root / item.path
     max_bytes = options.max_bytes
-    volume = files.read(path, max_bytes=max_bytes) if item.row is None else medmnist.read(path, str(item.key), item.row)
+    volume = _read(root, item, max_bytes)
     mask = None if item.mask is None else files.read_mask(root / item.mask, max_bytes=max_bytes)
     if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
         raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
@@ -71,7 +70,7 @@ def pack(root: Path, item: Item, volume: Volume, mask: Volume | None, *, options
     Raises:
         UnusableFileError: `options` do not fit it.
     """
-    source = _source(root / item.path, item, volume)
+    source = _source(root, item, volume)
     volume, mask, steps = _place(volume, mask, options)
     stored = intensity.store(volume.voxels, options.intensity, options.dtype)
     return Example(
@@ -99,6 +98,18 @@ def mask_counts(mask: np.ndarray | None) -> dict[str, int] | None:
     return {str(value): counts[value] for value in sorted(counts)}
 
 
+def _read(root: Path, item: Item, max_bytes: int) -> Volume:
+    if item.series:
+        return series.read(_series(root, item), max_bytes=max_bytes)
+    if item.row is not None:
+        return medmnist.read(root / item.path, str(item.key), item.row)
+    return files.read(root / item.path, max_bytes=max_bytes)
+
+
+def _series(root: Path, item: Item) -> list[Path]:
+    return [root / name for name in item.series]
+
+
 def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volume, Volume | None, dict[str, Any]]:
     """Crops and resamples image and mask alike, and says how."""
     box, grid = None, None
@@ -118,8 +129,10 @@ def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volum
     return volume, mask, {"crop_box": box, "resampled": resampled}
 
 
-def _source(path: Path, item: Item, volume: Volume) -> dict[str, Any]:
+def _source(root: Path, item: Item, volume: Volume) -> dict[str, Any]:
+    if item.series:  # no paths: folders of DICOM files are often named after patients
+        return {"path": None, "mask": None, **volume.origin, "sha256": files.sha256(*_series(root, item))}
     source = {"path": item.path, "mask": item.mask, **volume.origin}
     if item.row is None:
-        return {**source, "sha256": files.sha256(path)}
-    return {**source, "sha256": medmnist.sha256(path), "array": item.key, "row": item.row}
+        return {**source, "sha256": files.sha256(root / item.path)}
+    return {**source, "sha256": medmnist.sha256(root / item.path), "array": item.key, "row": item.row}

@@ -33,6 +33,7 @@ class Item(NamedTuple):
 
     key, row: array and row within an .npz that holds many examples.
     split: given by the data set itself; None lets the hash of `patient` decide.
+    series: all files of a DICOM series, of which `path` is one.
     """
 
     id: str
@@ -43,6 +44,12 @@ class Item(NamedTuple):
     split: str | None = None
     key: str | None = None
     row: int | None = None
+    series: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All its files, relative to --input, the mask last."""
+        return (*(self.series or (self.path,)), *((self.mask,) if self.mask else ()))
 
 
 class Listing(NamedTuple):

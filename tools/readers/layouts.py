@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, folder, medmnist, msd, paths, table
+from tools.readers import dicom_folder, files, folder, medmnist, msd, paths, table
 from tools.readers.contract import Listing
 
-LAYOUTS = ("auto", "folder", "msd", "medmnist", "csv")
+LAYOUTS = ("auto", "folder", "msd", "medmnist", "csv", "dicom")
 
 
 class Request(NamedTuple):
@@ -37,6 +37,8 @@ def find(request: Request) -> Listing:
         listing = _find_files(request, path)
     elif layout == "msd":
         listing = msd.find(path)
+    elif layout == "dicom":
+        listing = dicom_folder.find(path)
     elif layout == "csv":
         listing = table.find(_table_of(path))
     else:
@@ -53,7 +55,9 @@ def _detect(path: Path) -> str:
         return "csv"
     if path.is_dir() and msd.is_msd(path):
         return "msd"
-    return "csv" if path.is_dir() and len(_tables(path)) == 1 else "folder"
+    if path.is_dir() and len(_tables(path)) == 1:
+        return "csv"
+    return "dicom" if path.exists() and dicom_folder.is_dicom(path) else "folder"
 
 
 def _find_medmnist(path: Path) -> Listing:
