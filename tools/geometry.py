@@ -57,6 +57,17 @@ def crop(volume: Volume, box: Sequence[tuple[int, int]]) -> Volume:
     return volume._replace(voxels=volume.voxels[cut], affine=volume.affine @ shift)
 
 
+def pad_square(volume: Volume) -> Volume:
+    """Lengthens all axes to the longest by zeros at both ends, so that a square (cube) keeps the aspect."""
+    sizes = volume.voxels.shape[:-1]
+    before = [(max(sizes) - size) // 2 for size in sizes]
+    after = [max(sizes) - size - first for size, first in zip(sizes, before, strict=True)]
+    shift = np.eye(4)
+    shift[: len(sizes), 3] = [-first for first in before]
+    voxels = np.pad(volume.voxels, [*zip(before, after, strict=True), (0, 0)])
+    return volume._replace(voxels=voxels, affine=volume.affine @ shift)
+
+
 def grid_of_shape(volume: Volume, shape: Sequence[int]) -> Grid:
     """The same field of view in `shape` voxels.
 
