@@ -54,14 +54,14 @@ def save(data, path):
     return path
 
 
-def write_series(folder, voxels, affine, *, skip=(), **changes):
+def write_series(folder, voxels, affine, *, skip=(), suffix="", **changes):
     """voxels: [columns, rows, slices]. File names and InstanceNumber run against the position."""
     for number in range(voxels.shape[2]):
         if number not in skip:
             data = set_pixels(header(**changes), np.ascontiguousarray(voxels[:, :, number].T))
             data.ImagePositionPatient, data.ImageOrientationPatient, data.PixelSpacing = place(affine, number)
             data.InstanceNumber = voxels.shape[2] - number
-            save(data, folder / f"IM{voxels.shape[2] - number:03d}")
+            save(data, folder / f"IM{voxels.shape[2] - number:03d}{suffix}")
 
 
 def write_enhanced(path, voxels, affine, **changes):

@@ -205,9 +205,7 @@ def test_nnunet_cases_have_all_channels(tmp_path):
 
 
 def test_nnunet_of_version_1_and_regions_name_their_classes(tmp_path):
-    make_nnunet(
-        tmp_path, labels={"0": "background", "1": "liver"}, channel_names=None, modality={"0": "CT", "1": "PET"}
-    )
+    make_nnunet(tmp_path, labels={"0": "background", "1": "liver"}, channel_names={}, modality={"0": "CT", "1": "PET"})
     assert (listed(tmp_path).classes["1"], listed(tmp_path).channels) == ("liver", ("CT", "PET"))
     make_nnunet(tmp_path, labels={"background": 0, "whole": [1, 2, 3], "core": [2, 3]})
     assert dict(listed(tmp_path).classes) == {"0": "background", "1": "class 1", "2": "class 2", "3": "class 3"}
@@ -216,7 +214,7 @@ def test_nnunet_of_version_1_and_regions_name_their_classes(tmp_path):
 def test_nnunet_cases_without_a_channel_are_quarantined(tmp_path):
     make_nnunet(tmp_path)
     (tmp_path / "imagesTr/a_1_0001.nii.gz").unlink()
-    assert [fault.reason for fault in listed(tmp_path).faults] == ["its channel _0001 is missing, dataset.json names 2"]
+    assert [fault.reason for fault in listed(tmp_path).faults] == ["its channel _0001 is missing, the data set has 2"]
 
 
 def test_bids_takes_the_most_frequent_kind_by_subject(tmp_path):

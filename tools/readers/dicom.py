@@ -54,6 +54,7 @@ class Header(NamedTuple):
     stack: str
     series: str
     patient: str
+    modality: str
     is_localizer: bool
     slices: tuple[Slice, ...]
 
@@ -84,6 +85,7 @@ def header(path: Path) -> Header | None:
             stack,
             series,
             hashlib.sha256(patient.encode()).hexdigest()[:16],
+            str(data.get("Modality") or ""),
             "LOCALIZER" in (data.get("ImageType") or ()),
             tuple(_slice(path, data, frame) for frame in range(frames)),
         )

@@ -55,15 +55,17 @@ def find(path: Path) -> Listing:
             continue
         if header is not None:
             stacks.setdefault(header.stack, []).append(_File(name, header))
-    items = []
+    items, modalities = [], set()
     for members in stacks.values():
         try:
             items.append(_item(members))
+            modalities.add(members[0].header.modality)
         except UnusableFileError as error:
             faults.append(Fault(members[0].path, error.reason, error.remedy))
     notes = [f"{len(stacks)} series in {sum(map(len, stacks.values()))} DICOM files; patients and ids are hashes."]
     notes += [f"files of other kinds left out: {tree.ignored}."] if tree.ignored else []
-    return Listing("dicom", root, root.name, tuple(items), tuple(sorted(faults)), notes=tuple(notes))
+    modality = ", ".join(sorted(modalities - {""}))
+    return Listing("dicom", root, root.name, tuple(items), tuple(sorted(faults)), modality, notes=tuple(notes))
 
 
 def _item(members: Sequence[_File]) -> Item:

@@ -3,14 +3,12 @@
 The cases of imagesTr are taken, with their masks. Those of imagesTs have none and are left out, which a note says.
 """
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ssl3d_tf.errors import InputError
-from tools.readers import expected, files, paths
+from tools.readers import expected, files, msd, paths
 from tools.readers.contract import Fault, Item, Listing
 
 TREE = ("dataset.json", "imagesTr/CASE_0000.nii.gz", "imagesTr/CASE_0001.nii.gz …", "labelsTr/CASE.nii.gz")
@@ -32,55 +30,44 @@ def find(root: Path) -> Listing:
     """
     if not is_nnunet(root):
         raise expected.refusal(root, "nnunet", TREE)
-    value = _read(root / "dataset.json")
-    names = _by_number(value.get("channel_names") or value.get("modality"))
+    value = msd.read(root)
+    key = "channel_names" if value.get("channel_names") else "modality"  # of version 1
+    names = tuple(str(name) for _, name in msd.numbered(root, value, key))
     tree = paths.walk(root)
-    masks = {files.stem_of(PurePosixPath(path).name): path for path in tree.paths if path.startswith("labelsTr/")}
-    cases: dict[str, dict[int, str]] = {}
-    for path in tree.paths:
-        match = CHANNEL.fullmatch(files.stem_of(PurePosixPath(path).name))
-        if match and path.startswith("imagesTr/"):
-            cases.setdefault(match[1], {})[int(match[2])] = path
-    count = len(names) or max(max(found) for found in cases.values()) + 1
-    items, faults = [], list(tree.faults)
-    for case, found in cases.items():
-        missing = [number for number in range(count) if number not in found]
-        if missing:
-            reason = f"its channel _{missing[0]:04d} is missing, dataset.json names {count}"
-            faults.append(Fault(next(iter(found.values())), reason, "add the file"))
-            continue
-        first, *others = (found[number] for number in range(count))
-        items.append(Item(case, first, case, mask=masks.get(case), channels=tuple(others)))
+    items, faults = _cases(tree.paths, len(names))
     tests = sum(path.startswith("imagesTs/") for path in tree.paths)
-    notes = (f"{tests} images of imagesTs, without masks, are left out.",) if tests else ()
     return Listing(
         "nnunet",
         root,
         str(value.get("name") or root.name),
         tuple(items),
-        tuple(sorted(faults)),
+        tuple(sorted((*tree.faults, *faults))),
         modality=", ".join(dict.fromkeys(names)),
         channels=names,
         classes=_classes(value.get("labels")),
-        notes=notes,
+        notes=(f"{tests} images of imagesTs, without masks, are left out.",) if tests else (),
     )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read ({error}); mend it or use --layout=folder.") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path} must hold a JSON object; mend it or use --layout=folder.")
-    return value
-
-
-def _by_number(value: Any) -> tuple[str, ...]:
-    try:
-        return tuple(str(name) for _, name in sorted((int(number), name) for number, name in dict(value or {}).items()))
-    except (TypeError, ValueError) as error:
-        raise InputError("'channel_names' of dataset.json must map numbers to names, e.g. {'0': 'CT'}.") from error
+def _cases(names: Sequence[str], count: int) -> tuple[list[Item], list[Fault]]:
+    """The cases of imagesTr of `count` channels, 0 for as many as any has, and those that lack one."""
+    masks = {files.stem_of(PurePosixPath(path).name): path for path in names if path.startswith("labelsTr/")}
+    cases: dict[str, dict[int, str]] = {}
+    for path in names:
+        match = CHANNEL.fullmatch(files.stem_of(PurePosixPath(path).name))
+        if match and path.startswith("imagesTr/"):
+            cases.setdefault(match[1], {})[int(match[2])] = path
+    count = count or max((max(found) + 1 for found in cases.values()), default=0)
+    items, faults = [], []
+    for case, found in cases.items():
+        missing = [number for number in range(count) if number not in found]
+        if missing:
+            reason = f"its channel _{missing[0]:04d} is missing, the data set has {count}"
+            faults.append(Fault(next(iter(found.values())), reason, "add the file"))
+        else:
+            channels = tuple(found[number] for number in range(1, count))
+            items.append(Item(case, found[0], case, mask=masks.get(case), channels=channels))
+    return items, faults
 
 
 def _classes(value: Any) -> dict[str, str]:
