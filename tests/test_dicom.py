@@ -30,6 +30,12 @@ def sagittal():
     return np.array([[0, 0, 1.5, -20], [-0.9, 0, 0, 30], [0, -0.9, 0, 40], [0, 0, 0, 1.0]])
 
 
+def tilted():
+    """A gantry leant by 20°: slices follow one another along the table, not along their normal."""
+    lean = np.deg2rad(20)
+    return np.array([[-0.7, 0, 0, 9], [0, -0.7 * np.cos(lean), 0, 8], [0, -0.7 * np.sin(lean), 3, 7], [0, 0, 0, 1]])
+
+
 def voxels(shape=(7, 6, 8), low=-1000, high=2000):
     return np.random.default_rng(0).integers(low, high, shape).astype(np.int16)
 
@@ -49,7 +55,9 @@ def read(root):
     return series.read([root / name for name in item.series])
 
 
-@pytest.mark.parametrize("affine", [AXIAL, oblique(), sagittal()], ids=["axial", "oblique", "sagittal"])
+@pytest.mark.parametrize(
+    "affine", [AXIAL, oblique(), sagittal(), tilted()], ids=["axial", "oblique", "sagittal", "tilted"]
+)
 @pytest.mark.parametrize("is_enhanced", [False, True])
 @pytest.mark.parametrize("how", ["none", "percentile", "ct_window:-100,400"])
 def test_dicom_and_nifti_of_a_study_give_one_record(tmp_path, affine, is_enhanced, how):
@@ -179,6 +187,17 @@ def test_run_length_encoding_is_read(tmp_path):
         data.compress(dicom.pydicom.uid.RLELossless)
         data.save_as(path)
     np.testing.assert_array_equal(read(tmp_path).voxels[..., 0], voxels()[::-1, ::-1])
+
+
+def test_compression_that_nothing_here_reads_is_named(tmp_path):
+    made.write_series(tmp_path, voxels(), AXIAL)
+    for path in tmp_path.iterdir():
+        data = dicom.pydicom.dcmread(path)
+        data.file_meta.TransferSyntaxUID = dicom.pydicom.uid.JPEGLSLossless
+        data.PixelData = dicom.pydicom.encaps.encapsulate([bytes(84)])
+        data["PixelData"].VR = "OB"
+        data.save_as(path)
+    assert refused(tmp_path) == "it is compressed as JPEG-LS Lossless Image Compression"
 
 
 def test_headers_that_promise_more_than_the_file_holds_are_refused(tmp_path):

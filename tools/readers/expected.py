@@ -10,7 +10,9 @@ SHOWN = 4  # entries of the folder that an error names
 
 def refusal(root: Path, layout: str, tree: Sequence[str]) -> InputError:
     """The error for a folder `root` that is not laid out as `tree`, one line per path, says."""
-    names = sorted(path.name + "/" * path.is_dir() for path in root.iterdir()) if root.is_dir() else [root.name]
+    if not root.is_dir():
+        return InputError(f"--layout={layout} expects a folder with {', '.join(tree)}, and {root} is a file.")
+    names = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
     names = [name for name in names if not name.startswith(".")]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     found = ", ".join(names[:SHOWN]) + more if names else "nothing"

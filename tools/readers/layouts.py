@@ -79,7 +79,8 @@ def find(request: Request) -> Listing:
     else:
         listing = _find_medmnist(path)
     if not listing.items and not listing.faults:
-        raise InputError(f"--input {request.input} holds no file of a known kind ({' '.join(files.SUFFIXES)}).")
+        known = f"{' '.join(files.SUFFIXES)}, or folders of DICOM"
+        raise InputError(f"--input {request.input} holds no file of a known kind ({known}).")
     return listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)))
 
 
