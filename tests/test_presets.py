@@ -10,9 +10,10 @@ from PIL import Image
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import manifest, reading
 from tests.test_to_tfrecord import convert, examples, run, settings
-from tools import conversion, presets
+from tools import conversion, geometry, presets
 from tools.intensity import parse
 from tools.readers import layouts
+from tools.readers.contract import plain_volume
 
 SHAPE = (10, 9, 8)
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])
@@ -98,7 +99,7 @@ def preset(layout, **options):
     """The settings of a preset, as the command makes them."""
     values = presets.defaults(layout, ())
     pairs = tuple(tuple(map(int, pair.split(":"))) for pair in values.get("relabel", ()))
-    found = {name: values[name] for name in ("crop_foreground", "square") if name in values}
+    found = {name: values[name] for name in ("crop_foreground", "square", "antialias") if name in values}
     found |= {"shape": tuple(map(int, values["shape"]))} if "shape" in values else {}
     found |= {"spacing_mm": tuple(map(float, values["spacing_mm"]))} if "spacing_mm" in values else {}
     made = settings(relabel=pairs, **(found | options))
@@ -262,6 +263,16 @@ def test_fundus_pictures_are_cropped_to_the_circle_and_square(tmp_path):
     assert (whole.volume[112, 2:-2, 0] > 100).all()
     assert not cut.volume[:20].any()
     assert (cut.volume[112, 4:-4, 0] > 100).all()
+
+
+def test_antialiasing_means_over_what_becomes_one_pixel():
+    values = np.random.default_rng(0).random((12, 20, 1)).astype(np.float32)
+    volume = plain_volume(values)
+    small = geometry.resample(volume, geometry.grid_of_shape(volume, (4, 5)), antialias=True).voxels
+    np.testing.assert_allclose(small[..., 0], values.reshape(4, 3, 5, 4).mean(axis=(1, 3)), rtol=1e-5)
+    large = geometry.grid_of_shape(volume, (24, 20))
+    plain, smooth = (geometry.resample(volume, large, antialias=each).voxels for each in (False, True))
+    np.testing.assert_array_equal(plain, smooth)
 
 
 def test_grades_that_are_none_are_refused(tmp_path):

@@ -150,6 +150,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "dtype": options.dtype,
         "relabel": [list(pair) for pair in options.relabel],
         "square": options.square,
+        "antialias": options.antialias,
         "slices": options.slices,
         "max_gb": options.max_bytes / 1e9,
         "brick_shape": settings.brick_shape and list(settings.brick_shape),

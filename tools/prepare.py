@@ -19,8 +19,8 @@ class Options(NamedTuple):
     """What is done to every volume. shape: [rank] voxels; spacing_mm: one number, or [rank]; either or neither.
 
     max_bytes: volumes and masks that claim more are not read. relabel: (mask value, the one stored instead).
-    square: shorter axes are lengthened by zeros, after the crop. slices: a key of `slices.AXES`; `shape` may then be
-    that of a slice.
+    square: shorter axes are lengthened by zeros, after the crop. antialias: as `geometry.resample`.
+    slices: a key of `slices.AXES`; `shape` may then be that of a slice.
     """
 
     shape: tuple[int, ...] | None = None
@@ -32,6 +32,7 @@ class Options(NamedTuple):
     relabel: tuple[tuple[int, int], ...] = ()
     square: bool = False
     slices: str | None = None
+    antialias: bool = False
 
 
 def probe(root: Path, item: Item, options: Options) -> Probe:
@@ -175,7 +176,7 @@ def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volum
         grid = geometry.grid_of_spacing(volume, options.spacing_mm)
     if grid is not None:
         before = volume.voxels.shape[:-1]
-        volume = geometry.resample(volume, grid)
+        volume = geometry.resample(volume, grid, antialias=options.antialias)
         mask = mask and geometry.resample(mask, grid, is_mask=True)
     resampled = None if grid is None else {"from": list(before), "to": list(grid.shape), "factors": list(grid.factors)}
     return volume, mask, {"crop_box": box, "resampled": resampled, **({"square": True} if options.square else {})}

@@ -7,7 +7,13 @@ from collections.abc import Collection, Mapping
 
 Values = Mapping[str, str | bool | list[str]]
 
-FUNDUS: Values = {"crop_foreground": True, "square": True, "shape": ["224", "224"], "intensity": "ct_window:0,255"}
+FUNDUS: Values = {
+    "crop_foreground": True,
+    "square": True,
+    "shape": ["224", "224"],
+    "antialias": True,
+    "intensity": "ct_window:0,255",
+}
 PRESETS: Mapping[str, Values] = {
     "brats": {"crop_foreground": True, "intensity": "zscore", "relabel": ["4:3"]},
     "msd_pancreas": {"crop_foreground": True, "spacing_mm": ["2"], "intensity": "ct_window:-150,250"},

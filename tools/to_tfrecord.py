@@ -32,6 +32,7 @@ def define_flags() -> None:
     flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
     flags.DEFINE_bool("crop_foreground", False, "Crop to the box around what stands out from the background.")
     flags.DEFINE_bool("square", False, "Lengthen the shorter axes by zeros, after the crop: keeps the aspect.")
+    flags.DEFINE_bool("antialias", False, "Average over the voxels that become one, where resampling makes fewer.")
     flags.DEFINE_enum("slices", None, tuple(slices.AXES), "Store each volume's slices of this plane, as 2D examples.")
     flags.DEFINE_list("relabel", [], "Mask values to change, as OLD:NEW.")
     flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile or ct_window:LO,HI.")
@@ -89,6 +90,7 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
         _pairs(values.relabel),
         values.square,
         values.slices,
+        values.antialias,
     )
     return plan.Settings(
         options,
