@@ -1,6 +1,7 @@
 """DICOM: the same record as from the NIfTI of a study, or one line that says why not."""
 
 import json
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -138,6 +139,26 @@ def test_a_series_of_two_stacks_is_refused(tmp_path, shape, affine, reason):
     made.write_series(tmp_path / "a", voxels(), AXIAL, skip=range(4, 8))
     made.write_series(tmp_path / "b", voxels(shape), affine, skip=range(4))
     assert reason in refused(tmp_path)
+
+
+def test_frames_without_places_of_their_own_are_refused(tmp_path):
+    data = made.set_pixels(made.header(), np.ascontiguousarray(voxels().T))
+    data.ImagePositionPatient, data.ImageOrientationPatient, data.PixelSpacing = made.place(AXIAL, 0)
+    made.save(data, tmp_path / "a.dcm")
+    assert refused(tmp_path) == "its slices do not say where they lie"
+
+
+@pytest.mark.filterwarnings("ignore")  # nibabel calls its own reader experimental
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm", "693_J2KI.dcm"])
+def test_real_slices_are_read_as_nibabel_reads_them(name):
+    from nibabel.nicom import dicomwrappers  # warns when it is imported
+
+    path = dicom.pydicom.data.get_testdata_file(name, download=False)
+    expected = dicomwrappers.wrapper_from_file(path)
+    found = series.read([Path(path)])
+    rows_first = np.array(found.origin["affine"])[:, [1, 0, 3]]
+    np.testing.assert_allclose(rows_first, (np.diag([-1, -1, 1, 1]) @ expected.affine)[:, [0, 1, 3]], atol=1e-6)
+    np.testing.assert_array_equal(found.voxels[..., 0], expected.get_data().T[::-1, ::-1])
 
 
 def test_slices_off_one_line_are_refused(tmp_path):

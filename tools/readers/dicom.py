@@ -167,11 +167,12 @@ def _slice(path: Path, data: Any, frame: int) -> Slice:
     sizes = _numbers(spacing, 2)
     slope = _find(data, frame, "PixelValueTransformationSequence", "RescaleSlope")
     signed = bool(data.get("PixelRepresentation", 0))
+    lies = orientation and (GROUPS[1] in data or int(data.get("NumberOfFrames") or 1) == 1)  # else one place for all
     return Slice(
         path,
         frame,
         (int(data.Rows), int(data.Columns)),
-        _numbers(_find(data, frame, "PlanePositionSequence", "ImagePositionPatient"), 3) if orientation else None,
+        _numbers(_find(data, frame, "PlanePositionSequence", "ImagePositionPatient"), 3) if lies else None,
         orientation[:3] if orientation else (1.0, 0.0, 0.0),
         orientation[3:] if orientation else (0.0, 1.0, 0.0),
         (sizes[0], sizes[1]) if sizes and min(sizes) > 0 else None,
