@@ -28,6 +28,7 @@ from absl import app, flags
 from PIL import Image
 
 from ssl3d_tf.errors import InputError
+from tests import dicom_files
 from tools import conversion, plan
 from tools.readers.layouts import Request
 
@@ -90,6 +91,12 @@ def decathlon():
     return {"dataset.json": json.dumps(value).encode(), "a.nii": nifti(".nii")["a.nii"]}
 
 
+def dicom(write, shape=(9, 8, 6)):
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), voxels(shape), np.eye(4))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
 SEEDS = {
     "nii": lambda: nifti(".nii"),
     "nii.gz": lambda: nifti(".nii.gz"),
@@ -103,6 +110,8 @@ SEEDS = {
     "tif": lambda: picture("tiff"),
     "csv": table,
     "json": decathlon,
+    "dicom": lambda: dicom(lambda folder, *volume: dicom_files.write_series(folder, *volume, suffix=".dcm")),
+    "enhanced": lambda: dicom(lambda folder, *volume: dicom_files.write_enhanced(folder / "a.dcm", *volume)),
 }
 
 

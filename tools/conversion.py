@@ -74,7 +74,10 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
     items = sum(len(job.items) for job in planned.jobs)
     masks = sum(item.mask is not None for job in planned.jobs for item in job.items)
     print(f"layout {listing.layout}: {items} examples, {masks} with masks; {planned.kind}.")
-    print(f"intensity {planned.settings.options.intensity}.")
+    options = planned.settings.options
+    print(f"intensity {options.intensity}.")
+    if options.slices:
+        print(f"each volume becomes all its {options.slices} slices, also those with an empty mask, of one patient.")
     for note in listing.notes:
         print(f"note: {note}")
 
@@ -133,7 +136,7 @@ def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done])
     names = listing.channels if len(listing.channels) == planned.kind.channels else ()
     return manifest.Manifest(
         name=planned.name,
-        rank=planned.kind.rank,
+        rank=2 if planned.settings.options.slices else planned.kind.rank,
         channels=names or tuple(f"channel {number}" for number in range(planned.kind.channels)),
         modality=listing.modality,
         classes=listing.classes or _classes_seen(entries),

@@ -1,5 +1,6 @@
 """Cropping and resampling of a volume and its mask, together: both keep one grid, and the affine says where it lies."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -57,6 +58,17 @@ def crop(volume: Volume, box: Sequence[tuple[int, int]]) -> Volume:
     return volume._replace(voxels=volume.voxels[cut], affine=volume.affine @ shift)
 
 
+def pad_square(volume: Volume) -> Volume:
+    """Lengthens all axes to the longest by zeros at both ends, so that a square (cube) keeps the aspect."""
+    sizes = volume.voxels.shape[:-1]
+    before = [(max(sizes) - size) // 2 for size in sizes]
+    after = [max(sizes) - size - first for size, first in zip(sizes, before, strict=True)]
+    shift = np.eye(4)
+    shift[: len(sizes), 3] = [-first for first in before]
+    voxels = np.pad(volume.voxels, [*zip(before, after, strict=True), (0, 0)])
+    return volume._replace(voxels=voxels, affine=volume.affine @ shift)
+
+
 def grid_of_shape(volume: Volume, shape: Sequence[int]) -> Grid:
     """The same field of view in `shape` voxels.
 
@@ -83,11 +95,12 @@ def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
     return Grid(tuple(max(1, round(size / factor)) for size, factor in zip(sizes, factors, strict=True)), factors)
 
 
-def resample(volume: Volume, grid: Grid, *, is_mask: bool = False) -> Volume:
+def resample(volume: Volume, grid: Grid, *, is_mask: bool = False, antialias: bool = False) -> Volume:
     """Reads `volume` at the voxel centres of `grid`, whose middle is the volume's: linearly, masks nearest.
 
     New index i lies at old index (i − (new − 1)/2) · factor + (old − 1)/2; beyond the border the edge voxel counts.
-    Linear interpolation is done axis by axis in float32, without a smoothing filter; axes that stay are not touched.
+    Linear interpolation is done axis by axis in float32; axes that stay are not touched. There is no smoothing filter,
+    but with `antialias` a voxel that becomes larger is the mean over its extent, at steps of one old voxel at most.
     """
     voxels = volume.voxels
     move = np.eye(4)
@@ -97,8 +110,11 @@ def resample(volume: Volume, grid: Grid, *, is_mask: bool = False) -> Volume:
             continue
         start = (old - 1) / 2 - (size - 1) / 2 * factor
         move[axis, axis], move[axis, 3] = factor, start
-        positions = np.clip(start + np.arange(size) * factor, 0, old - 1)
-        voxels = (_nearest if is_mask else _linear)(voxels, positions, axis)
+        positions = start + np.arange(size) * factor
+        if is_mask:
+            voxels = _nearest(voxels, np.clip(positions, 0, old - 1), axis)
+        else:
+            voxels = _averaged(voxels, positions, axis, extent=factor if antialias else 0)
     return volume._replace(voxels=voxels, affine=volume.affine @ move)
 
 
@@ -112,6 +128,17 @@ def same_grid(volume: Volume, mask: Volume) -> bool:
     corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T  # [4, 8]
     distance = np.abs((volume.affine - mask.affine) @ corners).max()
     return bool(distance <= 0.1 * min(volume.spacing_mm))
+
+
+def _averaged(voxels: np.ndarray, positions: np.ndarray, axis: int, *, extent: float) -> np.ndarray:
+    """Mean of linear interpolation at the middles of equal parts of `extent` around each position."""
+    parts = max(1, math.ceil(extent))
+    offsets = ((np.arange(parts) + 0.5) / parts - 0.5) * extent
+    last = voxels.shape[axis] - 1
+    total = _linear(voxels, np.clip(positions + offsets[0], 0, last), axis)
+    for offset in offsets[1:]:
+        total += _linear(voxels, np.clip(positions + offset, 0, last), axis)
+    return total if parts == 1 else total / np.float32(parts)
 
 
 def _linear(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:

@@ -107,11 +107,14 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
     options = settings.options
     given = {"--shape": options.shape, "--spacing_mm": options.spacing_mm, "--brick_shape": settings.brick_shape}
     for flag, numbers in given.items():
-        if numbers and len(numbers) not in ((1, kind.rank) if flag == "--spacing_mm" else (kind.rank,)):
+        others = {"--spacing_mm": 1, "--shape": 2 if options.slices else kind.rank}
+        if numbers and len(numbers) not in (kind.rank, others.get(flag)):
             values = ",".join(f"{number:g}" for number in numbers)
             raise InputError(
                 f"{flag}={values} names {len(numbers)} axes, but the data are {kind.rank}D; give one each."
             )
+    if options.slices and (kind.rank == 2 or settings.brick_shape):
+        raise InputError(f"--slices={options.slices} cuts whole 3D volumes; leave it out for {kind} or --brick_shape.")
     if options.intensity.kind == "auto":
         are_pictures = all(probe.is_8bit and probe.is_picture for probe in probes)
         chosen = PICTURE_WINDOW if are_pictures else Normalisation("percentile")
@@ -145,6 +148,10 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "crop_foreground": options.crop_foreground,
         "intensity": str(options.intensity),
         "dtype": options.dtype,
+        "relabel": [list(pair) for pair in options.relabel],
+        "square": options.square,
+        "antialias": options.antialias,
+        "slices": options.slices,
         "max_gb": options.max_bytes / 1e9,
         "brick_shape": settings.brick_shape and list(settings.brick_shape),
         "exclude_overlap": _hash(sorted(settings.excluded)) if settings.excluded else None,
@@ -157,8 +164,8 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
 
 def _fingerprint(listing: Listing) -> str:
     """SHA-256 over what was listed and the size of every file: notices changed input without reading it."""
-    names = {item.path for item in listing.items} | {item.mask for item in listing.items if item.mask}
-    sizes = {str(name): _sizes(listing.root / name) for name in sorted(names)}
+    names = {name for item in listing.items for name in item.files}
+    sizes = {name: _sizes(listing.root / name) for name in sorted(names)}
     listed = [list(item) for item in listing.items]
     value = [
         listed,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ssl3d_tf import files
 from ssl3d_tf.records import schema, writer
 from ssl3d_tf.records.manifest import Brick, Entry, entry_from_json
-from tools import bricks, exclusion, prepare
+from tools import bricks, exclusion, prepare, slices
 from tools import facts as measuring
 from tools.facts import Facts
 from tools.plan import Job
@@ -83,7 +83,7 @@ def make(work: Work, job: Job, report: Report) -> Done:
             dtypes.add(example.volume.dtype.name)
             mask_dtypes.update(() if example.mask is None else (example.mask.dtype.name,))
             size = 0
-            for part in bricks.cut(example, work.brick_shape):
+            for part in _parts(work, example):
                 made.append(_entry(part, measured))
                 payload = schema.encode(part, work.codec)
                 size += len(payload)
@@ -117,6 +117,12 @@ def finished(folder: Path, job: Job, recipe: str) -> Done | None:
     return done if is_whole else None
 
 
+def _parts(work: Work, example: schema.Example) -> Iterator[schema.Example]:
+    if work.options.slices is not None:
+        return slices.cut(example, work.options.slices)
+    return bricks.cut(example, work.brick_shape)
+
+
 def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
     volume, mask = prepare.load(work.root, item, work.options, work.kind)
     facts = measuring.measure(item.id, volume)
@@ -133,7 +139,7 @@ def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
 def _entry(example: schema.Example, facts: Facts) -> Entry:
     label = None if example.label is None else tuple(example.label)
     brick = Brick(**example.source["brick"]) if "brick" in example.source else None
-    counts = facts.counts if brick is None else prepare.mask_counts(example.mask)
+    counts = facts.counts if brick is None and "slice" not in example.source else prepare.mask_counts(example.mask)
     return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
 
 

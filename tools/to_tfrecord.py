@@ -13,7 +13,7 @@ from absl import app, flags
 from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import schema
-from tools import conversion, exclusion, intensity, plan, prepare
+from tools import conversion, exclusion, intensity, plan, prepare, presets, slices
 from tools.readers import folder, layouts, limits
 
 _T = TypeVar("_T")
@@ -23,7 +23,7 @@ def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that tests may import every command at once."""
     flags.DEFINE_string("input", None, "File, folder or glob to convert.", required=True)
     flags.DEFINE_string("output", None, "Folder to write; a new one, or one to go on with.", required=True)
-    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, "What the input is; auto finds out and says so.")
+    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, _layouts())
     flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
     flags.DEFINE_list("mask_suffix", list(folder.MASK_SUFFIXES), "Endings that tell masks from images (folder).")
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
@@ -31,6 +31,10 @@ def define_flags() -> None:
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
     flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
     flags.DEFINE_bool("crop_foreground", False, "Crop to the box around what stands out from the background.")
+    flags.DEFINE_bool("square", False, "Lengthen the shorter axes by zeros, after the crop: keeps the aspect.")
+    flags.DEFINE_bool("antialias", False, "Average over the voxels that become one, where resampling makes fewer.")
+    flags.DEFINE_enum("slices", None, tuple(slices.AXES), "Store each volume's slices of this plane, as 2D examples.")
+    flags.DEFINE_list("relabel", [], "Mask values to change, as OLD:NEW.")
     flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile or ct_window:LO,HI.")
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
     flags.DEFINE_enum("codec", "raw", schema.CODECS, "Compression of each record's voxels.")
@@ -48,9 +52,14 @@ def main(argv: Sequence[str]) -> None:
     values = flags.FLAGS
     cli.flags_only(argv)
     try:
+        preset = presets.defaults(values.layout, [name for name in values if values[name].present])
+        for name, value in preset.items():
+            values.set_default(name, value)
         settings = _settings(values)
     except InputError as error:
         raise app.UsageError(str(error)) from error
+    if preset:
+        print(f"--layout={values.layout} sets {presets.shown(preset)}.")
     request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
     settings = settings._replace(excluded=exclusion.contents(values.exclude_overlap))
     folder_out = Path(values.output)
@@ -78,6 +87,10 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
         intensity.parse(values.intensity),
         values.dtype,
         round(values.max_gb * 1e9),
+        _pairs(values.relabel),
+        values.square,
+        values.slices,
+        values.antialias,
     )
     return plan.Settings(
         options,
@@ -87,6 +100,25 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
         values.records_per_shard,
         brick_shape=brick_shape,
     )
+
+
+def _layouts() -> str:
+    """Help on --layout: the tree of each and what it sets."""
+    lines = ["What the input is; auto finds folder, medmnist, csv, dicom, nnunet, msd or bids, and says which."]
+    for name, tree in layouts.TREES.items():
+        sets = presets.shown(presets.defaults(name, ()))
+        lines += [f"{name}: " + "; ".join(tree) + (f". Sets {sets}" if sets else "")]
+    return "\n".join(lines)
+
+
+def _pairs(texts: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    try:
+        pairs = [(int(old), int(new)) for old, new in (text.split(":") for text in texts)]
+    except ValueError as error:
+        raise InputError(f"--relabel={','.join(texts)} must be pairs OLD:NEW of mask values, e.g. 4:3.") from error
+    if any(min(pair) < 0 for pair in pairs):
+        raise InputError(f"--relabel={','.join(texts)} must name values that masks may hold, from 0.")
+    return tuple(pairs)
 
 
 def _numbers(flag: str, texts: Sequence[str] | None, kind: Callable[[str], _T]) -> tuple[_T, ...] | None:

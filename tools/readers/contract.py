@@ -33,6 +33,8 @@ class Item(NamedTuple):
 
     key, row: array and row within an .npz that holds many examples.
     split: given by the data set itself; None lets the hash of `patient` decide.
+    series: all files of a DICOM series, of which `path` is one. channels: further images on the grid of `path`, whose
+    channels follow its own. inside: label map; voxels where it is 0 become 0.
     """
 
     id: str
@@ -43,6 +45,19 @@ class Item(NamedTuple):
     split: str | None = None
     key: str | None = None
     row: int | None = None
+    series: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    inside: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All its files, relative to --input, those with voxels first."""
+        return (*self.images, *(name for name in (self.inside, self.mask) if name))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The files with its voxels."""
+        return self.series or (self.path, *self.channels)
 
 
 class Listing(NamedTuple):

@@ -96,10 +96,10 @@ def parts(path: Path) -> tuple[Path, ...]:
     return nifti.files(path)
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 over the files that make up the volume at `path`."""
+def sha256(*paths: Path) -> str:
+    """SHA-256 over the files that make up the volume at `paths`."""
     digest = hashlib.sha256()
-    for part in parts(path):
+    for part in (part for path in paths for part in parts(path)):
         with part.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)

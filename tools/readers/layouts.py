@@ -3,15 +3,52 @@
 import glob
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, folder, medmnist, msd, paths, table
+from tools.readers import (
+    bids,
+    brats,
+    dicom_folder,
+    expected,
+    files,
+    folder,
+    kaggle_retina,
+    medmnist,
+    msd,
+    nnunet,
+    paths,
+    table,
+    ukb,
+)
 from tools.readers.contract import Listing
 
-LAYOUTS = ("auto", "folder", "msd", "medmnist", "csv")
+MSD_TREE = ("dataset.json", "imagesTr/CASE.nii.gz", "labelsTr/CASE.nii.gz")
+# Layouts of one folder -> how to list it. Those without defaults for other flags are found by `auto`.
+FOLDERS: dict[str, Callable[[Path], Listing]] = {
+    "dicom": dicom_folder.find,
+    "nnunet": nnunet.find,
+    "bids": bids.find,
+    "brats": brats.find,
+    "msd": msd.find,
+    "msd_pancreas": msd.find,
+    "ukb_brain": ukb.find_brain,
+    "ukb_retina": ukb.find_retina,
+    "kaggle_retina": kaggle_retina.find,
+}
+TREES: dict[str, tuple[str, ...]] = {
+    "msd": MSD_TREE,
+    "msd_pancreas": MSD_TREE,
+    "nnunet": nnunet.TREE,
+    "bids": bids.TREE,
+    "brats": brats.TREE,
+    "ukb_brain": ukb.BRAIN_TREE,
+    "ukb_retina": ukb.RETINA_TREE,
+    "kaggle_retina": kaggle_retina.TREE,
+}
+LAYOUTS = ("auto", "folder", "medmnist", "csv", *FOLDERS)
 
 
 class Request(NamedTuple):
@@ -35,14 +72,15 @@ def find(request: Request) -> Listing:
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
     if layout == "folder":
         listing = _find_files(request, path)
-    elif layout == "msd":
-        listing = msd.find(path)
+    elif layout in FOLDERS:
+        listing = _find_folder(layout, path)
     elif layout == "csv":
         listing = table.find(_table_of(path))
     else:
         listing = _find_medmnist(path)
     if not listing.items and not listing.faults:
-        raise InputError(f"--input {request.input} holds no file of a known kind ({' '.join(files.SUFFIXES)}).")
+        known = f"{' '.join(files.SUFFIXES)}, or folders of DICOM"
+        raise InputError(f"--input {request.input} holds no file of a known kind ({known}).")
     return listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)))
 
 
@@ -51,9 +89,21 @@ def _detect(path: Path) -> str:
         return "medmnist"
     if path.suffix.lower() == ".csv" and path.is_file():
         return "csv"
+    if path.is_dir() and nnunet.is_nnunet(path):
+        return "nnunet"
     if path.is_dir() and msd.is_msd(path):
         return "msd"
-    return "csv" if path.is_dir() and len(_tables(path)) == 1 else "folder"
+    if path.is_dir() and bids.is_bids(path):
+        return "bids"
+    if path.is_dir() and len(_tables(path)) == 1:
+        return "csv"
+    return "dicom" if path.exists() and dicom_folder.is_dicom(path) else "folder"
+
+
+def _find_folder(layout: str, path: Path) -> Listing:
+    if layout != "dicom" and (not path.is_dir() or (layout.startswith("msd") and not (path / msd.FILE).is_file())):
+        raise expected.refusal(path, layout, TREES[layout])
+    return FOLDERS[layout](path)._replace(layout=layout)
 
 
 def _find_medmnist(path: Path) -> Listing:

@@ -20,7 +20,7 @@ def is_msd(root: Path) -> bool:
     """Whether `root` holds a dataset.json that lists training cases."""
     if not (root / FILE).is_file():
         return False
-    return isinstance(_read(root).get("training"), list)
+    return isinstance(read(root).get("training"), list)
 
 
 def find(root: Path) -> Listing:
@@ -29,12 +29,12 @@ def find(root: Path) -> Listing:
     Raises:
         InputError: dataset.json is missing or damaged, or names a file outside `root`.
     """
-    value = _read(root)
+    value = read(root)
     cases = value.get("training")
     if not isinstance(cases, list):
         raise InputError(f"{root / FILE} has no list 'training', as the Decathlon's have; use --layout=folder.")
     items = tuple(_item(root, case) for case in cases)
-    channels = tuple(str(name) for _, name in _numbered(root, value, "modality"))
+    channels = tuple(str(name) for _, name in numbered(root, value, "modality"))
     tests = value.get("test") or ()
     notes = (f"{len(tests)} test images without masks are left out.",) if tests else ()
     return Listing(
@@ -44,7 +44,7 @@ def find(root: Path) -> Listing:
         items,
         modality=", ".join(dict.fromkeys(channels)),
         channels=channels,
-        classes={str(number): str(name) for number, name in _numbered(root, value, "labels")},
+        classes={str(number): str(name) for number, name in numbered(root, value, "labels")},
         notes=notes,
     )
 
@@ -61,14 +61,24 @@ def _item(root: Path, case: Any) -> Item:
     return Item(name, image, name, mask=mask)
 
 
-def _numbered(root: Path, value: Mapping[str, Any], key: str) -> list[tuple[int, str]]:
+def numbered(root: Path, value: Mapping[str, Any], key: str) -> list[tuple[int, str]]:
+    """The entries of `value[key]`, number -> name, in order; none if there is no such key.
+
+    Raises:
+        InputError: a key is no number.
+    """
     try:
         return sorted((int(number), name) for number, name in dict(value.get(key) or {}).items())
     except (TypeError, ValueError) as error:
         raise InputError(f"'{key}' of {root / FILE} must map numbers to names, e.g. {{'0': 'CT'}}.") from error
 
 
-def _read(root: Path) -> dict[str, Any]:
+def read(root: Path) -> dict[str, Any]:
+    """The dataset.json of `root`.
+
+    Raises:
+        InputError: it is missing, damaged, or no JSON object.
+    """
     try:
         value = json.loads((root / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

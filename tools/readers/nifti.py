@@ -7,10 +7,10 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel import orientations
 
 from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
+from tools.readers.orientation import ras_volume
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
@@ -39,18 +39,7 @@ def read(path: Path) -> Volume:
     if voxels.dtype.fields is not None:  # RGB, RGBA: one field per colour -> one channel per colour
         voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
     voxels = voxels.reshape(*spatial, channels)
-    turn = orientations.io_orientation(image.affine)
-    if np.isnan(turn).any() or not np.isfinite(image.affine).all():
-        raise UnusableFileError("its affine is singular or not finite", "mend sform and qform, e.g. with nibabel")
-    origin = {
-        "shape": list(image.shape),
-        "affine": image.affine.tolist(),
-        "orientation": "".join(nibabel.aff2axcodes(image.affine)),
-    }
-    voxels = np.asarray(orientations.apply_orientation(voxels, turn))
-    affine = image.affine @ orientations.inv_ornt_aff(turn, spatial)
-    voxels, affine = _drop_single_slice(voxels, affine)
-    return Volume(voxels.astype(voxels.dtype.newbyteorder("="), copy=False), affine, has_spacing=True, origin=origin)
+    return ras_volume(voxels, image.affine, image.shape)
 
 
 def files(path: Path) -> tuple[Path, ...]:
@@ -87,12 +76,3 @@ def _axes(shape: tuple[int, ...], dtype: np.dtype) -> tuple[tuple[int, ...], int
     if len(others) > 1:
         raise UnusableFileError(f"its shape {shape} has {len(others)} channel axes", "merge them into one fourth axis")
     return spatial, math.prod(others) * len(dtype.names or (0,))
-
-
-def _drop_single_slice(voxels: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[a, b, 1, channels], in any order of axes -> [a, b, channels], its affine's third column the dropped axis."""
-    if 1 not in voxels.shape[:3]:
-        return voxels, affine
-    dropped = voxels.shape.index(1)
-    order = [axis for axis in range(3) if axis != dropped] + [dropped, 3]
-    return np.squeeze(voxels, axis=dropped), affine[:, order]

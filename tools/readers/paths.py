@@ -1,6 +1,7 @@
 """Which files belong to --input, and that none of them lies elsewhere."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class Tree(NamedTuple):
     ignored: int
 
 
-def walk(root: Path) -> Tree:
+def walk(root: Path, is_known: Callable[[Path], object] = lambda path: files.suffix_of(path.name)) -> Tree:
     """Lists `root`. Hidden files are left out; links are followed only to files within `root`."""
     found: list[str] = []
     faults: list[Fault] = []
@@ -30,10 +31,12 @@ def walk(root: Path) -> Tree:
             if not (relative / name).as_posix().isprintable():
                 shown = ascii((relative / name).as_posix())[1:-1]
                 faults.append(Fault(shown, "its name holds characters that cannot be written", "rename it"))
-            elif name.startswith(".") or not files.suffix_of(name):
-                ignored += not name.startswith(".")
-            elif is_inside(root, root / relative / name):
+            elif name.startswith("."):
+                continue
+            elif is_inside(root, root / relative / name) and is_known(root / relative / name):
                 found.append((relative / name).as_posix())
+            elif is_inside(root, root / relative / name) or not files.suffix_of(name):
+                ignored += 1
             else:
                 faults.append(_link_fault(relative / name))
     return Tree(tuple(sorted(found)), tuple(sorted(faults)), ignored)

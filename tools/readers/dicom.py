@@ -1,0 +1,198 @@
+"""DICOM files as slices: where each lies in the patient, and its pixels in the units of the modality.
+
+A file has one slice, or many (enhanced CT, MR and PET), whose places are in its functional groups. Patient names, birth
+dates and ids are not kept: `patient` is a hash.
+"""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pydicom
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from tools.readers import limits
+from tools.readers.contract import UnusableFileError
+
+MAGIC = b"DICM"
+SUFFIXES = (".dcm", ".dicom", ".ima")
+DEFLATED = "1.2.840.10008.1.2.1.99"  # all of the file is one stream, which would be unpacked to read a header
+GROUPS = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+
+
+class Slice(NamedTuple):
+    """One slice, without its pixels.
+
+    shape: rows, columns. position: centre of the first pixel, mm in LPS; None where the file has none, as of a plain
+    radiograph. row, column: unit vectors along which column and row index grow. spacing_mm: between rows, between
+    columns; None likewise. value = stored · slope + intercept. bits: stored. most: of the file, unpacked to its size.
+    """
+
+    path: Path
+    frame: int
+    shape: tuple[int, int]
+    position: tuple[float, ...] | None
+    row: tuple[float, ...]
+    column: tuple[float, ...]
+    spacing_mm: tuple[float, float] | None
+    slope: float
+    intercept: float
+    bits: int
+    is_signed: bool
+    is_inverted: bool
+
+
+class Header(NamedTuple):
+    """What a file is of: `stack` tells volumes apart (a series, or one file of many frames); slices in file order."""
+
+    stack: str
+    series: str
+    patient: str
+    modality: str
+    is_localizer: bool
+    slices: tuple[Slice, ...]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether `path` holds DICOM by its first bytes, or by its name where it has no preamble."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == MAGIC or path.suffix.lower() in SUFFIXES
+
+
+def header(path: Path) -> Header | None:
+    """Reads all but the pixels of `path`; None for a DICOMDIR, which is a table of contents.
+
+    Raises:
+        UnusableFileError: no image of one grey value per pixel, or packed in a way that cannot be read.
+    """
+    with _opened(path, stop_before_pixels=True) as data:
+        if data.get("MediaStorageDirectory") or "DirectoryRecordSequence" in data:
+            return None
+        _check(path, data)
+        frames = int(data.get("NumberOfFrames") or 1)
+        series = str(data.get("SeriesInstanceUID") or path.parent)
+        stack = f"{series} {data.get('SOPInstanceUID', path.name)}" if frames > 1 else series
+        patient = f"{data.get('IssuerOfPatientID', '')}\0{data.get('PatientID') or series}"
+        return Header(
+            stack,
+            series,
+            hashlib.sha256(patient.encode()).hexdigest()[:16],
+            str(data.get("Modality") or ""),
+            "LOCALIZER" in (data.get("ImageType") or ()),
+            tuple(_slice(path, data, frame) for frame in range(frames)),
+        )
+
+
+def pixels(slices: tuple[Slice, ...]) -> Iterator[tuple[int, np.ndarray]]:
+    """Number in `slices` and values [rows, columns] of each, a file at a time; float64, or int64 where whole."""
+    for path in dict.fromkeys(one.path for one in slices):
+        with _opened(path) as data:
+            _check(path, data)
+            frames = data.pixel_array.reshape(-1, *slices[0].shape)
+            for number, one in enumerate(slices):
+                if one.path == path:
+                    yield number, _values(frames[one.frame], one)
+
+
+def _values(stored: np.ndarray, one: Slice) -> np.ndarray:
+    values = stored.astype(np.int64)
+    if one.is_inverted:  # MONOCHROME1: the smallest number is white
+        values = (-1 if one.is_signed else 2**one.bits - 1) - values
+    is_whole = one.slope.is_integer() and one.intercept.is_integer()
+    return values * (int(one.slope) if is_whole else one.slope) + (int(one.intercept) if is_whole else one.intercept)
+
+
+@contextmanager
+def _opened(path: Path, *, stop_before_pixels: bool = False) -> Iterator[Any]:
+    """The data set of `path`, whose oddities are no news to anyone; whatever damage raises as UnusableFileError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with path.open("rb") as file:
+                is_plain = file.read(132)[128:] == MAGIC
+            if is_plain and _syntax(path) == DEFLATED:
+                raise UnusableFileError("it is deflated as a whole", "store it uncompressed, e.g. with dcmconv")
+            data = pydicom.dcmread(path, stop_before_pixels=stop_before_pixels, force=not is_plain)
+            if "TransferSyntaxUID" not in data.file_meta:  # as of files without a preamble
+                data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
+            yield data
+    except UnusableFileError:
+        raise
+    except Exception as error:  # what a damaged file makes pydicom raise has no list
+        reason = " ".join(str(error).replace(str(path.parent) + "/", "").split()) or type(error).__name__
+        raise UnusableFileError(f"{path.name} cannot be read: {reason}", "it is damaged: copy it again") from error
+
+
+def _guessed_syntax(data: Any) -> UID:
+    is_implicit, is_little = data.original_encoding
+    return ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+
+
+def _syntax(path: Path) -> str:
+    return str(pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID", ""))
+
+
+def _check(path: Path, data: Any) -> None:
+    """Raises UnusableFileError where the pixels cannot be read, before memory is taken for them."""
+    rows, columns, bits = (int(data.get(name) or 0) for name in ("Rows", "Columns", "BitsAllocated"))
+    if not (rows and columns) or bits not in (8, 16, 32):
+        what = data.get("Modality") or "no modality"
+        raise UnusableFileError(f"{path.name} holds no image of 8, 16 or 32 bits ({what})", "leave it out")
+    colours = data.get("PhotometricInterpretation")
+    if int(data.get("SamplesPerPixel") or 1) != 1 or not str(colours).startswith("MONOCHROME"):
+        raise UnusableFileError(f"its pixels are {colours}, not grey", "export it as pictures: .png")
+    if "ModalityLUTSequence" in data:
+        raise UnusableFileError("its values come from a lookup table", "export it as NIfTI")
+    syntax, most = data.file_meta.TransferSyntaxUID, 1
+    if syntax.is_compressed:
+        most = limits.DEFLATE_MOST
+        if not get_decoder(syntax).is_available:
+            remedy = "install pylibjpeg with its plugins, or decompress it, e.g. with dcmdjpeg"
+            raise UnusableFileError(f"it is compressed as {syntax.name}", remedy)
+    frames = int(data.get("NumberOfFrames") or 1)
+    limits.check_promise(rows * columns * frames * bits // 8, path.stat().st_size, most=most)
+
+
+def _slice(path: Path, data: Any, frame: int) -> Slice:
+    orientation = _numbers(_find(data, frame, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    spacing = _find(data, frame, "PixelMeasuresSequence", "PixelSpacing") or data.get("ImagerPixelSpacing")
+    sizes = _numbers(spacing, 2)
+    slope = _find(data, frame, "PixelValueTransformationSequence", "RescaleSlope")
+    signed = bool(data.get("PixelRepresentation", 0))
+    lies = orientation and (GROUPS[1] in data or int(data.get("NumberOfFrames") or 1) == 1)  # else one place for all
+    return Slice(
+        path,
+        frame,
+        (int(data.Rows), int(data.Columns)),
+        _numbers(_find(data, frame, "PlanePositionSequence", "ImagePositionPatient"), 3) if lies else None,
+        orientation[:3] if orientation else (1.0, 0.0, 0.0),
+        orientation[3:] if orientation else (0.0, 1.0, 0.0),
+        (sizes[0], sizes[1]) if sizes and min(sizes) > 0 else None,
+        1.0 if slope is None else float(slope),
+        float(_find(data, frame, "PixelValueTransformationSequence", "RescaleIntercept") or 0),
+        int(data.get("BitsStored") or data.BitsAllocated),
+        signed,
+        data.PhotometricInterpretation == "MONOCHROME1",
+    )
+
+
+def _find(data: Any, frame: int, sequence: str, name: str) -> Any:
+    """`name` of one frame: from its own functional group, the one that all frames share, or the file."""
+    for group, place in ((GROUPS[1], frame), (GROUPS[0], 0)):
+        groups = data.get(group) or ()
+        if place < len(groups) and groups[place].get(sequence):
+            return groups[place][sequence][0].get(name)
+    return data.get(name)
+
+
+def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    numbers = tuple(float(number) for number in value) if value else ()
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

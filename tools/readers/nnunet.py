@@ -1,0 +1,85 @@
+"""Layout `nnunet`: a raw data set of nnU-Net, version 1 or 2 (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
+
+The cases of imagesTr are taken, with their masks. Those of imagesTs have none and are left out, which a note says.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tools.readers import expected, files, msd, paths
+from tools.readers.contract import Fault, Item, Listing
+
+TREE = ("dataset.json", "imagesTr/CASE_0000.nii.gz", "imagesTr/CASE_0001.nii.gz …", "labelsTr/CASE.nii.gz")
+CHANNEL = re.compile(r"(.+)_(\d{4})")
+
+
+def is_nnunet(root: Path) -> bool:
+    """Whether `root` holds a dataset.json and numbered channels in imagesTr."""
+    return (root / "dataset.json").is_file() and any(
+        CHANNEL.fullmatch(files.stem_of(path.name)) for path in (root / "imagesTr").glob("*_0000.*")
+    )
+
+
+def find(root: Path) -> Listing:
+    """Lists the cases of imagesTr, each with all its channels.
+
+    Raises:
+        InputError: no such files, or a dataset.json that is damaged.
+    """
+    if not is_nnunet(root):
+        raise expected.refusal(root, "nnunet", TREE)
+    value = msd.read(root)
+    key = "channel_names" if value.get("channel_names") else "modality"  # of version 1
+    names = tuple(str(name) for _, name in msd.numbered(root, value, key))
+    tree = paths.walk(root)
+    items, faults = _cases(tree.paths, len(names))
+    tests = sum(path.startswith("imagesTs/") for path in tree.paths)
+    return Listing(
+        "nnunet",
+        root,
+        str(value.get("name") or root.name),
+        tuple(items),
+        tuple(sorted((*tree.faults, *faults))),
+        modality=", ".join(dict.fromkeys(names)),
+        channels=names,
+        classes=_classes(value.get("labels")),
+        notes=(f"{tests} images of imagesTs, without masks, are left out.",) if tests else (),
+    )
+
+
+def _cases(names: Sequence[str], count: int) -> tuple[list[Item], list[Fault]]:
+    """The cases of imagesTr of `count` channels, 0 for as many as any has, and those that lack one."""
+    masks = {files.stem_of(PurePosixPath(path).name): path for path in names if path.startswith("labelsTr/")}
+    cases: dict[str, dict[int, str]] = {}
+    for path in names:
+        match = CHANNEL.fullmatch(files.stem_of(PurePosixPath(path).name))
+        if match and path.startswith("imagesTr/"):
+            cases.setdefault(match[1], {})[int(match[2])] = path
+    count = count or max((max(found) + 1 for found in cases.values()), default=0)
+    items, faults = [], []
+    for case, found in cases.items():
+        missing = [number for number in range(count) if number not in found]
+        if missing:
+            reason = f"its channel _{missing[0]:04d} is missing, the data set has {count}"
+            faults.append(Fault(next(iter(found.values())), reason, "add the file"))
+        else:
+            channels = tuple(found[number] for number in range(1, count))
+            items.append(Item(case, found[0], case, mask=masks.get(case), channels=channels))
+    return items, faults
+
+
+def _classes(value: Any) -> dict[str, str]:
+    """Mask value -> name, from value -> name (version 1), name -> value or name -> values of a region (version 2)."""
+    if not isinstance(value, Mapping):
+        return {}
+    classes: dict[str, str] = {}
+    for key, other in value.items():
+        if str(key).isdigit():
+            classes[str(key)] = str(other)
+        elif isinstance(other, list):
+            classes = {str(number): f"class {number}" for number in other} | classes
+        else:
+            classes[str(other)] = str(key)
+    return classes

@@ -1,0 +1,42 @@
+"""Voxels turned to RAS+, whatever format they come from."""
+
+from collections.abc import Sequence
+
+import nibabel
+import numpy as np
+from nibabel import orientations
+
+from tools.readers.contract import UnusableFileError, Volume
+
+
+def ras_volume(voxels: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> Volume:
+    """The volume with its axes along the patient: left to right, posterior to anterior, inferior to superior.
+
+    Args:
+        voxels: [a, b, c, channels], one of a, b, c may be 1; the result then has two spatial axes.
+        affine: 4 × 4, voxel index -> mm in RAS+.
+        shape: as the file has it, for the record's source.
+
+    Raises:
+        UnusableFileError: the affine is singular or not finite.
+    """
+    turn = orientations.io_orientation(affine)
+    if np.isnan(turn).any() or not np.isfinite(affine).all():
+        raise UnusableFileError("its affine is singular or not finite", "mend sform and qform, e.g. with nibabel")
+    origin = {
+        "shape": list(shape),
+        "affine": affine.tolist(),
+        "orientation": "".join(nibabel.aff2axcodes(affine)),
+    }
+    turned = affine @ orientations.inv_ornt_aff(turn, voxels.shape[:3])
+    voxels, turned = drop_single_slice(np.asarray(orientations.apply_orientation(voxels, turn)), turned)
+    return Volume(voxels.astype(voxels.dtype.newbyteorder("="), copy=False), turned, has_spacing=True, origin=origin)
+
+
+def drop_single_slice(voxels: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[a, b, 1, channels], in any order of axes -> [a, b, channels], its affine's third column the dropped axis."""
+    if 1 not in voxels.shape[:3]:
+        return voxels, affine
+    dropped = voxels.shape.index(1)
+    order = [axis for axis in range(3) if axis != dropped] + [dropped, 3]
+    return np.squeeze(voxels, axis=dropped), affine[:, order]

@@ -1,0 +1,44 @@
+"""Volumes as 2D slices, each an example of its own with the volume's id, patient, intensity and label."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ssl3d_tf.records.schema import Example
+from tools.readers.contract import UnusableFileError, Volume
+
+AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # of RAS+
+
+
+def check(volume: Volume, name: str | None) -> None:
+    """Raises UnusableFileError where the volume has no orientation, so that no axis is that of the plane `name`."""
+    if name is not None and volume.origin.get("orientation") is None:
+        raise UnusableFileError("its format does not say how it lies", f"store it as NIfTI to cut {name} slices")
+
+
+def full_shape(shape: Sequence[int], volume: Volume, name: str | None) -> Sequence[int]:
+    """`shape` of a volume; where it is that of a slice of the plane `name`, with the number of slices as it is."""
+    if name is None or len(shape) == volume.rank:
+        return shape
+    axis = AXES[name]
+    return (*shape[:axis], volume.voxels.shape[axis], *shape[axis:])
+
+
+def cut(example: Example, name: str) -> Iterator[Example]:
+    """All slices of `example` in the plane `name`, also those without foreground, in order.
+
+    The third column of a slice's affine is the dropped axis, as of every single slice.
+    """
+    axis = AXES[name]
+    order = [number for number in range(3) if number != axis] + [axis, 3]
+    for number in range(example.volume.shape[axis]):
+        shift = np.eye(4)
+        shift[axis, 3] = number
+        yield example._replace(
+            id=f"{example.id}_{name}{number:03d}",
+            volume=np.take(example.volume, number, axis),
+            mask=None if example.mask is None else np.take(example.mask, number, axis),
+            affine=(example.affine @ shift)[:, order],
+            spacing_mm=tuple(size for at, size in enumerate(example.spacing_mm) if at != axis),
+            source={**example.source, "slice": {"of": example.id, "plane": name, "number": number}},
+        )
