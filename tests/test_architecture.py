@@ -57,8 +57,9 @@ def test_only_the_top_layer_knows_gin_and_flags():
 
 def test_file_formats_are_known_to_tools_only():
     formats = {"nibabel", "pydicom", "SimpleITK"}
+    others = ROOT / "benchmarks" / "peers" / "folders.py"  # writes what other libraries read
     for path in SOURCES:
-        if not path.is_relative_to(ROOT / "tools"):
+        if not path.is_relative_to(ROOT / "tools") and path != others:
             assert not [name for name in imports(path) if name.split(".")[0] in formats], path
 
 

@@ -114,5 +114,5 @@ def test_the_command_prints_a_table_and_refuses_an_unknown_job(tmp_path):
     done = subprocess.run([*command, *options], **run)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "out.json").read_text())["jobs"]["turns"]
-    assert list(rows) == ["ssl3d_tf, tf.data", "NumPy, memory map, 2 threads"]
+    assert list(rows) == ["ssl3d_tf, from disk", "ssl3d_tf, CACHE_GB=1", "NumPy, memory map, 2 threads"]
     assert all(row["rates"][0] > 0 and row["memory_mb"] > 0 for row in rows.values())

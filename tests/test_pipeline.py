@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ssl3d_tf import pipeline, volumes
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.records import fetching
 from ssl3d_tf.task import Task
 from tests.conftest import make_folder
 
@@ -53,6 +54,14 @@ def test_restart_at_step_s_continues_the_same_batches(volumes_3d):
 @pytest.mark.parametrize("options", [{"threads": 1}, {"threads": 3}, {"views_on": "host"}, {"cache_gb": 1e-5}])
 def test_threads_place_and_cache_change_nothing(volumes_3d, options):
     assert same(take(read(volumes_3d[0]), 5), take(read(volumes_3d[0], **options), 5))
+
+
+def test_cached_records_are_not_written_into_the_graphs_that_read_them(volumes_3d):
+    data = pipeline.open_folder(volumes_3d[0])
+    split = data.manifest.split("train")
+    fetch = tf.function(fetching.by_index(data.path, split, cache_bytes=10**9))
+    graph = fetch.get_concrete_function(tf.TensorSpec([], tf.int64)).graph.as_graph_def()
+    assert graph.ByteSize() < min(entry.length for entry in split.entries)
 
 
 def test_another_seed_gives_other_batches_and_draws(volumes_3d):

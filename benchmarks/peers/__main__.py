@@ -29,7 +29,7 @@ OURS, MEMORY_MAP = "with_ours", "with_numpy"
 OUR_PYTHON = (OURS, MEMORY_MAP, "with_original")
 ALL = tuple(JOBS)
 PEERS = {  # module -> variants and the jobs that it has
-    OURS: (("tf.data",), ALL),
+    OURS: (("from disk", "CACHE_GB=1"), ALL),
     MEMORY_MAP: (("memory map, 2 threads",), ("read", "grid", "exact", "turns")),
     "with_monai": (("Dataset .nii.gz, 2 processes", "cache, threads", "cache, 2 processes"), ALL),
     "with_torchio": (("whole volumes .nii.gz, 2 processes", "cut first .npy, 2 processes"), ALL),
@@ -199,7 +199,7 @@ def _print(job: str, table: Mapping[str, Row]) -> None:
     print(f"\n**{job}**: {JOBS[job].about}.\n")
     print("| | volumes/s | range | CPU ms per volume | memory, MB | first batch, s | ours / this |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    ours = next((row for name, row in table.items() if name.startswith(SHORT[OURS])), None)
+    ours = next((row for name, row in table.items() if name.startswith(SHORT[OURS])), None)  # from disk
     for name, row in table.items():
         ratio = f"{np.median(np.divide(ours.rates, row.rates)):.2f}" if ours else ""
         print(

@@ -1,6 +1,6 @@
 """This project: records by index, `pipeline.read` with views on the host."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -22,8 +22,9 @@ from benchmarks.peers.jobs import (
 from ssl3d_tf import affine, augment, patches, pipeline, volumes
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
 from ssl3d_tf.tasks import rotation
+from ssl3d_tf.volumes import Turn
 
-VARIANTS = ("tf.data",)
+VARIANTS = ("from disk", "CACHE_GB=1")
 
 
 def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
@@ -31,9 +32,9 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
     view_size, op = {
         "read": (SIDE, augment.identity()),
         "grid": (GRID, _grid()),
-        "exact": (CROP, augment.chain([augment.flips(rank=3), augment.quarter_turns(rank=3)])),
+        "exact": (CROP, _turns((*volumes.all_turns(3), *map(_mirrored, volumes.all_turns(3))))),
         "augment": (CROP, _augment()),
-        "turns": (SIDE, _turns()),
+        "turns": (SIDE, _turns(rotation.about_axes())),
         "exemplar": (SIDE, _exemplar()),
     }[job]
     data = pipeline.open_folder(folder / "records")
@@ -47,6 +48,7 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
         batch_size=BATCH,
         seed=0,
         views_on="host",
+        cache_gb=1.0 if "CACHE" in variant else 0.0,
     )
     return (views[0] for _, views in read.dataset())
 
@@ -83,9 +85,12 @@ def _augment() -> Op:
     )
 
 
-def _turns() -> Op:
-    table = rotation.about_axes()
+def _mirrored(turn: Turn) -> Turn:
+    """Flips and all turns together are all 48 of both, each as likely: one copy instead of two."""
+    return Turn(turn.axes, (not turn.flipped[0], *turn.flipped[1:]))
 
+
+def _turns(table: Sequence[Turn]) -> Op:
     def sample(seed: Seed) -> Params:
         return tf.random.stateless_uniform([], seed, 0, len(table), tf.int32)
 

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from ssl3d_tf.records.manifest import Split
 
+_BY_REFERENCE = 129  # elements of an eager tensor from which on a graph refers to it
+
 
 def by_index(folder: Path, split: Split, *, cache_bytes: int = 0) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns index (int64 scalar) -> serialised record (string scalar), usable in a graph.
@@ -35,7 +37,9 @@ def by_index(folder: Path, split: Split, *, cache_bytes: int = 0) -> Callable[[t
     cached = _count_that_fits([entry.length for entry in entries], cache_bytes)
     if not cached:
         return from_disk
-    cache = tf.stack([from_disk(tf.constant(index)) for index in range(cached)])
+    # Padded, as TensorFlow writes tensors of fewer elements into every graph that reads them, records and all.
+    padding = [tf.constant("")] * max(0, _BY_REFERENCE - cached)
+    cache = tf.stack([*(from_disk(tf.constant(index)) for index in range(cached)), *padding])
     if cached == len(entries):
         return lambda index: cache[index]
     return lambda index: tf.cond(index < cached, lambda: cache[index], lambda: from_disk(index))
