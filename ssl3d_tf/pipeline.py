@@ -18,6 +18,7 @@ from ssl3d_tf.records import fetching, parsing, writer
 from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 
+_BATCHES_AHEAD = 2  # AUTOTUNE doubles it whenever a batch is late, up to half of the memory, and never goes back
 _ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
 
 
@@ -125,7 +126,7 @@ def read(
         batches = examples.batch(share, drop_remainder=training)
         if views_on == "host":
             batches = batches.map(lambda index, element: (index, make_views(element)), tf.data.AUTOTUNE)
-        return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(threads))
+        return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
 
     return Data(
         dataset=dataset,

@@ -104,6 +104,8 @@ def _knob(ax: Axes, ordered: Sequence[Trial], name: str, values: Numbers | Choic
         return
     if values.log:
         ax.set_xscale("log")
+    elif values.whole:
+        ax.locator_params(axis="x", integer=True)
     _points(ax, [ast.literal_eval(trial.knobs[name]) for trial in ordered], ordered, ordered[:1])
 
 

@@ -1,0 +1,110 @@
+"""How fast `tools.to_tfrecord` converts gzipped NIfTI files, against gunzip alone and at equal work.
+
+python benchmarks/conversion.py                       48 phantoms of 128³ int16 in runs/peers, one and two workers
+
+Equal work is what no converter gets around: inflate, percentiles of the voxels, scaling to 16 bits, writing.
+"""
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
+
+from benchmarks import timing
+from benchmarks.peers import folders
+from benchmarks.peers.jobs import SIDE
+from ssl3d_tf import cli
+
+_ROOT = Path(__file__).resolve().parents[1]
+_HEADER = 352  # bytes of a NIfTI file before its voxels
+GUNZIP, EQUAL, ONE, TWO = "gunzip", "gunzip, percentiles, 16 bits, write", "1 worker", "2 workers"
+
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_string("folder", "runs/peers", "Where the volumes are made.")
+    flags.DEFINE_integer("volumes", 48, "Phantoms to make.", lower_bound=2)
+    flags.DEFINE_integer("rounds", 5, "Timed rounds; the rows take turns.", lower_bound=1)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Times every row and prints the table."""
+    cli.flags_only(argv)
+    count = flags.FLAGS.volumes
+    root = Path(flags.FLAGS.folder) / f"phantoms{count}"
+    folders.made(root, count=count, formats=("nii_gz",))
+    paths = sorted((root / "nii_gz").iterdir())
+    with tempfile.TemporaryDirectory(dir=root) as scratch:
+        few = Path(scratch) / "few"  # what starting and planning take is measured on two volumes, and left out
+        few.mkdir()
+        for path in paths[:2]:
+            os.link(path, few / path.name)
+        target = Path(scratch) / "made"
+        table = timing.interleaved(
+            {
+                GUNZIP: lambda: _cost(paths, lambda: [gzip.decompress(path.read_bytes()) for path in paths]),
+                EQUAL: lambda: _cost(paths, lambda: [_convert(path, target.with_suffix(".raw")) for path in paths]),
+                ONE: lambda: _converted(root / "nii_gz", few, target, workers=1),
+                TWO: lambda: _converted(root / "nii_gz", few, target, workers=2),
+            },
+            flags.FLAGS.rounds,
+        )
+    _print(table, 2 * SIDE**3 / 1e6)
+
+
+def _cost(paths: Sequence[Path], work: Callable[[], Any]) -> timing.Cost:
+    began, cpu = time.perf_counter(), time.process_time()
+    work()
+    return timing.Cost(len(paths), time.perf_counter() - began, time.process_time() - cpu, 0.0)
+
+
+def _convert(path: Path, target: Path) -> None:
+    voxels = np.frombuffer(gzip.decompress(path.read_bytes()), np.int16, offset=_HEADER)
+    low, high = np.percentile(voxels, (0.5, 99.5))
+    scaled = np.clip((voxels - np.float32(low)) * np.float32(65535 / (high - low)), 0, 65535).astype(np.uint16)
+    with target.open("wb") as file:
+        file.write(scaled)
+        os.fsync(file.fileno())
+
+
+def _converted(folder: Path, few: Path, target: Path, *, workers: int) -> timing.Cost:
+    """Seconds for all volumes but two."""
+    (seconds, cpu), (start_s, start_cpu) = (_run(source, target, workers=workers) for source in (folder, few))
+    return timing.Cost(len(list(folder.iterdir())) - 2, seconds - start_s, cpu - start_cpu, 0.0)
+
+
+def _run(source: Path, target: Path, *, workers: int) -> tuple[float, float]:
+    shutil.rmtree(target, ignore_errors=True)
+    command = [sys.executable, "-m", "tools.to_tfrecord", f"--input={source.resolve()}", f"--output={target.resolve()}"]
+    began, before = time.perf_counter(), os.times()
+    subprocess.run([*command, f"--workers={workers}"], cwd=_ROOT, check=True, capture_output=True)
+    after = os.times()
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - began, cpu_s
+
+
+def _print(table: dict[str, timing.Summary], megabytes: float) -> None:
+    print(f"{'':38}{'volumes/s':>10}{'range':>15}{'MB/s':>7}{'CPU ms/volume':>15}")
+    for name, row in table.items():
+        spread = f"{min(row.rates):.1f}–{max(row.rates):.1f}"
+        cpu_ms = row.cpu_s_per_volume * 1e3
+        print(f"{name:38}{row.rate:10.1f}{spread:>15}{row.rate * megabytes:7.0f}{cpu_ms:15.1f}")
+    for name, other in ((ONE, GUNZIP), (ONE, EQUAL), (TWO, ONE)):
+        middle, lowest, highest = timing.ratio(table, name, other)
+        print(f"{name} / {other}: {middle:.2f} ({lowest:.2f}–{highest:.2f})")
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main)
