@@ -27,6 +27,31 @@ def test_every_stage_of_every_task_is_measured_and_the_limit_named(tmp_path):
     assert [line.partition(": what limits is ")[0] for line in lines[-len(TASKS) :]] == list(TASKS)
 
 
+def printed(script, folder, *options):
+    command = [sys.executable, str(configuration.ROOT / "benchmarks" / script), "--rounds=1", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_scaling_has_sizes_numbers_batches_and_a_model(tmp_path):
+    options = ["--size=16", "--size=20", "--volumes=16", "--times=2", "--batch=2", "--seconds=0.01"]
+    lines = printed("scaling.py", tmp_path, *options)
+    names = ("16³ ", "20³ ", "32 volumes of 20³", "batch 2 of 20³", "CPU ms per volume = ")
+    assert [line[: len(name)] for line, name in zip(lines[1:], names, strict=True)] == list(names)
+
+
+def test_conversion_is_compared_with_gunzip(tmp_path):
+    lines = printed("conversion.py", tmp_path, "--volumes=4")
+    assert [line.split("  ")[0] for line in lines[1:5]] == [
+        "gunzip",
+        "gunzip, percentiles, 16 bits, write",
+        "1 worker",
+        "2 workers",
+    ]
+    assert lines[-1].startswith("2 workers / 1 worker: ")
+
+
 def test_a_pass_counts_every_volume_and_the_wait_for_the_first():
     cost = timing.once(iter("abcdef"), 4, count=3)
     assert cost.volumes == 12
