@@ -24,12 +24,12 @@ def cpu_s(pid: int) -> float:
     return total / _TICKS
 
 
-def pss_mb(pid: int) -> float:
-    """Memory of the tree in 10⁶ bytes; pages that several processes share count once."""
+def memory_mb(pid: int) -> float:
+    """Memory of the tree in 10⁶ bytes, shared pages once; without what is a file's, libraries' code among it."""
     total = 0
     for process in tree(pid):
         for line in _text(Path(f"/proc/{process}/smaps_rollup")).splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                 total += int(line.split()[1]) * 1024
     return total / 1e6
 

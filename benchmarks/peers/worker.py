@@ -29,7 +29,7 @@ def main(module: str, variant: str, job: str, folder: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     peer = importlib.import_module(f"benchmarks.peers.{module}")
-    imports_mb = processes.pss_mb(os.getpid())
+    imports_mb = processes.memory_mb(os.getpid())
     began = time.perf_counter()
     batches = iter(peer.batches(job, Path(folder), variant))
     next(batches)
@@ -63,7 +63,7 @@ def _memory(batches: Iterator[Any], *, memory_s: float) -> dict[str, float]:
 
     def watch() -> None:
         while not ended.wait(_WATCH_S):
-            found.append(processes.pss_mb(os.getpid()))
+            found.append(processes.memory_mb(os.getpid()))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
