@@ -52,6 +52,12 @@ def test_conversion_is_compared_with_gunzip(tmp_path):
     assert lines[-1].startswith("2 workers / 1 worker: ")
 
 
+def test_every_norm_is_compared_with_none(tmp_path):
+    lines = printed("norm_step.py", tmp_path, "--filters=4", "--levels=1", "--size=16", "--batch=1")
+    assert [line.split()[0] for line in lines[1:]] == ["none", "group", "instance", "batch"]
+    assert lines[1].split()[2:] == ["1.00", "1.00–1.00"]
+
+
 def test_a_pass_counts_every_volume_and_the_wait_for_the_first():
     cost = timing.once(iter("abcdef"), 4, count=3)
     assert cost.volumes == 12
