@@ -123,6 +123,16 @@ def test_whole_numbers_are_kept_exactly_in_sixteen_bits():
     np.testing.assert_array_equal(stored.volume, voxels - voxels.min(axis=(0, 1, 2)))
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int16"])
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint16, np.float32])
+def test_the_widest_range_of_sixteen_bits_is_kept_exactly(kind, dtype):
+    lowest = 0 if kind == np.uint16 else -(2**15)
+    voxels = np.linspace(lowest, lowest + 2**16 - 1, 2**16).round().astype(kind).reshape(64, 32, 32, 1)
+    stored = intensity.store(voxels, intensity.parse("minmax"), dtype)
+    shift = np.iinfo(dtype).min - lowest
+    np.testing.assert_array_equal(stored.volume.astype(np.int64), voxels.astype(np.int64) + shift)
+
+
 def test_channels_are_normalised_apart():
     voxels = noise() * np.float32([1, 1000])
     values = decoded(intensity.store(voxels, intensity.parse("minmax")))

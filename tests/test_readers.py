@@ -41,6 +41,13 @@ def test_nifti_axes_are_permuted_with_the_affine(tmp_path):
     assert read.voxels[3, 1, 2, 0] == counted((3, 4, 5))[1, 2, 3]
 
 
+def test_voxels_lie_in_memory_as_they_are_indexed(tmp_path):
+    voxels = counted((40, 5, 50), np.dtype(">i2"))  # more columns than are copied at a time, bytes the other way round
+    read = files.read(save_nifti(tmp_path / "a.nii.gz", voxels, np.diag([-1.0, 1, 1, 1]))).voxels
+    assert (read.flags.c_contiguous, read.dtype.isnative) == (True, True)
+    np.testing.assert_array_equal(read[..., 0], voxels[::-1])
+
+
 def test_nifti_slope_and_intercept_are_applied(tmp_path):
     image = nibabel.Nifti1Image(counted((2, 3, 4)), np.eye(4))
     image.header.set_slope_inter(2, -5)

@@ -41,11 +41,13 @@ def test_scaling_has_sizes_numbers_batches_and_a_model(tmp_path):
     assert [line[: len(name)] for line, name in zip(lines[1:], names, strict=True)] == list(names)
 
 
-def test_conversion_is_compared_with_gunzip(tmp_path):
-    lines = printed("conversion.py", tmp_path, "--volumes=4")
-    assert [line.split("  ")[0] for line in lines[1:5]] == [
-        "gunzip",
-        "gunzip, percentiles, 16 bits, write",
+def test_conversion_is_compared_with_equal_work(tmp_path):
+    lines = printed("conversion.py", tmp_path, "--volumes=2", "--few=2", "--many=8")
+    assert [line.split("  ")[0] for line in lines[1:7]] == [
+        "inflate: zlib",
+        "inflate: ISA-L",
+        "equal work: zlib",
+        "equal work: ISA-L",
         "1 worker",
         "2 workers",
     ]

@@ -39,6 +39,12 @@ def convert(root, out, chosen=None, **options):
     return conversion.convert(Request(str(root)), out, chosen or settings(), **options)
 
 
+def test_shards_are_of_even_size(tmp_path):
+    limits = settings()._replace(records_per_shard=4, fractions=(1.0, 0.0, 0.0))
+    planned = plan.make(conversion.layouts.find(Request(str(make_scans(tmp_path / "raw", count=9)))), limits)
+    assert [len(job.items) for job in planned.jobs] == [3, 3, 3]
+
+
 def examples(out):
     data = manifest.read(out)
     return {entry.id: read_example(out, split, entry) for split in data.splits.values() for entry in split.entries}

@@ -60,7 +60,8 @@ def content_hash(voxels: np.ndarray) -> str:
     digest = hashlib.sha256(json.dumps(voxels.shape).encode())
     with np.errstate(over="ignore"):  # float64 beyond float32 is infinite here, which tells volumes apart well enough
         for piece in pieces(voxels):
-            digest.update((voxels[piece].astype("<f4", order="C") + np.float32(0)).data)  # −0 becomes 0
+            values = voxels[piece].astype("<f4", order="C")
+            digest.update(values.data if voxels.dtype.kind in "iu" else (values + np.float32(0)).data)  # −0 becomes 0
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ integers, with the normalisation in `scale` and `offset`: stored · scale + offs
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -178,12 +179,16 @@ def _packing(channel: np.ndarray, window: Window, *, is_whole: bool, dtype: np.d
     if is_whole and float(low).is_integer() and float(high).is_integer() and high - low <= info.max - info.min:
         keeps_values = window.shift == 0 and info.min <= low and high <= info.max
         base = 0 if keeps_values else int(low) - info.min
-
-        def shifted(piece: np.ndarray) -> np.ndarray:
-            return np.clip(piece.astype(np.int64), int(low), int(high)) - base
-
-        return _Packing(shifted, 1 / window.width, (base - window.shift) / window.width)
+        values = partial(_shifted, low=int(low), high=int(high), base=base, dtype=dtype)
+        return _Packing(values, 1 / window.width, (base - window.shift) / window.width)
     return _quantised(channel, window, info)
+
+
+def _shifted(piece: np.ndarray, *, low: int, high: int, base: int, dtype: np.dtype) -> np.ndarray:
+    """clip(piece, low, high) − base: whole numbers that fit `dtype`, so that its wrapping arithmetic is exact."""
+    clipped = np.clip(piece, low, high)
+    whole = clipped if clipped.dtype.kind in "iu" else clipped.astype(np.int64)
+    return whole.astype(dtype) - np.array(base).astype(dtype)
 
 
 def _as_floats(channel: np.ndarray, window: Window, dtype: np.dtype) -> _Packing:

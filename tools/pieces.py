@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-VALUES = 1 << 19  # per piece
+VALUES = 1 << 16  # per piece: what a pass makes of it stays in the cache
 
 
 def pieces(voxels: np.ndarray) -> Iterator[slice]:

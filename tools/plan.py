@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,12 +128,15 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
 
 
 def _jobs(items: Sequence[Item], settings: Settings) -> list[Job]:
+    """Shards of even size, none above the limit: workers then end together."""
     chosen = splits.assign(items, settings.fractions)
-    jobs, size = [], settings.records_per_shard
+    jobs = []
     for split in SPLITS:
         members = [item for item in items if chosen[item.patient] == split]
-        for number, start in enumerate(range(0, len(members), size)):
-            jobs.append(Job(f"{split}-{number:05d}.tfrecord", split, tuple(members[start : start + size])))
+        count = -(-len(members) // settings.records_per_shard)
+        ends = [len(members) * number // count for number in range(count + 1)] if count else []
+        for number, (start, stop) in enumerate(pairwise(ends)):
+            jobs.append(Job(f"{split}-{number:05d}.tfrecord", split, tuple(members[start:stop])))
     return jobs
 
 

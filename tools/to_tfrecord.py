@@ -39,7 +39,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
     flags.DEFINE_enum("codec", "raw", schema.CODECS, "Compression of each record's voxels.")
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
-    flags.DEFINE_integer("records_per_shard", 32, "Records per file.", lower_bound=1)
+    flags.DEFINE_integer("records_per_shard", 32, "Records per file, at most.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
     flags.DEFINE_multi_string("exclude_overlap", [], "Leave out the volumes of this data folder too; may repeat.")
     flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)

@@ -7,6 +7,8 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from isal import igzip
+from nibabel.arrayproxy import ArrayProxy
 
 from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
@@ -35,9 +37,9 @@ def read(path: Path) -> Volume:
     """
     image = _load(path)
     spatial, channels = _axes(image.shape, image.get_data_dtype())
-    voxels = np.asanyarray(image.dataobj)
+    voxels = np.asanyarray(_inflated(path, image.dataobj) if _is_compressed(path) else image.dataobj)
     if voxels.dtype.fields is not None:  # RGB, RGBA: one field per colour -> one channel per colour
-        voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
+        voxels = np.stack([voxels[name] for name in voxels.dtype.names or ()], axis=-1)
     voxels = voxels.reshape(*spatial, channels)
     return ras_volume(voxels, image.affine, image.shape)
 
@@ -54,16 +56,25 @@ def _load(path: Path):
     missing = [file.name for file in files(path) if not file.is_file()]
     if missing:
         raise UnusableFileError(f"its other half {missing[0]} is missing", "put .hdr and .img side by side")
-    is_compressed = path.suffix.lower() == ".gz"
-    if is_compressed:
+    if _is_compressed(path):
         limits.check_extensions(path)
     image: Any = nibabel.load(path)
     promised = math.prod(image.shape) * image.get_data_dtype().itemsize
-    most = limits.DEFLATE_MOST if is_compressed else 1
+    most = limits.DEFLATE_MOST if _is_compressed(path) else 1
     limits.check_promise(promised, files(path)[-1].stat().st_size, most=most)
     if image.dataobj.offset > limits.EXTENSIONS_MOST:
         raise UnusableFileError(f"its voxels begin at byte {image.dataobj.offset}", "copy it again")
     return image
+
+
+def _is_compressed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _inflated(path: Path, voxels: ArrayProxy) -> ArrayProxy:
+    """`voxels`, read by ISA-L, which inflates in less than half the time of zlib."""
+    spec = voxels.shape, voxels.dtype, voxels.offset, voxels.slope, voxels.inter
+    return ArrayProxy(igzip.open(path), spec)
 
 
 def _axes(shape: tuple[int, ...], dtype: np.dtype) -> tuple[tuple[int, ...], int]:
