@@ -69,10 +69,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _cost(paths: Sequence[Path], work: Callable[[Path], Any]) -> timing.Cost:
-    began, cpu = time.perf_counter(), time.process_time()
+    began = time.perf_counter()
     for path in paths:
         work(path)
-    return timing.Cost(len(paths), time.perf_counter() - began, time.process_time() - cpu, 0.0)
+    return timing.Cost(len(paths), time.perf_counter() - began, 0.0, 0.0)
 
 
 def _convert(path: Path, target: Path, inflate: Callable[[bytes], bytes]) -> None:
@@ -94,31 +94,28 @@ def _linked(paths: Sequence[Path], folder: Path, count: int) -> Path:
 
 def _converted(many: Path, few: Path, target: Path, *, workers: int) -> timing.Cost:
     """For the volumes that `many` has more than `few`: start, plan and contact sheet cost the same for both."""
-    (seconds, cpu), (start_s, start_cpu) = (_run(source, target, workers=workers) for source in (many, few))
-    return timing.Cost(flags.FLAGS.many - flags.FLAGS.few, seconds - start_s, cpu - start_cpu, 0.0)
+    seconds, start_s = (_run(source, target, workers=workers) for source in (many, few))
+    return timing.Cost(flags.FLAGS.many - flags.FLAGS.few, seconds - start_s, 0.0, 0.0)
 
 
-def _run(source: Path, target: Path, *, workers: int) -> tuple[float, float]:
+def _run(source: Path, target: Path, *, workers: int) -> float:
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "tools.to_tfrecord", f"--input={source.resolve()}", f"--output={target.resolve()}"]
-    began, before = time.perf_counter(), os.times()
+    began = time.perf_counter()
     subprocess.run(
         [*command, f"--workers={workers}", f"--records_per_shard={_PER_SHARD}"],
         cwd=_ROOT,
         check=True,
         capture_output=True,
     )
-    after = os.times()
-    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - began, cpu_s
+    return time.perf_counter() - began
 
 
 def _print(table: dict[str, timing.Summary], megabytes: float) -> None:
-    print(f"{'':18}{'volumes/s':>10}{'range':>15}{'MB/s':>7}{'CPU ms/volume':>15}")
+    print(f"{'':18}{'volumes/s':>10}{'range':>15}{'MB/s':>7}")
     for name, row in table.items():
         spread = f"{min(row.rates):.1f}–{max(row.rates):.1f}"
-        cpu_ms = row.cpu_s_per_volume * 1e3
-        print(f"{name:18}{row.rate:10.1f}{spread:>15}{row.rate * megabytes:7.0f}{cpu_ms:15.1f}")
+        print(f"{name:18}{row.rate:10.1f}{spread:>15}{row.rate * megabytes:7.0f}")
     for name, other in ((ONE, ZLIB), (ONE, EQUAL_ZLIB), (ONE, EQUAL_ISAL), (TWO, ONE)):
         middle, lowest, highest = timing.ratio(table, name, other)
         print(f"{name} / {other}: {middle:.2f} ({lowest:.2f}–{highest:.2f})")

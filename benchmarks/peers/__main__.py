@@ -87,11 +87,12 @@ def main(argv: Sequence[str]) -> None:
     root = Path(values.folder)
     made = folders.made(_phantoms(root), count=values.volumes)
     folders.made(root / "ramps", count=12, ramps=True)
-    tables = {job: _measure(job, names, root) for job in wanted}
-    if values.json:
-        figures = {job: {name: row._asdict() for name, row in table.items()} for job, table in tables.items()}
-        about = {"jobs": figures, "data": {kind: one._asdict() for kind, one in made.items()}}
-        Path(values.json).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    figures: dict[str, dict[str, Any]] = {}
+    for job in wanted:
+        figures[job] = {name: row._asdict() for name, row in _measure(job, names, root).items()}
+        if values.json:  # after every job, as the next one may fail
+            about = {"jobs": figures, "data": {kind: one._asdict() for kind, one in made.items()}}
+            Path(values.json).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _phantoms(root: Path) -> Path:
@@ -111,9 +112,8 @@ def _measure(job: str, names: Sequence[str], root: Path) -> dict[str, Row]:
         if SHORT[module] in names and job in jobs
         for variant in variants
     ]
-    for peer in tqdm(peers, desc=f"{job}: checks", disable=None, leave=False):
-        _check(peer, job, root)
-    workers = {peer.name: Worker(peer, job, _phantoms(root)) for peer in peers}
+    faults = {peer: _faults(peer, job, root) for peer in tqdm(peers, f"{job}: checks", disable=None, leave=False)}
+    workers = {peer.name: Worker(peer, job, _phantoms(root)) for peer in peers if not faults[peer]}
     try:
         costs: dict[str, list[Mapping[str, float]]] = {name: [] for name in workers}
         for _ in tqdm(range(flags.FLAGS.rounds), desc=job, unit="round", disable=None, leave=False):
@@ -124,11 +124,14 @@ def _measure(job: str, names: Sequence[str], root: Path) -> dict[str, Row]:
         for worker in workers.values():
             worker.end()
     _print(job, table)
+    for peer, found in faults.items():
+        if found:
+            print(f"\n{peer.name} does something else and was not timed: {'; '.join(found)}.", flush=True)
     return table
 
 
-def _check(peer: Peer, job: str, root: Path) -> None:
-    """Raises InputError where a peer does something else than its job."""
+def _faults(peer: Peer, job: str, root: Path) -> list[str]:
+    """Where a peer does something else than its job, so that its speed says nothing."""
     worker = Worker(peer, job, _phantoms(root) if job == "read" else root / "ramps")
     try:
         with tempfile.TemporaryDirectory() as scratch:
@@ -138,8 +141,7 @@ def _check(peer: Peer, job: str, root: Path) -> None:
     finally:
         worker.end()
     known = [np.load(path) for path in sorted((_phantoms(root) / "float32").iterdir())] if job == "read" else []
-    if faults := gate.faults(job, batches, np.array(known)):
-        raise InputError(f"{peer.name} does not do '{job}', so its speed says nothing: {'; '.join(faults)}.")
+    return gate.faults(job, batches, np.array(known))
 
 
 class Worker:

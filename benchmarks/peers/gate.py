@@ -2,7 +2,8 @@
 
 A ramp rises by 1 / (SIDE − 1) per voxel along one axis. Cut, it still does; turned, along another axis, perhaps
 downwards; rotated, along a slanted line; zoomed or with another contrast, at another slope. Every function takes
-batches [n, 4, ...] without channels and returns what is wrong, one line each.
+batches [n, 4, ...] without channels and returns what is wrong, one line each. Shares may be four standard deviations
+off: peers draw at random, and one in a thousand of those that do their job would be too many to leave out.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import numpy as np
 
 from benchmarks.peers.jobs import CELL, CONTRAST, CROP, DEGREES, JOBS, PATCH, SIDE, ZOOM
 
-BATCHES = {"read": 48, "grid": 6, "exact": 24, "turns": 24, "augment": 24, "exemplar": 12}
+BATCHES = {"read": 48, "grid": 6, "exact": 24, "turns": 24, "augment": 24, "exemplar": 24}
 _SLOPE = 1 / (SIDE - 1)
 
 
@@ -82,11 +83,11 @@ def _augment(batches: np.ndarray) -> Iterator[str]:
     yield from _signed(slopes)
     if angles.max() > DEGREES * 3**0.5 + 1:  # about three axes one after the other, in some libraries
         yield f"rotated by {angles.max():.1f}°"
-    yield from _share("rotated", angles > 0.5, 0.15, 0.65)  # a ramp does not show a rotation about its own axis
+    yield from _share("rotated", angles > 0.5, 0.1, 0.7)  # a ramp does not show a rotation about its own axis
     yield from _share("of another contrast", np.abs(contrast - 1) > 0.02, 0.45, 0.9)
     if contrast.min() < CONTRAST[0] - 0.05 or contrast.max() > CONTRAST[1] + 0.05:
         yield f"contrast from {contrast.min():.2f} to {contrast.max():.2f}"
-    yield from _share("noisy", _roughness(cut) > 0.003, 0.08, 0.35)
+    yield from _share("noisy", _roughness(cut) > 0.003, 0.03, 0.4)
 
 
 def _exemplar(batches: np.ndarray) -> Iterator[str]:
@@ -107,8 +108,8 @@ def _aligned(slopes: np.ndarray, *, signs: tuple[int, ...]) -> Iterator[str]:
         yield "voxels are not those of the volume"
     for axis in range(3):
         for sign in signs:
-            if (share := (np.rint(units[:, axis]) == sign).mean()) < 0.04:
-                yield f"axis {axis} {'up' if sign > 0 else 'down'} comes in {share:.0%}"
+            if not (np.rint(units[:, axis]) == sign).any():
+                yield f"no ramp goes {'up' if sign > 0 else 'down'} along axis {axis}"
 
 
 def _signed(slopes: np.ndarray) -> Iterator[str]:
