@@ -1,5 +1,6 @@
 """tools.to_tfrecord: from files to a data folder, whatever stops it on the way."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import manifest, reading
 from ssl3d_tf.records.reading import read_example
-from tools import conversion, intensity, plan, prepare
+from tools import conversion, intensity, plan, prepare, workers
 from tools.readers.layouts import Request
 
 
@@ -202,7 +203,7 @@ def test_strict_publishes_nothing_if_a_file_is_unusable(tmp_path, jobs):
     root = make_scans(tmp_path / "raw")
     (root / "images" / "c1.nii.gz").write_bytes((root / "images" / "c1.nii.gz").read_bytes()[:-400])
     with pytest.raises(InputError, match=r"--strict: images/c1\.nii\.gz"):
-        convert(root, tmp_path / "out", jobs=jobs, strict=True)
+        convert(root, tmp_path / "out", make=functools.partial(workers.run, workers=jobs), strict=True)
     assert not (tmp_path / "out").exists()
 
 

@@ -1,9 +1,10 @@
 """Files in, data folder out: find, plan, write shards, publish."""
 
+import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ from tools import contact_sheet, findings, output, plan, shards, workers
 from tools import summary as page
 from tools.readers import layouts
 from tools.readers.contract import Fault, Listing
+
+# The shards of jobs, made in any order by some processes or machines.
+Make = Callable[[shards.Work, Sequence[plan.Job]], Iterator[shards.Done]]
 
 
 class Summary(NamedTuple):
@@ -35,14 +39,14 @@ def convert(
     folder: Path,
     settings: plan.Settings,
     *,
-    jobs: int = 1,
+    make: Make = functools.partial(workers.run, workers=1),
     strict: bool = False,
     overwrite: bool = False,
 ) -> Summary:
-    """Converts the input of `request` into the data folder `folder`, with `jobs` worker processes.
+    """Converts the input of `request` into the data folder `folder`, with the processes or machines of `make`.
 
     Run again after it was stopped, it keeps the shards that are finished; the result is the same byte for byte,
-    whatever the number of workers.
+    whoever makes the shards.
 
     Raises:
         InputError: nothing usable, an output that cannot be used, or with `strict` a file that cannot be used.
@@ -61,7 +65,7 @@ def convert(
             _refuse_faults(faults)
         return Summary(manifest.read(folder), faults, False, time.monotonic() - start)
     try:
-        done = _write_shards(listing, planned, folder, jobs, strict)
+        done = _write_shards(listing, planned, folder, make, strict)
         made = _publish(listing, planned, folder, done)
     except InputError as error:
         if not isinstance(error, workers.WorkerKilledError):
@@ -82,14 +86,14 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
         print(f"note: {note}")
 
 
-def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, jobs: int, strict: bool) -> list[shards.Done]:
+def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, make: Make, strict: bool) -> list[shards.Done]:
     recipe = plan.recipe_hash(planned.recipe)
     settings = planned.settings
     has_labels = any(item.label is not None for item in listing.items)
     classes = frozenset() if has_labels else frozenset(listing.classes)  # of labels, these say nothing about masks
     work = shards.Work(
         listing.root,
-        folder,
+        folder.resolve(),
         settings.options,
         planned.kind,
         settings.codec,
@@ -103,7 +107,7 @@ def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, jobs: int,
     missing = [job for job in planned.jobs if kept[job.file] is None]
     if len(missing) < len(planned.jobs):
         print(f"{len(planned.jobs) - len(missing)} of {len(planned.jobs)} shards are there already and are kept.")
-    made = {done.file: done for done in workers.run(work, missing, workers=jobs)}
+    made = {done.file: done for done in make(work, missing)}
     return [kept[job.file] or made[job.file] for job in planned.jobs]
 
 

@@ -104,17 +104,22 @@ def make(work: Work, job: Job, report: Report) -> Done:
     return done
 
 
-def finished(folder: Path, job: Job, recipe: str) -> Done | None:
-    """What an earlier run noted about the shard of `job`, if recipe and checksum still agree."""
+def noted(folder: Path, job: Job, recipe: str) -> Done | None:
+    """What was noted about the shard of `job`, if it is of that recipe."""
     try:
         value = json.loads(_note(folder, job.file).read_text(encoding="utf-8"))
-        if value.pop("recipe") != recipe:
-            return None
-        done = _from_json(value)
-        is_whole = done.shard is None or writer.file_crc32c(folder / job.file) == done.shard.crc32c
+        return _from_json(value) if value["recipe"] == recipe else None
     except (OSError, ValueError, KeyError, TypeError):  # no note, or a damaged one: the shard is made again
         return None
-    return done if is_whole else None
+
+
+def finished(folder: Path, job: Job, recipe: str) -> Done | None:
+    """What an earlier run noted about the shard of `job`, if recipe and checksum still agree."""
+    done = noted(folder, job, recipe)
+    if done is None or done.shard is None:
+        return done
+    path = folder / job.file
+    return done if path.is_file() and writer.file_crc32c(path) == done.shard.crc32c else None
 
 
 def _parts(work: Work, example: schema.Example) -> Iterator[schema.Example]:

@@ -3,6 +3,7 @@
 python -m tools.to_tfrecord --input RAW --output DATA [--layout auto] [--shape 64,64,64] [--workers 8]
 """
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from absl import app, flags
 from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import schema
-from tools import conversion, exclusion, intensity, plan, prepare, presets, slices
+from tools import cluster, conversion, exclusion, intensity, plan, prepare, presets, slices, workers
 from tools.readers import folder, layouts, limits
 
 _T = TypeVar("_T")
@@ -41,6 +42,8 @@ def define_flags() -> None:
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
     flags.DEFINE_integer("records_per_shard", 32, "Records per file, at most.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
+    flags.DEFINE_string("runner", None, "Apache Beam runner that makes the shards in place of --workers, on a cluster.")
+    flags.DEFINE_multi_string("runner_option", [], "Option of --runner, as NAME=VALUE; may repeat.")
     flags.DEFINE_multi_string("exclude_overlap", [], "Leave out the volumes of this data folder too; may repeat.")
     flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
@@ -55,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
         preset = presets.defaults(values.layout, [name for name in values if values[name].present])
         for name, value in preset.items():
             values.set_default(name, value)
-        settings = _settings(values)
+        settings, make = _settings(values), _make(values)
     except InputError as error:
         raise app.UsageError(str(error)) from error
     if preset:
@@ -64,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
     settings = settings._replace(excluded=exclusion.contents(values.exclude_overlap))
     folder_out = Path(values.output)
     summary = conversion.convert(
-        request, folder_out, settings, jobs=values.workers, strict=values.strict, overwrite=values.overwrite
+        request, folder_out, settings, make=make, strict=values.strict, overwrite=values.overwrite
     )
     print(conversion.report(summary, folder_out))
 
@@ -100,6 +103,17 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
         values.records_per_shard,
         brick_shape=brick_shape,
     )
+
+
+def _make(values: flags.FlagValues) -> conversion.Make:
+    """Who makes the shards."""
+    if values.runner is None:
+        if values.runner_option:
+            raise InputError("--runner_option is of a --runner; name that too.")
+        return functools.partial(workers.run, workers=values.workers)
+    if values["workers"].present:
+        raise InputError("--workers is of this machine; with --runner, say it in its options, as --runner_option.")
+    return functools.partial(cluster.run, runner=values.runner, options=values.runner_option)
 
 
 def _layouts() -> str:
