@@ -1,13 +1,30 @@
 """tools/cluster: the runner of a cluster makes what this machine makes."""
 
 import subprocess
-import sys
 
 import pytest
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
-from ssl3d_tf.errors import InputError
-from tests.test_to_tfrecord import command, contents, convert, make_scans
-from tools import cluster
+from tests.test_to_tfrecord import command, contents, make_scans
+
+
+class Failing(PipelineRunner):
+    """A cluster that breaks down."""
+
+    def run_pipeline(self, pipeline, options):
+        raise RuntimeError("no machine\nhas room")
+
+
+class Elsewhere(PipelineRunner):
+    """A cluster that writes where this machine does not see it."""
+
+    def run_pipeline(self, pipeline, options):
+        return Finished(PipelineState.DONE)
+
+
+class Finished(PipelineResult):
+    def wait_until_finish(self, duration=None):
+        return self.state
 
 
 def made_by_beam(root, out, *options):
@@ -37,16 +54,30 @@ def test_what_a_file_lacks_is_told_in_a_line_with_strict(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("runner", "message"),
+    [("Failing", "Failing failed (no machine has room); mend that"), ("Elsewhere", "as this machine sees it; choose")],
+)
+def test_what_goes_wrong_on_a_cluster_is_told_and_keeps_what_is_there(tmp_path, runner, message):
+    done = made_by_beam(
+        make_scans(tmp_path / "raw", count=2), tmp_path / "out", f"--runner=tests.test_cluster.{runner}"
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert message in done.stderr
+    assert (tmp_path / "out/.progress/recipe.json").is_file()
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--runner=NoRunner"], "--runner=NoRunner is none of Apache Beam's"),
+        (["--runner=NoRunner"], "--runner=NoRunner is no runner of Apache Beam"),
+        (["--runner=DirectRunner", "--runner_option=direct_num_wokers=2"], "near are direct_num_workers"),
+        (["--runner=DirectRunner", "--runner_option=direct_num_workers=x"], "invalid int value: 'x'"),
         (["--runner=DirectRunner", "--workers=2"], "--workers is of this machine"),
         (["--runner_option=a=1"], "--runner_option is of a --runner"),
     ],
 )
 def test_mistakes_are_told_in_a_line(tmp_path, options, message):
     done = made_by_beam(make_scans(tmp_path / "raw", count=2), tmp_path / "out", *options)
-    assert done.returncode != 0
+    assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()

@@ -121,10 +121,10 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_conversion_goes_on_to_the_same_bytes(tmp_path, workers):
+@pytest.mark.parametrize("how", ["--workers=1", "--workers=2", "--runner=DirectRunner"])
+def test_a_killed_conversion_goes_on_to_the_same_bytes(tmp_path, how):
     root = make_scans(tmp_path / "raw", 16, (40, 40, 40))
-    options = ("--input", root, "--records_per_shard=1", f"--workers={workers}", "--output")
+    options = ("--input", root, "--records_per_shard=1", how, "--output")
     run(*options, tmp_path / "whole")
     killed = subprocess.Popen(command(*options, tmp_path / "out"), stdout=subprocess.DEVNULL)
     progress = tmp_path / "out" / ".progress"

@@ -4,7 +4,7 @@ import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +16,7 @@ from tools import summary as page
 from tools.readers import layouts
 from tools.readers.contract import Fault, Listing
 
-# The shards of jobs, made in any order by some processes or machines.
-Make = Callable[[shards.Work, Sequence[plan.Job]], Iterator[shards.Done]]
+_HERE: shards.Make = functools.partial(workers.run, workers=1)
 
 
 class Summary(NamedTuple):
@@ -39,7 +38,7 @@ def convert(
     folder: Path,
     settings: plan.Settings,
     *,
-    make: Make = functools.partial(workers.run, workers=1),
+    make: shards.Make = _HERE,
     strict: bool = False,
     overwrite: bool = False,
 ) -> Summary:
@@ -86,7 +85,9 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
         print(f"note: {note}")
 
 
-def _write_shards(listing: Listing, planned: plan.Plan, folder: Path, make: Make, strict: bool) -> list[shards.Done]:
+def _write_shards(
+    listing: Listing, planned: plan.Plan, folder: Path, make: shards.Make, strict: bool
+) -> list[shards.Done]:
     recipe = plan.recipe_hash(planned.recipe)
     settings = planned.settings
     has_labels = any(item.label is not None for item in listing.items)

@@ -1,7 +1,7 @@
 """One shard, from the files of its items to a finished TFRecord file and a note of progress. Runs in a worker."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,6 +53,10 @@ class Done(NamedTuple):
     mask_dtypes: tuple[str, ...]
     dropped: tuple[Fault, ...] = ()
     facts: tuple[Facts, ...] = ()
+
+
+# Makes the shards of jobs, in any order, in some processes or on some machines.
+Make = Callable[[Work, Sequence[Job]], Iterator[Done]]
 
 
 def make(work: Work, job: Job, report: Report) -> Done:

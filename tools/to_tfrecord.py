@@ -14,7 +14,7 @@ from absl import app, flags
 from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import schema
-from tools import cluster, conversion, exclusion, intensity, plan, prepare, presets, slices, workers
+from tools import cluster, conversion, exclusion, intensity, plan, prepare, presets, shards, slices, workers
 from tools.readers import folder, layouts, limits
 
 _T = TypeVar("_T")
@@ -105,7 +105,7 @@ def _settings(values: flags.FlagValues) -> plan.Settings:
     )
 
 
-def _make(values: flags.FlagValues) -> conversion.Make:
+def _make(values: flags.FlagValues) -> shards.Make:
     """Who makes the shards."""
     if values.runner is None:
         if values.runner_option:
@@ -113,7 +113,7 @@ def _make(values: flags.FlagValues) -> conversion.Make:
         return functools.partial(workers.run, workers=values.workers)
     if values["workers"].present:
         raise InputError("--workers is of this machine; with --runner, say it in its options, as --runner_option.")
-    return functools.partial(cluster.run, runner=values.runner, options=values.runner_option)
+    return cluster.runner(values.runner, values.runner_option)
 
 
 def _layouts() -> str:
