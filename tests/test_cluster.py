@@ -3,28 +3,8 @@
 import subprocess
 
 import pytest
-from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
 from tests.test_to_tfrecord import command, contents, make_scans
-
-
-class Failing(PipelineRunner):
-    """A cluster that breaks down."""
-
-    def run_pipeline(self, pipeline, options):
-        raise RuntimeError("no machine\nhas room")
-
-
-class Elsewhere(PipelineRunner):
-    """A cluster that writes where this machine does not see it."""
-
-    def run_pipeline(self, pipeline, options):
-        return Finished(PipelineState.DONE)
-
-
-class Finished(PipelineResult):
-    def wait_until_finish(self, duration=None):
-        return self.state
 
 
 def made_by_beam(root, out, *options):
@@ -58,9 +38,8 @@ def test_what_a_file_lacks_is_told_in_a_line_with_strict(tmp_path):
     [("Failing", "Failing failed (no machine has room); mend that"), ("Elsewhere", "as this machine sees it; choose")],
 )
 def test_what_goes_wrong_on_a_cluster_is_told_and_keeps_what_is_there(tmp_path, runner, message):
-    done = made_by_beam(
-        make_scans(tmp_path / "raw", count=2), tmp_path / "out", f"--runner=tests.test_cluster.{runner}"
-    )
+    root = make_scans(tmp_path / "raw", count=2)
+    done = made_by_beam(root, tmp_path / "out", f"--runner=tests.beam_runners.{runner}")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert message in done.stderr
     assert (tmp_path / "out/.progress/recipe.json").is_file()
