@@ -46,7 +46,7 @@ def raw(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
         buffer = bytearray(_CHUNK)
         while True:
             for shard in shards:
-                with (data.path / shard.file).open("rb", buffering=0) as file:
+                with open(data.path / shard.file, "rb", buffering=0) as file:
                     while file.readinto(buffer):  # type: ignore[attr-defined]  # unbuffered, so a FileIO
                         pass
             yield

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ssl3d_tf import cli, configuration, files, quiet, run_folder
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
     import gin
@@ -65,10 +66,10 @@ def main(argv: Sequence[str]) -> None:
     cli.flags_only(argv)
     if not values.workdir:
         raise app.UsageError("--workdir is missing; give the folder of a pretraining run.")
-    run(Path(values.workdir), Path(values.data) if values.data else None, steps=values.steps)
+    run(local(values.workdir, "--workdir"), place(values.data) if values.data else None, steps=values.steps)
 
 
-def run(workdir: Path, folder: Path | None = None, *, steps: int | None = None) -> list[Row]:
+def run(workdir: Path, folder: Place | None = None, *, steps: int | None = None) -> list[Row]:
     """Audits the run in `workdir` on its own data, or on the same data in `folder`; writes audit.json and audit.png.
 
     Raises:
@@ -85,7 +86,7 @@ def run(workdir: Path, folder: Path | None = None, *, steps: int | None = None) 
     return rows
 
 
-def _open(workdir: Path, folder: Path | None, steps: int | None) -> Audit:
+def _open(workdir: Path, folder: Place | None, steps: int | None) -> Audit:
     record = run_folder.trained(workdir)
     params = () if steps is None else (f"STEPS={steps}",)
     read = ("STRATEGY", "RANK", "VIEW_SIZE")
@@ -100,9 +101,9 @@ def _open(workdir: Path, folder: Path | None, steps: int | None) -> Audit:
     return Audit(workdir, data, distribution, settings, {REAL: task, **removed})
 
 
-def _data(workdir: Path, recorded: Mapping[str, str], folder: Path | None) -> pipeline.DataFolder:
-    path = folder or Path(recorded["path"])
-    if folder is None and not (path / "manifest.json").exists():
+def _data(workdir: Path, recorded: Mapping[str, str], folder: Place | None) -> pipeline.DataFolder:
+    path = folder or place(recorded["path"])
+    if folder is None and not (path / manifests.FILE).is_file():
         raise InputError(f"the data of the run in {workdir} are no longer in {path}; say with --data where they are.")
     data = pipeline.open_folder(path)
     if (found := manifests.fingerprint(data.manifest)) != recorded["sha256"]:

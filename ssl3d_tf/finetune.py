@@ -16,6 +16,7 @@ from absl import app, flags
 
 from ssl3d_tf import cli, configuration, files, quiet, run_folder
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
     import gin
@@ -49,12 +50,12 @@ def main(argv: Sequence[str]) -> None:
         if not getattr(values, name):
             raise app.UsageError(f"--{name} is missing; see python -m ssl3d_tf.finetune --help.")
     sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
-    workdir = Path(values.workdir) if values.workdir else run_folder.fresh(values.gin_file[0])
-    failed = run(sources, Path(values.data), [Path(folder) for folder in values.encoder], workdir)
+    workdir = local(values.workdir, "--workdir") if values.workdir else run_folder.fresh(values.gin_file[0])
+    failed = run(sources, place(values.data), [local(folder, "--encoder") for folder in values.encoder], workdir)
     sys.exit(1 if failed else 0)
 
 
-def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], workdir: Path) -> int:
+def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path], workdir: Path) -> int:
     """Runs an experiment, or goes on with it; returns how many of its runs failed.
 
     Raises:
@@ -81,7 +82,7 @@ class Prepared(NamedTuple):
 
 def prepare(
     sources: configuration.Sources,
-    folder: Path,
+    folder: Place,
     encoders: Sequence[Path],
     workdir: Path,
     *,

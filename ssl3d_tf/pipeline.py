@@ -7,13 +7,13 @@ manifest its place on disk. Restarting at step s is starting at k = s × batch.
 import functools
 import os
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from ssl3d_tf import cropping, volumes
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place, place
 from ssl3d_tf.records import fetching, parsing, writer
 from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
@@ -25,7 +25,7 @@ _ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: ne
 class DataFolder(NamedTuple):
     """A data folder whose manifest was read and checked."""
 
-    path: Path
+    path: Place
     manifest: manifests.Manifest
 
 
@@ -46,7 +46,7 @@ class Data(NamedTuple):
 
 def open_folder(path: str | os.PathLike[str], *, unread: Collection[str] = ()) -> DataFolder:
     """Opens a folder made by tools.to_tfrecord. Arguments and errors are those of `records.manifest.read`."""
-    return DataFolder(Path(path), manifests.read(path, unread=unread))
+    return DataFolder(place(path), manifests.read(path, unread=unread))
 
 
 def verify(data: DataFolder) -> None:

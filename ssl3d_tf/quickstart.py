@@ -11,6 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from ssl3d_tf import cli, files
+from ssl3d_tf.places import local
 
 TASKS = ("rotation_3d", "cpc_3d")
 
@@ -23,7 +24,7 @@ def define_flags() -> None:
 def main(argv: Sequence[str]) -> None:
     """Runs the commands of the README one after the other and ends with a table."""
     cli.flags_only(argv)
-    folder = files.make_folder(Path(flags.FLAGS.workdir), "--workdir")
+    folder = files.make_folder(local(flags.FLAGS.workdir, "--workdir"), "--workdir")
     print(
         f"128 phantom scans -> TFRecords -> an encoder by each of {' and '.join(TASKS)}, all in {folder}: "
         "3 to 4 minutes on two CPU cores.",

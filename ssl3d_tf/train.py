@@ -15,6 +15,7 @@ from absl import app, flags
 
 from ssl3d_tf import cli, configuration, quiet, run_folder, synthetic
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
     import gin
@@ -46,11 +47,11 @@ def main(argv: Sequence[str]) -> None:
     if not values.gin_file:
         raise app.UsageError("--gin_file is missing; try --gin_file=gin/cpc_3d.gin.")
     sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
-    workdir = Path(values.workdir) if values.workdir else run_folder.fresh(values.gin_file[0])
-    pretrain(sources, Path(values.data) if values.data else None, workdir)
+    workdir = local(values.workdir, "--workdir") if values.workdir else run_folder.fresh(values.gin_file[0])
+    pretrain(sources, place(values.data) if values.data else None, workdir)
 
 
-def pretrain(sources: configuration.Sources, folder: Path | None, workdir: Path) -> dict[str, float]:
+def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path) -> dict[str, float]:
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
     free = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
     distribution = strategies.strategy(configuration.macro("STRATEGY"))  # before TensorFlow does anything else

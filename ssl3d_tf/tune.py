@@ -23,6 +23,7 @@ from absl import app, flags
 
 from ssl3d_tf import cli, configuration, knobs, quiet, run_folder, search
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
     from ssl3d_tf import admission, finetune, pipeline, protocol, trials, tuning
@@ -40,12 +41,12 @@ def main(argv: Sequence[str]) -> None:
         if not getattr(values, name):
             raise app.UsageError(f"--{name} is missing; see python -m ssl3d_tf.tune --help.")
     sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
-    workdir = Path(values.workdir) if values.workdir else run_folder.fresh(values.gin_file[0])
-    best = run(sources, Path(values.data), [Path(folder) for folder in values.encoder], workdir)
+    workdir = local(values.workdir, "--workdir") if values.workdir else run_folder.fresh(values.gin_file[0])
+    best = run(sources, place(values.data), [local(folder, "--encoder") for folder in values.encoder], workdir)
     sys.exit(0 if best else 1)
 
 
-def run(sources: configuration.Sources, folder: Path, encoders: Sequence[Path], workdir: Path) -> Trial | None:
+def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path], workdir: Path) -> Trial | None:
     """Searches, or goes on with it; returns the best trial, None where all failed.
 
     Raises:

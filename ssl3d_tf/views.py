@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ssl3d_tf import configuration, files, quiet
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place
 
 with quiet.greeting():
     import gin
@@ -22,7 +23,7 @@ _WIDTH_IN = 12.0
 _READ = ("STRATEGY",)  # macros that nothing here reads but training does
 
 
-def draw(folder: Path, sources: configuration.Sources, png: Path) -> None:
+def draw(folder: Place, sources: configuration.Sources, png: Path) -> None:
     """Draws the first training examples of a configuration: beside each crop the views made of it, with its targets.
 
     Raises:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
     | {"separable", "affine", "filters", "addons", "losses", "overlap", "regions", "metrics", "schedules"}
-    | {"synthetic", "phantoms", "strategies", "signals", "pictures", "journal", "search"},
+    | {"places", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal", "search"},
     1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
     2: {"tasks", "steps", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
     3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"}
@@ -64,7 +64,7 @@ def test_file_formats_are_known_to_tools_only():
 
 
 def test_the_converter_does_without_tensorflow():
-    free = {"errors", "files", "cli", "phantoms"}
+    free = {"errors", "files", "places", "cli", "phantoms"}
     late = {"ssl3d_tf.configuration", "ssl3d_tf.views"}  # by inspect_records, where --views asks for them
     for path in SOURCES:
         for name in set(imports(path)) - (late if path.stem == "inspect_records" else set()):

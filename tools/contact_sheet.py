@@ -1,11 +1,11 @@
 """contact_sheet.png: the middle slice of up to 64 examples, drawn from the records; what looks wrong is framed."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ssl3d_tf import files
+from ssl3d_tf.places import Place
 from ssl3d_tf.records import manifest, reading
 from tools import draw
 from tools.findings import Finding
@@ -13,7 +13,7 @@ from tools.findings import Finding
 EXAMPLES, COLUMNS, TILE_PX = 64, 8, 128
 
 
-def write(path: Path, folder: Path, data: manifest.Manifest, findings: Sequence[Finding] = ()) -> None:
+def write(path: Place, folder: Place, data: manifest.Manifest, findings: Sequence[Finding] = ()) -> None:
     """Draws examples spread evenly over all splits of `data`, which lie in `folder`, those with findings first."""
     entries = [(split, entry) for split in data.splits.values() for entry in split.entries]
     words: dict[str, list[str]] = {}

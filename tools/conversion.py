@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place
 from ssl3d_tf.records import manifest
 from tools import contact_sheet, findings, output, plan, shards, workers
 from tools import summary as page
@@ -35,7 +36,7 @@ class Summary(NamedTuple):
 
 def convert(
     request: layouts.Request,
-    folder: Path,
+    folder: Place,
     settings: plan.Settings,
     *,
     make: shards.Make = _HERE,
@@ -86,7 +87,7 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
 
 
 def _write_shards(
-    listing: Listing, planned: plan.Plan, folder: Path, make: shards.Make, strict: bool
+    listing: Listing, planned: plan.Plan, folder: Place, make: shards.Make, strict: bool
 ) -> list[shards.Done]:
     recipe = plan.recipe_hash(planned.recipe)
     settings = planned.settings
@@ -112,7 +113,7 @@ def _write_shards(
     return [kept[job.file] or made[job.file] for job in planned.jobs]
 
 
-def _publish(listing: Listing, planned: plan.Plan, folder: Path, done: Sequence[shards.Done]) -> Summary:
+def _publish(listing: Listing, planned: plan.Plan, folder: Place, done: Sequence[shards.Done]) -> Summary:
     """Writes quarantine, summary, contact sheet and, last, the manifest."""
     faults = tuple(sorted({*planned.faults, *(fault for one in done for fault in one.faults)}))
     dropped = tuple(sorted(fault for one in done for fault in one.dropped))
@@ -172,12 +173,12 @@ def _refuse_faults(faults: Sequence[Fault]) -> None:
         raise InputError(f"--strict: {len(faults)} files cannot be used, the first is {path}: {reason}; {remedy}.")
 
 
-def _read_quarantine(folder: Path) -> tuple[Fault, ...]:
+def _read_quarantine(folder: Place) -> tuple[Fault, ...]:
     lines = (folder / output.QUARANTINE).read_text(encoding="utf-8").splitlines()
     return tuple(Fault(**json.loads(line)) for line in lines)
 
 
-def report(summary: Summary, folder: Path) -> str:
+def report(summary: Summary, folder: Place) -> str:
     """What a user wants to know at the end, in a few lines."""
     data = summary.data
     counts = {name: len(data.splits[name].entries) for name in manifest.SPLITS}

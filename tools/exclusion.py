@@ -1,9 +1,9 @@
 """Volumes that another data set has too: --exclude_overlap keeps them out, so that no test data are pretrained on."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import place
 from ssl3d_tf.records import manifest
 from tools.readers.contract import UnusableFileError
 
@@ -20,9 +20,9 @@ def contents(folders: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for folder in folders:
-        if not (Path(folder) / manifest.FILE).is_file():
+        if not (place(folder) / manifest.FILE).is_file():
             raise InputError(f"--exclude_overlap {folder} is no data folder: name one that tools.to_tfrecord wrote.")
-        data = manifest.read(Path(folder))
+        data = manifest.read(folder)
         for name, split in data.splits.items():
             for entry in split.entries:
                 if entry.content is None:

@@ -16,6 +16,7 @@ from absl import app, flags
 
 from ssl3d_tf import cli, files
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place, local, place
 from ssl3d_tf.records import manifest, reading, schema, writer
 from tools import draw
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("--png FILE needs one of --show ID and --views GIN_FILE, and they need --png.")
     if values.gin_param and not values.views:
         raise app.UsageError("--gin_param is for --views; add --views=gin/jigsaw_3d.gin, say.")
-    folder = Path(argv[1])
+    folder = place(argv[1])
     data = manifest.read(folder)
     if values.verify:
         faults = list(verify(folder, data))
@@ -50,16 +51,16 @@ def main(argv: Sequence[str]) -> None:
             print("\n".join(faults), file=sys.stderr)
             sys.exit(1)
     if values.show:
-        show(folder, data, values.show, Path(values.png))
+        show(folder, data, values.show, local(values.png, "--png"))
     if values.views:
-        show_views(folder, values.views, values.gin_param, Path(values.png))
+        show_views(folder, values.views, values.gin_param, local(values.png, "--png"))
     summary = summarise(folder, data)
     print(json.dumps(summary, indent=1) if values.json else table(summary))
     if values.verify and not values.json:
         print("verified: every checksum, id, offset and shape agrees with the manifest.")
 
 
-def summarise(folder: Path, data: manifest.Manifest) -> dict[str, Any]:
+def summarise(folder: Place, data: manifest.Manifest) -> dict[str, Any]:
     """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
     named = ("name", "rank", "channels", "modality", "classes", "dtypes", "mask_dtypes", "codec", "label_size")
     fields = data._asdict()
@@ -84,7 +85,7 @@ def table(summary: dict[str, Any]) -> str:
     return "\n".join([head, kinds, *([f"classes: {classes}"] if classes else []), *lines])
 
 
-def verify(folder: Path, data: manifest.Manifest) -> Iterator[str]:
+def verify(folder: Place, data: manifest.Manifest) -> Iterator[str]:
     """Reads every record; yields one line per damaged shard, which names file and record."""
     for split in data.splits.values():
         for number, shard in enumerate(split.shards):
@@ -95,7 +96,7 @@ def verify(folder: Path, data: manifest.Manifest) -> Iterator[str]:
                 yield str(error)
 
 
-def show(folder: Path, data: manifest.Manifest, name: str, png: Path) -> None:
+def show(folder: Place, data: manifest.Manifest, name: str, png: Path) -> None:
     """Draws the middle planes of the example called `name` side by side.
 
     Raises:
@@ -113,7 +114,7 @@ def show(folder: Path, data: manifest.Manifest, name: str, png: Path) -> None:
         draw.sheet(tiles, len(tiles)).save(file, format="PNG")
 
 
-def show_views(folder: Path, gin_files: Sequence[str], params: Sequence[str], png: Path) -> None:
+def show_views(folder: Place, gin_files: Sequence[str], params: Sequence[str], png: Path) -> None:
     """Draws what the network sees of a few training examples. Raises InputError, as `ssl3d_tf.views.draw` does."""
     from ssl3d_tf import (
         configuration,
@@ -123,7 +124,7 @@ def show_views(folder: Path, gin_files: Sequence[str], params: Sequence[str], pn
     views.draw(folder, configuration.Sources(tuple(gin_files), tuple(params)), png)
 
 
-def _summarise_split(folder: Path, split: manifest.Split) -> dict[str, Any]:
+def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:
     shapes = np.array([entry.shape for entry in split.entries])
     step = -(-len(split.entries) // SAMPLE)
     ranges = [_range(reading.read_example(folder, split, entry)) for entry in split.entries[::step]]
@@ -148,7 +149,7 @@ def _range(example: schema.Example) -> tuple[float, float]:
     return float(ends.min()), float(ends.max())
 
 
-def _verify_shard(path: Path, shard: writer.Shard, entries: Sequence[manifest.Entry]) -> None:
+def _verify_shard(path: Place, shard: writer.Shard, entries: Sequence[manifest.Entry]) -> None:
     offset, count = 0, 0
     for payload in writer.read_shard(path):
         where = f"record {count} of {path}"

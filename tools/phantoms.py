@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from ssl3d_tf import cli, files, phantoms
+from ssl3d_tf import cli, files, phantoms, places
 
 SPACING_MM = 3.0
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> None:
     """Flags -> files."""
     values = flags.FLAGS
     cli.flags_only(argv)
-    output = Path(values.output)
+    output = places.local(values.output, "--output")
     folders = [files.make_folder(output / name, "--output") for name in ("images", "masks")]
     for index in tqdm(range(values.count), unit="phantom", disable=None):
         arrays = phantoms.phantom(index, seed=values.seed, shape=(values.size,) * 3)

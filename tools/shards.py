@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl3d_tf import files
+from ssl3d_tf.places import Place
 from ssl3d_tf.records import schema, writer
 from ssl3d_tf.records.manifest import Brick, Entry, entry_from_json
 from tools import bricks, exclusion, prepare, slices
@@ -28,7 +29,7 @@ class Work(NamedTuple):
     """
 
     root: Path
-    folder: Path
+    folder: Place
     options: prepare.Options
     kind: Kind
     codec: str
@@ -108,7 +109,7 @@ def make(work: Work, job: Job, report: Report) -> Done:
     return done
 
 
-def noted(folder: Path, job: Job, recipe: str) -> Done | None:
+def noted(folder: Place, job: Job, recipe: str) -> Done | None:
     """What was noted about the shard of `job`, if it is of that recipe."""
     try:
         value = json.loads(_note(folder, job.file).read_text(encoding="utf-8"))
@@ -117,7 +118,7 @@ def noted(folder: Path, job: Job, recipe: str) -> Done | None:
         return None
 
 
-def finished(folder: Path, job: Job, recipe: str) -> Done | None:
+def finished(folder: Place, job: Job, recipe: str) -> Done | None:
     """What an earlier run noted about the shard of `job`, if recipe and checksum still agree."""
     done = noted(folder, job, recipe)
     if done is None or done.shard is None:
@@ -152,7 +153,7 @@ def _entry(example: schema.Example, facts: Facts) -> Entry:
     return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
 
 
-def _note(folder: Path, file: str) -> Path:
+def _note(folder: Place, file: str) -> Place:
     return folder / PROGRESS / f"{file}.json"
 
 

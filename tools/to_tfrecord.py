@@ -6,12 +6,11 @@ python -m tools.to_tfrecord --input RAW --output DATA [--layout auto] [--shape 6
 import functools
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from absl import app, flags
 
-from ssl3d_tf import cli
+from ssl3d_tf import cli, places
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import schema
 from tools import cluster, conversion, exclusion, intensity, plan, prepare, presets, shards, slices, workers
@@ -58,14 +57,13 @@ def main(argv: Sequence[str]) -> None:
         preset = presets.defaults(values.layout, [name for name in values if values[name].present])
         for name, value in preset.items():
             values.set_default(name, value)
-        settings, make = _settings(values), _make(values)
+        settings, make, folder_out = _settings(values), _make(values), places.place(values.output)
     except InputError as error:
         raise app.UsageError(str(error)) from error
     if preset:
         print(f"--layout={values.layout} sets {presets.shown(preset)}.")
     request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
     settings = settings._replace(excluded=exclusion.contents(values.exclude_overlap))
-    folder_out = Path(values.output)
     summary = conversion.convert(
         request, folder_out, settings, make=make, strict=values.strict, overwrite=values.overwrite
     )

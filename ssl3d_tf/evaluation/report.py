@@ -13,6 +13,7 @@ from ssl3d_tf import cli, files
 from ssl3d_tf.evaluation import comparison, drawing, figures, page, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
+from ssl3d_tf.places import local
 
 NAME, SUMMARY = "report.html", "summary.md"
 
@@ -25,14 +26,14 @@ def define_flags() -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Arguments -> one call of `write`."""
-    workdirs = [Path(name) for name in argv[1:]]
+    workdirs = [local(name, "WORKDIR") for name in argv[1:]]
     if not workdirs:
         raise app.UsageError("name at least one finetuning workdir: python -m ssl3d_tf.evaluation.report WORKDIR")
-    output = Path(flags.FLAGS.output or workdirs[0])
+    output = local(flags.FLAGS.output, "--output") if flags.FLAGS.output else workdirs[0]
     output = output / NAME if output.is_dir() else output
     write(workdirs, output)
     if flags.FLAGS.figures:
-        draw(workdirs, Path(flags.FLAGS.figures))
+        draw(workdirs, local(flags.FLAGS.figures, "--figures"))
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB; in words and tables: {output.parent / SUMMARY}.")
 
 

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import tensorflow as tf
 
+from ssl3d_tf.places import Place
 from ssl3d_tf.records.manifest import Split
 
 _BY_REFERENCE = 129  # elements of an eager tensor from which on a graph refers to it
 
 
-def by_index(folder: Path, split: Split, *, cache_bytes: int = 0) -> Callable[[tf.Tensor], tf.Tensor]:
+def by_index(folder: Place, split: Split, *, cache_bytes: int = 0) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns index (int64 scalar) -> serialised record (string scalar), usable in a graph.
 
     Args:

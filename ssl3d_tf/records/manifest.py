@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place, place
 from ssl3d_tf.records.schema import SCHEMA_VERSION
 from ssl3d_tf.records.writer import FOOTER_BYTES, HEADER_BYTES, Shard
 
@@ -83,7 +83,7 @@ class Manifest(NamedTuple):
         return found
 
 
-def write(folder: Path, manifest: Manifest) -> None:
+def write(folder: Place, manifest: Manifest) -> None:
     """Writes manifest.json, atomically: it is the last file of a conversion, and its presence says it is complete."""
     value = {"schema_version": SCHEMA_VERSION, **manifest._asdict()}
     value["splits"] = {
@@ -102,12 +102,15 @@ def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Man
     Raises:
         InputError: no data folder, another schema, a damaged manifest, or a shard missing, cut or grown.
     """
-    path = Path(folder) / FILE
+    folder = place(folder)
+    path = folder / FILE
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no {FILE}: run `python -m tools.to_tfrecord`, or mend --data.") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; mend that, or --data.") from error
+    except ValueError as error:
         raise InputError(f"{path} cannot be read ({error}); convert again.") from error
     if not isinstance(value, dict) or value.pop("schema_version", None) != SCHEMA_VERSION:
         raise InputError(f"{path} is of another schema than {SCHEMA_VERSION}, this version's; convert again.")
@@ -115,7 +118,7 @@ def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Man
         manifest = _from_json(value)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); convert again.") from error
-    _check_shards(Path(folder), manifest, unread)
+    _check_shards(folder, manifest, unread)
     return manifest
 
 
@@ -149,7 +152,7 @@ def entry_from_json(fields: list[Any]) -> Entry:
     return entry._replace(shape=tuple(entry.shape), label=label, brick=brick)
 
 
-def _check_shards(folder: Path, manifest: Manifest, unread: Collection[str]) -> None:
+def _check_shards(folder: Place, manifest: Manifest, unread: Collection[str]) -> None:
     for name, split in manifest.splits.items():
         for shard in split.shards if name not in unread else ():
             path = folder / shard.file

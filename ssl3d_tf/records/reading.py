@@ -2,15 +2,15 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from ssl3d_tf.places import Place
 from ssl3d_tf.records import schema, writer
 from ssl3d_tf.records.manifest import Entry, Split
 
 
-def read_example(folder: Path, split: Split, entry: Entry) -> schema.Example:
+def read_example(folder: Place, split: Split, entry: Entry) -> schema.Example:
     """Reads one example at its offset. Raises InputError where the record is damaged."""
     return schema.decode(writer.read_record(folder / split.shards[entry.shard].file, entry.offset))
 
@@ -21,7 +21,7 @@ def cases(entries: Iterable[Entry]) -> list[tuple[Entry, ...]]:
     return [tuple(group) for _, group in groups]
 
 
-def read_case(folder: Path, split: Split, entries: Sequence[Entry]) -> schema.Example:
+def read_case(folder: Place, split: Split, entries: Sequence[Entry]) -> schema.Example:
     """Reads one volume of `cases`, put together from its bricks if there are any."""
     first = read_example(folder, split, entries[0])
     brick = entries[0].brick

@@ -2,13 +2,13 @@
 
 import struct
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import google_crc32c
 
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.places import Place
 
 HEADER_BYTES, FOOTER_BYTES = 12, 4  # length and its checksum before a record, the payload's checksum behind it
 
@@ -29,7 +29,7 @@ class Shard(NamedTuple):
     crc32c: str
 
 
-def write_shard(path: Path, payloads: Iterable[bytes]) -> tuple[Shard, list[Location]]:
+def write_shard(path: Place, payloads: Iterable[bytes]) -> tuple[Shard, list[Location]]:
     """Writes one record per payload as a TFRecord file, atomically; synced before it gets its name."""
     locations: list[Location] = []
     checksum, offset = 0, 0
@@ -44,7 +44,7 @@ def write_shard(path: Path, payloads: Iterable[bytes]) -> tuple[Shard, list[Loca
     return Shard(path.name, offset, len(locations), f"{checksum:08x}"), locations
 
 
-def file_crc32c(path: Path) -> str:
+def file_crc32c(path: Place) -> str:
     """CRC-32C of a whole file, read in pieces of 4 MiB."""
     checksum = 0
     with path.open("rb") as file:
@@ -53,7 +53,7 @@ def file_crc32c(path: Path) -> str:
     return f"{checksum:08x}"
 
 
-def read_shard(path: Path) -> Iterator[bytes]:
+def read_shard(path: Place) -> Iterator[bytes]:
     """Yields the payloads of a shard in order.
 
     Raises:
@@ -67,7 +67,7 @@ def read_shard(path: Path) -> Iterator[bytes]:
             yield _checked_payload(file, header, f"record {number} of {path}")
 
 
-def read_record(path: Path, offset: int) -> bytes:
+def read_record(path: Place, offset: int) -> bytes:
     """The payload of the record whose header lies at `offset`.
 
     Raises:
