@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -82,8 +82,10 @@ class Remote(os.PathLike):
 
     def mkdir(self) -> None:
         """Makes the folder, with its parents, if it is not there."""
-        with _os_errors(self):
-            _gfile().makedirs(self.url)
+        # Folders of a bucket need no parents, and where there is no bucket TensorFlow looks for one for ever.
+        make = _gfile().mkdir if self.url.startswith("gs://") else _gfile().makedirs
+        with suppress(FileExistsError), _os_errors(self):
+            make(self.url)
 
     def rmdir(self) -> None:
         """Removes the folder. Raises OSError where something lies in it."""
@@ -124,7 +126,7 @@ def place(text: str | os.PathLike[str]) -> Place:
     """The place called `text`, which may be a path or a URL.
 
     Raises:
-        InputError: TensorFlow has no file system of that scheme.
+        InputError: TensorFlow has no file system of that scheme, or nothing stands behind it.
     """
     url = os.fspath(text)
     scheme, mark, path = url.partition(_MARK)
@@ -137,6 +139,8 @@ def place(text: str | os.PathLike[str]) -> Place:
             f"{url}: this TensorFlow has no file system for {scheme}://, only for {schemes}; mount the bucket and name "
             "the folder (docs/records.md)."
         )
+    if not path.strip("/"):
+        raise InputError(f"{url} names no bucket; name one, and a folder in it: {scheme}://BUCKET/DATA.")
     return Remote(url)
 
 
@@ -147,7 +151,7 @@ def local(text: str, what: str) -> Path:
         InputError: it is a URL, and `what` must lie on this machine.
     """
     if _MARK in text:
-        raise InputError(f"{what} {text} must be a path of this machine; copy it here, or mount it.")
+        raise InputError(f"{what} {text} must be a path of this machine, or a bucket that is mounted.")
     return Path(text)
 
 

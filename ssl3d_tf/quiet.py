@@ -1,4 +1,4 @@
-"""Imports TensorFlow without its greeting.
+"""Imports TensorFlow without its greeting, and with what it reads of the environment only then.
 
 TensorFlow writes a dozen lines about CUDA and oneDNN to stderr before its log level can be set from Python; the
 command line's own messages would drown in them. Everything else it says is passed on.
@@ -21,6 +21,7 @@ _GREETING = re.compile(
 def greeting() -> Iterator[None]:
     """Holds back stderr, then passes on what is not the greeting."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "1")  # of gs://, read by index: 64 MB a record otherwise
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:

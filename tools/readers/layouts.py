@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ssl3d_tf import places
 from ssl3d_tf.errors import InputError
 from tools.readers import (
     bids,
@@ -66,7 +67,7 @@ def find(request: Request) -> Listing:
     Raises:
         InputError: nothing there, nothing of a known kind in it, or not of the layout asked for.
     """
-    path = Path(os.path.abspath(request.input))
+    path = Path(os.path.abspath(places.local(request.input, "--input")))
     layout = _detect(path) if request.layout == "auto" else request.layout
     if not path.exists() and not glob.has_magic(request.input):
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
