@@ -36,7 +36,7 @@ def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_multi_string("gin_file", [], "The configuration, such as gin/cpc_3d.gin; several, in order.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files, such as STEPS=40; may repeat.")
-    flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord; without it, phantoms are made and used.")
+    flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord, here or gs://; without it, phantoms are made.")
     flags.DEFINE_string("workdir", None, "Folder of the run; an unfinished run in it goes on. Default: new, in runs/.")
 
 

@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that tests may import every command at once."""
     flags.DEFINE_string("input", None, "File, folder or glob to convert.", required=True)
-    flags.DEFINE_string("output", None, "Folder to write; a new one, or one to go on with.", required=True)
+    flags.DEFINE_string("output", None, "Folder to write, or gs://; a new one, or one to go on with.", required=True)
     flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, _layouts())
     flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
     flags.DEFINE_list("mask_suffix", list(folder.MASK_SUFFIXES), "Endings that tell masks from images (folder).")
@@ -41,7 +41,7 @@ def define_flags() -> None:
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
     flags.DEFINE_integer("records_per_shard", 32, "Records per file, at most.", lower_bound=1)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes; 1 runs in this one.", lower_bound=1)
-    flags.DEFINE_string("runner", None, "Apache Beam runner that makes the shards in place of --workers, on a cluster.")
+    flags.DEFINE_string("runner", None, "Apache Beam runner that makes the shards, such as FlinkRunner, not --workers.")
     flags.DEFINE_multi_string("runner_option", [], "Option of --runner, as NAME=VALUE; may repeat.")
     flags.DEFINE_multi_string("exclude_overlap", [], "Leave out the volumes of this data folder too; may repeat.")
     flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)

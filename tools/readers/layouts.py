@@ -145,6 +145,8 @@ def _table_of(path: Path) -> Path:
     if path.is_file():
         return path
     tables = sorted(path.glob("*.csv"))
-    if len(tables) != 1:
+    if not tables:
+        raise InputError(f"{path} holds no .csv file; name the table with --input, or use --layout=folder.")
+    if len(tables) > 1:
         raise InputError(f"{path} holds {len(tables)} .csv files; name the one to read with --input.")
     return tables[0]
