@@ -73,7 +73,7 @@ def sequential(data: pipeline.DataFolder, side: int, batch_size: int, *, seconds
 def fetched(data: pipeline.DataFolder, batch_size: int, seconds: float) -> timing.Stage:
     """Records in random order, checksums verified, nothing parsed."""
     split = data.manifest.split("train")
-    fetch, count = fetching.by_index(data.path, split), len(split.entries)
+    fetch, count = fetching.record_by_index(data.path, split), len(split.entries)
 
     def record(k: tf.Tensor) -> tf.Tensor:
         return fetch(tf.random.experimental.index_shuffle(k % count, seed=[0, 0], max_index=count - 1))

@@ -82,7 +82,7 @@ def read(
         rank, channels: what the configuration is for; None takes any number of channels.
         view_size: side of the square or cubic crop, voxels; smaller volumes are padded with their minimum.
         views_on: 'host' makes views in the last map of the dataset, 'device' in the first lines of the step.
-        cache_gb: memory for records as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
+        cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
         fields: what to decode, of volume, mask and label.
         threads: size of the pipeline's own thread pool; None is TensorFlow's default. Never changes a number.
         wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
@@ -96,13 +96,15 @@ def read(
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
         )
-    fetch = fetching.by_index(data.path, data.manifest.split(split), cache_bytes=int(cache_gb * 1e9))
     layout = parsing.layout(data.manifest)
+    fetch = fetching.by_index(
+        data.path, data.manifest.split(split), layout, fields=fields, cache_bytes=int(cache_gb * 1e9)
+    )
     same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
 
     def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
         index, example_seed = _locate(k, len(entries), seed=seed, training=training)
-        parsed = dict(parsing.parse(fetch(index), layout, fields=fields))
+        parsed = dict(fetch(index, k >= len(entries)))
         if same_size:
             parsed |= cropping.whole(parsed, view_size)
         else:
