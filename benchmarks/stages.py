@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from ssl3d_tf import cropping, pipeline, strategies
+from ssl3d_tf import cropping, pipeline, strategies, volumes
 from ssl3d_tf.records import fetching, parsing
 from ssl3d_tf.steps import Part, train_step
 from ssl3d_tf.task import Task
@@ -20,7 +20,7 @@ _BEYOND_CACHES = 1 << 28  # bytes
 
 def without_views(task: Task) -> Task:
     """The task with no random choices and no views: what is left is the pipeline itself."""
-    return task._replace(sample=lambda seed: {}, make_views=lambda batch, params: (batch["volume"], batch["scale"]))
+    return task._replace(sample=lambda seed: {}, make_views=lambda batch, params: (volumes.intensities(batch), ()))
 
 
 def copy(data: pipeline.DataFolder, seconds: float) -> timing.Stage:

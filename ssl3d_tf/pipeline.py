@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf import cropping, volumes
+from ssl3d_tf import cropping
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import fetching, parsing, writer
 from ssl3d_tf.records import manifest as manifests
@@ -112,7 +112,8 @@ def read(
         sample = task.sample if training else task.sample_eval
         return index, (parsed, sample(_fold(example_seed, _CHOICES)))
 
-    make_views = _views_of(task)
+    def make_views(element: tuple[Batch, Params]) -> tuple[Inputs, Targets]:
+        return task.make_views(*element)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
@@ -182,15 +183,6 @@ def _locate(k: tf.Tensor, n: int, *, seed: int, training: bool) -> tuple[tf.Tens
 
 def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
-
-
-def _views_of(task: Task) -> Callable[[tuple[Batch, Params]], tuple[Inputs, Targets]]:
-    def make_views(element: tuple[Batch, Params]) -> tuple[Inputs, Targets]:
-        batch, params = element
-        intensity = volumes.to_intensity(batch["volume"], batch["scale"], batch["offset"])
-        return task.make_views({**batch, "volume": intensity}, params)
-
-    return make_views
 
 
 def _options(threads: int | None) -> tf.data.Options:

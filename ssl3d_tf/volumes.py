@@ -17,7 +17,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.task import Volumes
+from ssl3d_tf.task import Batch, Volumes
+
+Scaling = tuple[tf.Tensor, tf.Tensor] | None  # float32 [batch, channels]: stored number × the first + the second
 
 
 class Turn(NamedTuple):
@@ -48,14 +50,28 @@ def all_turns(rank: int) -> tuple[Turn, ...]:
     return tuple(Turn(axes, flipped) for axes, flipped in pairs if (_inversions(axes) + sum(flipped)) % 2 == 0)
 
 
-@tf.function(jit_compile=True, autograph=False)
-def to_intensity(stored: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> Volumes:
-    """stored × scale + offset in float32; stored: any dtype [batch, *spatial, channels], others: [batch, channels].
+def scaling(batch: Batch) -> Scaling:
+    """What makes intensities of the numbers that a batch's volumes are stored as; None where they are intensities."""
+    return (batch["scale"], batch["offset"]) if "scale" in batch else None
 
-    Compiled, as the cast, the product and the sum are then one pass over memory, a third of the time.
+
+def intensities(batch: Batch) -> Volumes:
+    """The volumes of a batch in float32."""
+    return batch["volume"] if scaling(batch) is None else to_intensity(batch["volume"], scaling(batch))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def to_intensity(stored: tf.Tensor, scaling: Scaling) -> Volumes:
+    """stored × scale + offset in float32; stored: any dtype [batch, *any, channels].
+
+    Compiled, as the cast, the product and the sum are then one pass over memory, a third of the time. Whatever only
+    moves voxels takes a `scaling` for the same reason, and scales what it moves.
     """
+    if scaling is None:
+        return stored
     per_channel = (-1, *(1,) * (len(stored.shape) - 2), stored.shape[-1])
-    return tf.cast(stored, tf.float32) * tf.reshape(scale, per_channel) + tf.reshape(offset, per_channel)
+    scale, offset = (tf.reshape(numbers, per_channel) for numbers in scaling)
+    return tf.cast(stored, tf.float32) * scale + offset
 
 
 def flip(volumes: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
@@ -67,7 +83,7 @@ def flip(volumes: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
     return _gather(volumes, offsets)
 
 
-def rotate_cube(volumes: tf.Tensor, index: tf.Tensor, table: Sequence[Turn]) -> tf.Tensor:
+def rotate_cube(volumes: tf.Tensor, index: tf.Tensor, table: Sequence[Turn], *, scaling: Scaling = None) -> tf.Tensor:
     """Turns each square or cubic volume by `table[index]`, index int [batch].
 
     Raises:
@@ -83,7 +99,7 @@ def rotate_cube(volumes: tf.Tensor, index: tf.Tensor, table: Sequence[Turn]) -> 
     forward = tf.range(side, dtype=tf.int64)
     steps = tf.where(flipped[..., None], side - 1 - forward, forward)  # [batch, rank, side]
     strides = tf.gather(tf.constant(_strides(volumes), tf.int64), axes)
-    return _gather(volumes, tf.unstack(steps * strides[..., None], axis=1))
+    return _gather(volumes, tf.unstack(steps * strides[..., None], axis=1), scaling)
 
 
 def crop(volumes: tf.Tensor, start: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
@@ -129,14 +145,14 @@ def where(on: tf.Tensor, change: Callable[[Volumes], Volumes], volumes: Volumes)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _gather(volumes: tf.Tensor, offsets: Sequence[tf.Tensor]) -> tf.Tensor:
+def _gather(volumes: tf.Tensor, offsets: Sequence[tf.Tensor], scaling: Scaling = None) -> tf.Tensor:
     """Takes voxels by their place in memory, Σ offsets[axis][example, position on that axis of the result]."""
     *spatial, channels = volumes.shape[1:]
     # 64 bits: batches of more than 2³¹ voxels exist. They cost no more time than 32.
     index = tf.range(tf.shape(volumes, tf.int64)[0]) * math.prod(spatial)
     for axis, offset in enumerate(offsets):
         index = index[..., None] + tf.reshape(offset, [-1] + [1] * axis + [offset.shape[-1]])
-    return tf.gather(tf.reshape(volumes, [-1, channels]), index)
+    return to_intensity(tf.gather(tf.reshape(volumes, [-1, channels]), index), scaling)
 
 
 def _normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,7 @@ def identity_task():
         return {"number": tf.random.stateless_uniform([], seed)}
 
     def make_views(batch, params):
-        return batch["volume"] + params["number"][:, None, None, None, None], params["number"]
+        return volumes.intensities(batch) + params["number"][:, None, None, None, None], params["number"]
 
     return Task(sample, sample, make_views, build_model=None, loss_fn=None, metrics={})
 
@@ -158,7 +158,7 @@ def test_random_crops_reach_both_ends(volumes_3d):
 def test_every_dtype_and_codec_is_read_back(tmp_path, dtype, codec):
     examples = make_folder(tmp_path, counts={"val": 2}, shapes=[(5, 6)], dtype=dtype, codec=codec, channels=2)
     data = pipeline.open_folder(tmp_path)
-    task = identity_task()._replace(make_views=lambda batch, params: (batch["volume"], params))
+    task = identity_task()._replace(make_views=lambda batch, params: (volumes.intensities(batch), params))
     loaded = pipeline.read(
         data, task, split="val", training=False, rank=2, view_size=5, batch_size=2, seed=0, fields=("volume", "label")
     )
@@ -170,7 +170,7 @@ def test_every_dtype_and_codec_is_read_back(tmp_path, dtype, codec):
 
 def test_intensity_is_scaled_per_channel():
     stored = tf.constant([[[[2, 2]]]], tf.uint8)
-    result = volumes.to_intensity(stored, tf.constant([[0.5, 2.0]]), tf.constant([[1.0, -1.0]]))
+    result = volumes.to_intensity(stored, (tf.constant([[0.5, 2.0]]), tf.constant([[1.0, -1.0]])))
     assert result.numpy().ravel().tolist() == [2.0, 3.0]
 
 
