@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ssl3d_tf import separable
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.volumes import Scaling, to_intensity
+from ssl3d_tf.volumes import Scaling, mean_over, to_intensity
 
 
 class Grid(NamedTuple):
@@ -201,9 +201,9 @@ def standardise(patches: tf.Tensor, *, epsilon: float = 1e-5) -> tf.Tensor:
 
     `epsilon` is added to the variance, in squared units of intensity: a constant patch becomes zero, not noise.
     """
-    spatial = tuple(range(2, len(patches.shape) - 1))
-    mean, variance = tf.nn.moments(patches, spatial, keepdims=True)
-    return (patches - mean) * tf.math.rsqrt(variance + epsilon)
+    spatial = range(2, len(patches.shape) - 1)
+    centred = patches - mean_over(patches, spatial)
+    return centred * tf.math.rsqrt(mean_over(tf.square(centred), spatial) + epsilon)
 
 
 def jitter_intensity(patches: tf.Tensor, draws: tf.Tensor, *, amount: float) -> tf.Tensor:

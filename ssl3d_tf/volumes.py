@@ -109,10 +109,18 @@ def crop(volumes: tf.Tensor, start: tf.Tensor, size: Sequence[int]) -> tf.Tensor
     return _gather(volumes, [stride * (first[:, None] + tf.range(n, dtype=tf.int64)) for first, n, stride in columns])
 
 
+def mean_over(values: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    """The mean over `axes`, which stay as axes of 1; along the first one first.
+
+    So XLA adds rows to each other, many numbers at once, and not number by number: in half the time on a CPU.
+    """
+    return tf.reduce_mean(tf.reduce_mean(values, axes[0], keepdims=True), axes, keepdims=True)
+
+
 @tf.function(jit_compile=True, autograph=False)
 def adjust(volumes: Volumes, brightness: tf.Tensor, contrast: tf.Tensor) -> Volumes:
     """(v − mean) × contrast + mean + brightness, with the mean of each volume and not clipped; both float [batch]."""
-    mean = tf.reduce_mean(volumes, range(1, len(volumes.shape)), keepdims=True)
+    mean = mean_over(volumes, range(1, len(volumes.shape)))
     contrast = _per_example(contrast, volumes)
     return volumes * contrast + (mean * (1.0 - contrast) + _per_example(brightness, volumes))
 
@@ -127,11 +135,17 @@ def adjust_gamma(volumes: Volumes, exponent: tf.Tensor) -> Volumes:
 
 
 def add_noise(volumes: Volumes, seed: tf.Tensor, deviation: tf.Tensor) -> Volumes:
-    """Adds Gaussian noise of standard deviation `deviation`, float [batch]; seed: int32 [batch, 2], one per example."""
+    """Adds Gaussian noise of standard deviation `deviation`, float [batch]; seed: int32 [batch, 2], one per example.
+
+    None is drawn where the deviation is 0.
+    """
     shape = volumes.shape[1:]
+
+    def draw(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        return tf.cond(one[1] != 0, lambda: _normal(shape, one[0]) * one[1], lambda: tf.zeros(shape))
+
     # There is no batched form of a draw from one seed per example.
-    noise = tf.map_fn(lambda one: _normal(shape, one), seed, fn_output_signature=tf.TensorSpec(shape, tf.float32))
-    return volumes + noise * _per_example(deviation, volumes)
+    return volumes + tf.map_fn(draw, (seed, deviation), fn_output_signature=tf.TensorSpec(shape, tf.float32))
 
 
 def where(on: tf.Tensor, change: Callable[[Volumes], Volumes], volumes: Volumes) -> Volumes:
@@ -156,16 +170,19 @@ def _gather(volumes: tf.Tensor, offsets: Sequence[tf.Tensor], scaling: Scaling =
 
 
 def _normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
-    """Standard normal numbers (Box and Muller, 1958, doi:10.1214/aoms/1177706645), the same under XLA.
+    """Standard normal numbers, the same under XLA.
 
     Of TensorFlow's stateless draws only the integer bits are: its uniform and normal floats differ under XLA.
     """
-    size = math.prod(shape)
-    bits = tf.random.stateless_uniform([2, -(-size // 2)], seed, None, None, tf.uint32, alg="philox")
-    uniform = (tf.cast(tf.bitcast(tf.bitwise.right_shift(bits, 8), tf.int32), tf.float32) + 0.5) * 2.0**-24
-    radius, angle = tf.sqrt(-2.0 * tf.math.log(uniform[0])), 2.0 * math.pi * uniform[1]
-    both = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
-    return tf.reshape(both[:size], shape)
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
+    return _normal_of(bits)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _normal_of(bits: tf.Tensor) -> tf.Tensor:
+    """Quantiles of the normal distribution; of 23 bits, so that neither end, which is infinite, is hit."""
+    number = tf.cast(tf.bitcast(tf.bitwise.right_shift(bits, 9), tf.int32), tf.float32)
+    return math.sqrt(2.0) * tf.math.erfinv((number + 0.5) * 2.0**-22 - 1.0)
 
 
 def _strides(volumes: tf.Tensor) -> list[int]:
