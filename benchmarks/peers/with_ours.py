@@ -9,6 +9,7 @@ from benchmarks.peers.jobs import (
     BATCH,
     BRIGHTNESS,
     CONTRAST,
+    CPC_SIDE,
     CROP,
     DEGREES,
     GRID,
@@ -21,7 +22,7 @@ from benchmarks.peers.jobs import (
 )
 from ssl3d_tf import affine, augment, patches, pipeline, volumes
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
-from ssl3d_tf.tasks import rotation
+from ssl3d_tf.tasks import cpc, rotation
 from ssl3d_tf.volumes import Turn
 
 VARIANTS = ("from disk", "CACHE_GB=1")
@@ -36,6 +37,7 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
         "augment": (CROP, _changing(_augment())),
         "turns": (SIDE, _turning(rotation.about_axes())),
         "exemplar": (SIDE, _changing(_exemplar())),
+        "cpc": (SIDE, _cpc()),
     }[job]
     data = pipeline.open_folder(folder / "records")
     read = pipeline.read(
@@ -104,6 +106,19 @@ def _turning(table: Sequence[Turn]) -> Task:
         return volumes.rotate_cube(batch["volume"], label, table, scaling=volumes.scaling(batch))
 
     return _task(sample, views)
+
+
+def _cpc() -> Task:
+    """As released."""
+    made = cpc.task(
+        rank=3,
+        view_size=SIDE,
+        patches_per_side=CPC_SIDE,
+        framing=patches.padding(),
+        view_crop=0.95,
+        standardise_patches=False,
+    )
+    return made._replace(make_views=lambda batch, params: (made.make_views(batch, params)[0], ()))
 
 
 def _exemplar() -> Op:
