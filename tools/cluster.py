@@ -52,6 +52,8 @@ def _run(name: str, where: Any, options: Any, work: shards.Work, jobs: Sequence[
         with _untold_twice(), beam.Pipeline(runner=where, options=options) as pipeline:
             _ = pipeline | beam.Create(list(jobs)) | beam.Reshuffle() | "shards" >> beam.Map(make)
     except Exception as error:  # whatever a runner raises
+        if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+            raise KeyboardInterrupt from error
         what = " ".join(str(error).split()) or type(error).__name__
         raise WorkerKilledError(f"{name} failed ({what}); mend that, and run again to go on.") from error
     for job in jobs:
@@ -60,6 +62,12 @@ def _run(name: str, where: Any, options: Any, work: shards.Work, jobs: Sequence[
             fault = done.faults[0]
             raise UnusableFileError(f"--strict: {fault.path}: {fault.reason}", fault.remedy)
         yield done
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _make(work: shards.Work, job: Job) -> None:
