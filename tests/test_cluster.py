@@ -15,8 +15,9 @@ def made_by_beam(root, out, *options):
 def test_a_runner_makes_the_same_bytes(tmp_path):
     root = make_scans(tmp_path / "raw")
     (root / "images/bad.nii.gz").write_bytes((root / "images/c0.nii.gz").read_bytes()[:400])
-    done = made_by_beam(root, tmp_path / "beam", "--runner=DirectRunner", "--runner_option=direct_num_workers=2")
-    assert done.returncode == 0, done.stderr
+    options = [f"--runner_option={option}" for option in ("direct_num_workers=2", "direct_running_mode=multi_threading")]
+    done = made_by_beam(root, tmp_path / "beam", "--runner=DirectRunner", *options)
+    assert (done.returncode, done.stderr) == (0, "")
     assert "DirectRunner makes" in done.stdout
     assert made_by_beam(root, tmp_path / "here", "--workers=1").returncode == 0
     assert contents(tmp_path / "beam") == contents(tmp_path / "here")
