@@ -15,7 +15,8 @@ def made_by_beam(root, out, *options):
 def test_a_runner_makes_the_same_bytes(tmp_path):
     root = make_scans(tmp_path / "raw")
     (root / "images/bad.nii.gz").write_bytes((root / "images/c0.nii.gz").read_bytes()[:400])
-    options = [f"--runner_option={option}" for option in ("direct_num_workers=2", "direct_running_mode=multi_threading")]
+    threads = ("direct_num_workers=2", "direct_running_mode=multi_threading")
+    options = [f"--runner_option={option}" for option in threads]
     done = made_by_beam(root, tmp_path / "beam", "--runner=DirectRunner", *options)
     assert (done.returncode, done.stderr) == (0, "")
     assert "DirectRunner makes" in done.stdout
