@@ -1,6 +1,7 @@
 """tools/cluster: the runner of a cluster makes what this machine makes."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,8 @@ from tests.test_to_tfrecord import command, contents, make_scans
 
 def made_by_beam(root, out, *options):
     given = command(f"--input={root}", f"--output={out}", "--records_per_shard=2", *options)
-    return subprocess.run(given, capture_output=True, text=True, check=False, timeout=200)
+    root = Path(__file__).parents[1]
+    return subprocess.run(given, capture_output=True, text=True, check=False, timeout=200, cwd=root)
 
 
 def test_a_runner_makes_the_same_bytes(tmp_path):

@@ -137,6 +137,16 @@ def test_a_killed_conversion_goes_on_to_the_same_bytes(tmp_path, how):
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def after_a_killed_worker(work, jobs):
+    (work.folder / ".train-00000.tfrecord.1234.tmp").write_bytes(b"half")
+    yield from workers.run(work, jobs, workers=1)
+
+
+def test_what_a_killed_worker_left_is_gone_at_the_end(tmp_path):
+    convert(make_scans(tmp_path / "raw"), tmp_path / "out", make=after_a_killed_worker)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
 def test_a_shard_that_was_damaged_meanwhile_is_made_again(tmp_path):
     root = make_scans(tmp_path / "raw")
     convert(root, tmp_path / "whole")
