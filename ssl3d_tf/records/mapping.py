@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import parsing
 from ssl3d_tf.records.manifest import Entry
 from ssl3d_tf.records.schema import HEADER_BYTES
@@ -31,23 +32,34 @@ def shards(folder: Path, files: Sequence[Shard], *, cache_bytes: int = 0) -> tup
     """The bytes of the shards as one list, a variant tensor, and which of them it has.
 
     Those that fit into `cache_bytes`, the first ones first, are read into memory; others are mapped if they are local.
+
+    Raises:
+        InputError: a file system that maps no files.
     """
-    with tf.device("CPU:0"):
-        made = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=len(files), element_dtype=tf.uint8)
-        held = []
-        for number, file in enumerate(files):
-            path = os.fspath(folder / file.file)
-            cache_bytes -= file.bytes
-            if cache_bytes >= 0:
-                content = tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
-            elif "://" not in path:
-                content = tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[file.bytes], memory_region_name=path)
-            else:
-                held.append(False)
-                continue
-            held.append(True)
-            made = tf.raw_ops.TensorListSetItem(input_handle=made, index=number, item=content)
+    made = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=len(files), element_dtype=tf.uint8)
+    held = []
+    for number, file in enumerate(files):
+        path = os.fspath(folder / file.file)
+        cache_bytes -= file.bytes
+        if cache_bytes >= 0:
+            content = tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
+        elif "://" not in path:
+            content = _mapped(path, file.bytes)
+        else:
+            held.append(False)
+            continue
+        held.append(True)
+        made = tf.raw_ops.TensorListSetItem(input_handle=made, index=number, item=content)
     return made, held
+
+
+def _mapped(path: str, size: int) -> tf.Tensor:
+    try:
+        return tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[size], memory_region_name=path)
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"shard {path} cannot be mapped into memory ({error.message}); put the data on another disk, or raise CACHE_GB."
+        ) from error
 
 
 def by_index(
