@@ -58,7 +58,7 @@ def _mapped(path: str, size: int) -> tf.Tensor:
         return tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[size], memory_region_name=path)
     except tf.errors.OpError as error:
         raise InputError(
-            f"shard {path} cannot be mapped into memory ({error.message}); put the data on another disk, or raise CACHE_GB."
+            f"shard {path} cannot be mapped into memory ({error.message}); put the data on another disk."
         ) from error
 
 
