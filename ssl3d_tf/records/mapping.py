@@ -89,7 +89,7 @@ def _numbers(entries: Sequence[Entry], layout: parsing.Layout, fields: Sequence[
         name: [getattr(entry.stored, name) for entry in entries] for name in ("scale", "offset")
     }
     if "label" in fields:
-        missing = (math.nan,) * layout.label_size  # parsing its record has failed before
+        missing = (math.nan,) * layout.label_size
         numbers["label"] = [entry.label or missing for entry in entries]
     return numbers
 
@@ -97,7 +97,9 @@ def _numbers(entries: Sequence[Entry], layout: parsing.Layout, fields: Sequence[
 def _part(entries: Sequence[Entry], prefix: str) -> Part:
     at, size, dtype = ([getattr(entry.stored, prefix + name) for entry in entries] for name in ("at", "size", "dtype"))
     begins = [entry.offset + HEADER_BYTES + first for entry, first in zip(entries, at, strict=True)]
-    return Part(tf.constant(begins, tf.int64), tf.constant(size, tf.int64), tf.constant(dtype))
+    # What has no mask has no dtype; where one is wanted, parsing its record has failed before, as with labels.
+    names = tf.constant([name or "" for name in dtype])
+    return Part(tf.constant(begins, tf.int64), tf.constant(size, tf.int64), names)
 
 
 def _voxels(content: tf.Tensor, part: Part, index: tf.Tensor, dtypes: Sequence[str], codec: str) -> tf.Tensor:
