@@ -70,7 +70,7 @@ def sequential(data: pipeline.DataFolder, side: int, batch_size: int, *, seconds
     return _of(batches.prefetch(tf.data.AUTOTUNE), batch_size, seconds)
 
 
-def fetched(data: pipeline.DataFolder, batch_size: int, seconds: float) -> timing.Stage:
+def records(data: pipeline.DataFolder, batch_size: int, seconds: float) -> timing.Stage:
     """Records in random order, checksums verified, nothing parsed."""
     split = data.manifest.split("train")
     fetch, count = fetching.record_by_index(data.path, split), len(split.entries)
@@ -78,19 +78,28 @@ def fetched(data: pipeline.DataFolder, batch_size: int, seconds: float) -> timin
     def record(k: tf.Tensor) -> tf.Tensor:
         return fetch(tf.random.experimental.index_shuffle(k % count, seed=[0, 0], max_index=count - 1))
 
-    records = tf.data.Dataset.range(tf.int64.max).map(record, tf.data.AUTOTUNE)
-    return _of(records.batch(batch_size).prefetch(tf.data.AUTOTUNE), batch_size, seconds)
+    found = tf.data.Dataset.range(tf.int64.max).map(record, tf.data.AUTOTUNE)
+    return _of(found.batch(batch_size).prefetch(tf.data.AUTOTUNE), batch_size, seconds)
 
 
-def by_index(data: pipeline.Data, seconds: float) -> timing.Stage:
-    """The project's pipeline, as far as `data` goes."""
+def first_epoch(data: pipeline.Data, seconds: float) -> timing.Stage:
+    """The project's pipeline while it reads and verifies whole records; `data` are more than it reads in that time."""
     return _of(data.dataset(), data.batch_size, seconds)
 
 
-def one_pass(data: pipeline.Data) -> timing.Stage:
-    """As `by_index`, as many volumes as there are, from the start of the iterator on."""
-    batches, count = data.dataset(), max(len(data.ids) // data.batch_size, 1)
+def by_index(data: pipeline.Data, seconds: float) -> timing.Stage:
+    """The project's pipeline, as far as `data` goes, from the second epoch on."""
+    return _of(_later(data), data.batch_size, seconds)
+
+
+def one_pass(data: pipeline.Data, *, is_first: bool) -> timing.Stage:
+    """As many volumes as there are, from the start of the iterator on, in the first epoch or a later one."""
+    batches, count = data.dataset() if is_first else _later(data), max(len(data.ids) // data.batch_size, 1)
     return lambda: timing.once(batches, data.batch_size, count=count)
+
+
+def _later(data: pipeline.Data) -> tf.data.Dataset:
+    return data.dataset(len(data.ids) // data.batch_size + 1)
 
 
 def cold(data: pipeline.DataFolder, stage: timing.Stage) -> timing.Stage:
@@ -109,7 +118,7 @@ def cold(data: pipeline.DataFolder, stage: timing.Stage) -> timing.Stage:
 
 def views(data: pipeline.Data, seconds: float) -> timing.Stage:
     """As `by_index`, the views of each batch made in a graph of its own, as the first lines of a step do."""
-    make_views, batches = tf.function(data.to_views, autograph=False), data.dataset()
+    make_views, batches = tf.function(data.to_views, autograph=False), _later(data)
 
     def use(batch: Any) -> None:
         for view in tf.nest.flatten(make_views(batch[1])):
@@ -121,7 +130,7 @@ def views(data: pipeline.Data, seconds: float) -> timing.Stage:
 def training(data: pipeline.Data, fitted: dict[str, Any], channels: int, seconds: float) -> timing.Stage:
     """As `by_index`, each batch followed by an update; `fitted` is what a configuration gives to `loop.fit`."""
     step = _step(data.to_views, fitted, channels)
-    batches = data.dataset()
+    batches = _later(data)
 
     def use(batch: Any) -> None:
         step(batch[1]).scores.numpy()  # waits for the device, as the loop does

@@ -8,7 +8,8 @@ from benchmarks import timing
 from ssl3d_tf import configuration
 
 SMALL = ("VIEW_SIZE=20", "LEVELS=1", "FILTERS=4", "BATCH_SIZE=2")
-READING = "copy in memory", "raw bytes", "sequential", "read", "+ parse", "raw bytes, cold", "+ parse, cold", "+ crop"
+EPOCHS = "first epoch", "later epochs", "raw bytes, cold", "first epoch, cold", "later epochs, cold"
+READING = "copy in memory", "raw bytes", "sequential", "records", *EPOCHS, "+ crop"
 TASKS = "cpc_3d", "rotation_3d", "rpl_3d", "jigsaw_3d", "exemplar_3d"
 TRAINING = "views, host", "views, device", "step, host", "step, device"
 

@@ -31,15 +31,15 @@ def by_index(
         fields: what to decode, of volume, mask and label.
         cache_bytes: shards as stored are kept in memory as long as they fit, the first ones first.
     """
-    record = record_by_index(folder, split)
-    shards, held = mapping.shards(folder, split.shards, cache_bytes=cache_bytes)
-    in_place = mapping.by_index(shards, split.entries, layout, fields=fields)
-    shard = tf.constant([entry.shard for entry in split.entries], tf.int32)
+    with tf.device("CPU:0"):  # where the input pipeline runs
+        record = record_by_index(folder, split)
+        shards, held = mapping.shards(folder, split.shards, cache_bytes=cache_bytes)
+        in_place = mapping.by_index(shards, split.entries, layout, fields=fields)
+        is_held = tf.constant([held[entry.shard] for entry in split.entries])
 
     def example(index: tf.Tensor, was_read: tf.Tensor) -> Example:
-        is_held = True if all(held) else tf.gather(held, tf.gather(shard, index))
         return tf.cond(
-            was_read & is_held,
+            was_read & tf.gather(is_held, index),
             lambda: in_place(index),
             lambda: parsing.parse(record(index), layout, fields=fields),
         )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ssl3d_tf.errors import InputError
 from ssl3d_tf.places import Place
 from ssl3d_tf.records import parsing
 from ssl3d_tf.records.manifest import Entry
@@ -31,23 +32,34 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
     """The bytes of the shards as one list, a variant tensor, and which of them it has.
 
     Those that fit into `cache_bytes`, the first ones first, are read into memory; others are mapped if they are local.
+
+    Raises:
+        InputError: a file system that maps no files.
     """
-    with tf.device("CPU:0"):
-        made = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=len(files), element_dtype=tf.uint8)
-        held = []
-        for number, file in enumerate(files):
-            path = os.fspath(folder / file.file)
-            cache_bytes -= file.bytes
-            if cache_bytes >= 0:
-                content = tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
-            elif "://" not in path:
-                content = tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[file.bytes], memory_region_name=path)
-            else:
-                held.append(False)
-                continue
-            held.append(True)
-            made = tf.raw_ops.TensorListSetItem(input_handle=made, index=number, item=content)
+    made = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=len(files), element_dtype=tf.uint8)
+    held = []
+    for number, file in enumerate(files):
+        path = os.fspath(folder / file.file)
+        cache_bytes -= file.bytes
+        if cache_bytes >= 0:
+            content = tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
+        elif "://" not in path:
+            content = _mapped(path, file.bytes)
+        else:
+            held.append(False)
+            continue
+        held.append(True)
+        made = tf.raw_ops.TensorListSetItem(input_handle=made, index=number, item=content)
     return made, held
+
+
+def _mapped(path: str, size: int) -> tf.Tensor:
+    try:
+        return tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[size], memory_region_name=path)
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"shard {path} cannot be mapped into memory ({error.message}); put the data on another disk."
+        ) from error
 
 
 def by_index(
@@ -77,7 +89,7 @@ def _numbers(entries: Sequence[Entry], layout: parsing.Layout, fields: Sequence[
         name: [getattr(entry.stored, name) for entry in entries] for name in ("scale", "offset")
     }
     if "label" in fields:
-        missing = (math.nan,) * layout.label_size  # parsing its record has failed before
+        missing = (math.nan,) * layout.label_size
         numbers["label"] = [entry.label or missing for entry in entries]
     return numbers
 
@@ -85,7 +97,9 @@ def _numbers(entries: Sequence[Entry], layout: parsing.Layout, fields: Sequence[
 def _part(entries: Sequence[Entry], prefix: str) -> Part:
     at, size, dtype = ([getattr(entry.stored, prefix + name) for entry in entries] for name in ("at", "size", "dtype"))
     begins = [entry.offset + HEADER_BYTES + first for entry, first in zip(entries, at, strict=True)]
-    return Part(tf.constant(begins, tf.int64), tf.constant(size, tf.int64), tf.constant(dtype))
+    # What has no mask has no dtype; where one is wanted, parsing its record has failed before, as with labels.
+    names = tf.constant([name or "" for name in dtype])
+    return Part(tf.constant(begins, tf.int64), tf.constant(size, tf.int64), names)
 
 
 def _voxels(content: tf.Tensor, part: Part, index: tf.Tensor, dtypes: Sequence[str], codec: str) -> tf.Tensor:
