@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ssl3d_tf import files
 from ssl3d_tf.records import schema, writer
 from ssl3d_tf.records.manifest import Brick, Entry, entry_from_json
-from tools import bricks, exclusion, prepare, slices
+from tools import bricks, exclusion, prepare, ranges, slices
 from tools import facts as measuring
 from tools.facts import Facts
 from tools.plan import Job
@@ -125,9 +125,10 @@ def _parts(work: Work, example: schema.Example) -> Iterator[schema.Example]:
 
 def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
     volume, mask = prepare.load(work.root, item, work.options, work.kind)
-    facts = measuring.measure(item.id, volume)
+    found = ranges.of(volume.voxels)
+    facts = measuring.measure(item.id, volume, found)
     exclusion.check(facts.content, work.excluded)
-    example = prepare.pack(work.root, item, volume, mask, options=work.options)
+    example = prepare.pack(work.root, item, volume, mask, options=work.options, found=found)
     counts = prepare.mask_counts(example.mask)
     if work.classes and counts and not work.classes.issuperset(counts):
         odd = ", ".join(value for value in counts if value not in work.classes)
