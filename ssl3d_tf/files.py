@@ -14,14 +14,33 @@ from ssl3d_tf.errors import InputError
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path`; synced and renamed to `path` at the end, removed on any error."""
+    with draft(path) as file:
+        yield file
+    publish(file.name, path)
+
+
+@contextlib.contextmanager
+def draft(path: Path) -> Iterator[BinaryIO]:
+    """Opens a temporary file beside `path` that stays, called `name`, to be published; removed on any error."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
+    os.close(handle)
+    with _removed_on_error(temporary), open(temporary, "wb") as file:
+        yield file
+
+
+def publish(temporary: str, path: Path) -> None:
+    """Syncs the draft `temporary` and renames it to `path`; removes it on any error."""
+    with _removed_on_error(temporary):
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _removed_on_error(temporary: str) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -1,6 +1,7 @@
 """One shard, from the files of its items to a finished TFRecord file and a note of progress. Runs in a worker."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +40,16 @@ class Work(NamedTuple):
     brick_shape: tuple[int, ...] | None = None
 
 
+class Draft(NamedTuple):
+    """A shard that is written, but neither synced nor called by its name: `done` holds once it is.
+
+    temporary: name of its file.
+    """
+
+    temporary: str
+    done: "Done"
+
+
 class Done(NamedTuple):
     """A finished shard. shard: None if none of its items was usable. Entries count their shard as 0.
 
@@ -55,8 +66,8 @@ class Done(NamedTuple):
     facts: tuple[Facts, ...] = ()
 
 
-def make(work: Work, job: Job, report: Report) -> Done:
-    """Writes the shard of `job`, and then its progress note, each atomically.
+def make(work: Work, job: Job, report: Report) -> Draft:
+    """Writes the shard of `job`.
 
     Raises:
         UnusableFileError: with `work.strict`, a file that cannot be used.
@@ -92,15 +103,22 @@ def make(work: Work, job: Job, report: Report) -> Done:
             del example, part  # a generator keeps what it names, and the next volume is about to be read
             report(size)
 
-    path = work.folder / job.file
-    shard, places = writer.write_shard(path, payloads())
+    with files.draft(work.folder / job.file) as file:
+        shard, places = writer.write_records(file, job.file, payloads())
     entries = tuple(e._replace(offset=p.offset, length=p.length) for e, p in zip(made, places, strict=True))
-    if not entries:
-        path.unlink()
     kept = shard if entries else None
     names = tuple(sorted(dtypes)), tuple(sorted(mask_dtypes))
-    done = Done(job.file, kept, entries, tuple(faults), *names, tuple(dropped), tuple(facts))
-    files.write_json(_note(work.folder, job.file), {"recipe": work.recipe, **_to_json(done)})
+    return Draft(file.name, Done(job.file, kept, entries, tuple(faults), *names, tuple(dropped), tuple(facts)))
+
+
+def finish(work: Work, draft: Draft) -> Done:
+    """Syncs and names a shard, and then notes it as progress."""
+    done = draft.done
+    if done.shard is None:
+        os.unlink(draft.temporary)
+    else:
+        files.publish(draft.temporary, work.folder / done.file)
+    files.write_json(_note(work.folder, done.file), {"recipe": work.recipe, **_to_json(done)})
     return done
 
 
