@@ -19,7 +19,6 @@ from tools.readers.contract import UnusableFileError
 
 PERCENTILES = (0.5, 99.5)
 KINDS = ("auto", "none", "zscore", "minmax", "percentile", "ct_window")
-STORED_RANGE = 65535  # steps of 16 bits, the finest integers stored
 
 
 class Normalisation(NamedTuple):
@@ -116,7 +115,7 @@ def measure(channel: np.ndarray, found: Range, how: Normalisation) -> Window:
         return Window(-math.inf, math.inf, *_mean_and_deviation(channel))
     low, high = float(found.low), float(found.high)
     if how.kind == "percentile":
-        robust = _percentiles(channel, found)
+        robust = ranges.percentiles(channel, found, PERCENTILES)
         low, high = robust if robust[0] < robust[1] else (low, high)
     return Window(low, high, low, high - low)
 
@@ -142,28 +141,6 @@ def _mean_and_deviation(channel: np.ndarray) -> tuple[float, float]:
     mean = sum(float(inside(piece).sum()) for piece in pieces(channel)) / count
     variance = sum(float(np.square(inside(piece) - mean).sum()) for piece in pieces(channel)) / count
     return mean, math.sqrt(variance)
-
-
-def _percentiles(channel: np.ndarray, found: Range) -> tuple[float, float]:
-    """PERCENTILES by the method 'nearest', which picks values that occur: integers then stay integers."""
-    span = found.high - found.low
-    if channel.dtype.kind not in "iu" or span > STORED_RANGE:
-        low, high = np.percentile(channel, PERCENTILES, method="nearest")
-        return float(low), float(high)
-    places = [round((channel.size - 1) * percent / 100) for percent in PERCENTILES]
-    low, high = np.searchsorted(np.cumsum(_counts(channel, found)), places, side="right")
-    return float(low + found.low), float(high + found.low)
-
-
-def _counts(channel: np.ndarray, found: Range) -> np.ndarray:
-    """How often each whole number of `found` occurs."""
-    span, first = int(found.high - found.low), channel.dtype.type(found.low)
-    unsigned = f"u{channel.dtype.itemsize}"  # differences wrap, and are right without their sign
-    counts = np.zeros(span + 1, np.int64)
-    for piece in pieces(channel):
-        above = (channel[piece] - first).view(unsigned)
-        counts += np.bincount(above.astype(np.intp).ravel(), minlength=span + 1)
-    return counts
 
 
 def _auto_dtype(voxels: np.ndarray, found: Sequence[Range], is_whole: bool, how: Normalisation) -> str:
