@@ -181,3 +181,7 @@ def test_suffixes_are_known_by_their_end():
         "",
     )
     assert set(arrays.SUFFIXES) < set(files.SUFFIXES)
+
+
+def test_reading_ahead_leaves_missing_files_to_the_reader(tmp_path):
+    files.read_ahead(save_nifti(tmp_path / "a.nii", counted((2, 3, 4))), tmp_path / "gone.nii", tmp_path / "b.hdr")

@@ -1,5 +1,6 @@
 """One shard, from the files of its items to a finished TFRecord file and a note of progress. Runs in a worker."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from tools import bricks, exclusion, prepare, ranges, slices
 from tools import facts as measuring
 from tools.facts import Facts
 from tools.plan import Job
+from tools.readers import files as readers
 from tools.readers.contract import Fault, Item, Kind, UnusableFileError
 
 PROGRESS = ".progress"
@@ -80,7 +82,8 @@ def make(work: Work, job: Job, report: Report) -> Draft:
     mask_dtypes: set[str] = set()
 
     def payloads() -> Iterator[bytes]:
-        for item in job.items:
+        for item, following in itertools.zip_longest(job.items, job.items[1:]):
+            _read_ahead(work.root, following)
             try:
                 example, measured = _convert(work, item)
             except UnusableFileError as error:
@@ -139,6 +142,11 @@ def _parts(work: Work, example: schema.Example) -> Iterator[schema.Example]:
     if work.options.slices is not None:
         return slices.cut(example, work.options.slices)
     return bricks.cut(example, work.brick_shape)
+
+
+def _read_ahead(root: Path, item: Item | None) -> None:
+    if item is not None and item.key is None:  # rows of an archive are read one after the other anyway
+        readers.read_ahead(*(root / name for name in item.files))
 
 
 def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:

@@ -1,6 +1,8 @@
 """One door to every file format: by suffix, with whatever a damaged file makes a parser raise as UnusableFileError."""
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -95,6 +97,15 @@ def check_finite(voxels: np.ndarray) -> None:
 def parts(path: Path) -> tuple[Path, ...]:
     """All files that make up the volume at `path`."""
     return nifti.files(path)
+
+
+def read_ahead(*paths: Path) -> None:
+    """Asks the system to fetch the volumes at `paths` from the disk, and does not wait for them."""
+    if not hasattr(os, "posix_fadvise"):  # not on macOS
+        return
+    for part in (part for path in paths for part in parts(path)):
+        with contextlib.suppress(OSError), part.open("rb", buffering=0) as file:  # missing: said when it is read
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def sha256(*paths: Path) -> str:
