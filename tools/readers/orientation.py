@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import nibabel
 import numpy as np
 from nibabel import orientations
 
@@ -28,7 +27,7 @@ def ras_volume(voxels: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> 
     origin = {
         "shape": list(shape),
         "affine": affine.tolist(),
-        "orientation": "".join(nibabel.aff2axcodes(affine)),
+        "orientation": "".join(orientations.ornt2axcodes(turn)),
     }
     turned = affine @ orientations.inv_ornt_aff(turn, voxels.shape[:3])
     voxels, turned = drop_single_slice(np.asarray(orientations.apply_orientation(voxels, turn)), turned)
