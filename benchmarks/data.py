@@ -20,12 +20,12 @@ def phantom_folder(count: int, side: int) -> Path:
     shards, entries = [], []
     for number, first in enumerate(range(0, count, 32)):
         names = [f"phantom{index}" for index in range(first, min(first + 32, count))]
-        payloads = (schema.encode(_example(name, drawn[index % 8])) for index, name in enumerate(names))
+        payloads = [schema.encode(_example(name, drawn[index % 8])) for index, name in enumerate(names)]
         shard, places = writer.write_shard(folder / f"train-{number:05d}.tfrecord", payloads)
         shards.append(shard)
         entries += [
-            manifests.Entry(name, name, number, at.offset, at.length, (side,) * 3 + (1,))
-            for name, at in zip(names, places, strict=True)
+            manifests.Entry(name, name, number, *at, (side,) * 3 + (1,), stored=schema.stored(payload))
+            for name, at, payload in zip(names, places, payloads, strict=True)
         ]
     split = manifests.Split(tuple(shards), tuple(entries))
     _write_manifest(folder, {"train": split, "val": split})

@@ -41,16 +41,13 @@ def jigsaw(task: Task, volumes: np.ndarray) -> bool:
 def cpc(task: Task, volumes: np.ndarray) -> bool:
     """All patches, flipped, cropped and framed alike, and what every column reads and predicts."""
     params, patches = _drawn(task, volumes)
-    n, side = round(patches.shape[1] ** (1 / 3)), patches.shape[2]
+    n = round(patches.shape[1] ** (1 / 3))
     layout = pyramid.layout(n, rank=3)
     columns = list(np.ndindex(n, n))
     read = np.array_equal([original.context(n, column) for column in columns], layout.context)
     predicted = np.array_equal([original.targets(n, column) for column in columns], layout.targets)
-    rows = side - original.patch_crop(side) + 1  # behind these, our numbers of crops mean flipped ones
-    crops, starts = params["patch_crops"].numpy(), params["view_crop"].numpy()
-    flipped = crops[..., 0] >= rows
-    crops[..., 0] -= rows * flipped
-    cuts = [original.Cuts(*given) for given in zip(starts, flipped, crops, strict=True)]
+    given = zip(*(params[name].numpy() for name in ("view_crop", "flips", "crops")), strict=True)
+    cuts = [original.Cuts(*each) for each in given]
     expected = [original.cpc_patches(volume, n, cut) for volume, cut in zip(volumes, cuts, strict=True)]
     return read and predicted and np.array_equal(patches, expected)
 

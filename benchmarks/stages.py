@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from ssl3d_tf import cropping, pipeline, strategies
+from ssl3d_tf import cropping, pipeline, strategies, volumes
 from ssl3d_tf.records import fetching, parsing
 from ssl3d_tf.steps import Part, train_step
 from ssl3d_tf.task import Task
@@ -20,7 +20,7 @@ _BEYOND_CACHES = 1 << 28  # bytes
 
 def without_views(task: Task) -> Task:
     """The task with no random choices and no views: what is left is the pipeline itself."""
-    return task._replace(sample=lambda seed: {}, make_views=lambda batch, params: (batch["volume"], batch["scale"]))
+    return task._replace(sample=lambda seed: {}, make_views=lambda batch, params: (volumes.intensities(batch), ()))
 
 
 def copy(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
@@ -73,7 +73,7 @@ def sequential(data: pipeline.DataFolder, side: int, batch_size: int, *, seconds
 def fetched(data: pipeline.DataFolder, batch_size: int, seconds: float) -> timing.Stage:
     """Records in random order, checksums verified, nothing parsed."""
     split = data.manifest.split("train")
-    fetch, count = fetching.by_index(data.path, split), len(split.entries)
+    fetch, count = fetching.record_by_index(data.path, split), len(split.entries)
 
     def record(k: tf.Tensor) -> tf.Tensor:
         return fetch(tf.random.experimental.index_shuffle(k % count, seed=[0, 0], max_index=count - 1))

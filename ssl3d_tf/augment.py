@@ -116,7 +116,7 @@ def noise(*, deviation: float = 0.1, p: float = 0.15) -> Op:
         on, strength = tf.unstack(_uniform(seed, 2))
         # A fold of its own: the voxels must not repeat the two numbers drawn above.
         voxels = tf.random.experimental.stateless_fold_in(seed, 1)
-        return {"on": on < p, "deviation": strength * deviation, "seed": voxels}
+        return {"on": on < p, "deviation": tf.where(on < p, strength * deviation, 0.0), "seed": voxels}
 
     return _sometimes(sample, lambda batch, params: volumes.add_noise(batch, params["seed"], params["deviation"]))
 

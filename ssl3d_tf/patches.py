@@ -4,13 +4,15 @@ A view of side S is cut into n cells per axis; cell k covers k·step .. k·step 
 cell = step + overlap. A patch is `jitter` smaller than its cell and lies anywhere in it. Order is row-major.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from ssl3d_tf import separable
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.volumes import Scaling, mean_over, to_intensity
 
 
 class Grid(NamedTuple):
@@ -46,6 +48,28 @@ class Looks(NamedTuple):
     channel_drop: float = 0.0
 
 
+class Framing(NamedTuple):
+    """How a cropped patch gets its size back: (rows, size) -> rows, then (patches, size) -> patches."""
+
+    rows: Callable[[tf.Tensor, int], tf.Tensor]
+    patches: Callable[[tf.Tensor, int], tf.Tensor]
+
+
+def resizing() -> Framing:
+    """By linear interpolation: no frame is seen."""
+    return Framing(lambda rows, size: rows, separable.resize)
+
+
+def padding() -> Framing:
+    """By zeros around it, as in the published program."""
+
+    def pad(rows: tf.Tensor, size: int) -> tf.Tensor:
+        missing = size - rows.shape[-1]
+        return tf.pad(rows, ((0, 0),) * 3 + ((missing // 2, missing - missing // 2),), constant_values=-1)
+
+    return Framing(pad, lambda patches, size: patches)
+
+
 def grid(view_size: int, patches_per_side: int, *, rank: int, jitter: int | None = 0, overlap: int = 0) -> Grid:
     """Cuts a view of side `view_size` into `patches_per_side` cells per axis.
 
@@ -73,17 +97,45 @@ def sample_offsets(grid: Grid, seed: tf.Tensor) -> tf.Tensor:
 
 
 def extract(
-    volumes: tf.Tensor, grid: Grid, offsets: tf.Tensor | None = None, *, chosen: tf.Tensor | None = None
+    volumes: tf.Tensor,
+    grid: Grid,
+    offsets: tf.Tensor | None = None,
+    *,
+    chosen: tf.Tensor | None = None,
+    scaling: Scaling = None,
 ) -> tf.Tensor:
-    """Cuts patches of all volumes.
-
-    Args:
-        volumes: [batch, *(view_size,) * rank, channels].
-        offsets: int32 [batch, n**rank, rank] from `sample_offsets`; None puts every patch in its cell's centre.
-        chosen: int32 [batch, patches], row-major numbers of the patches to cut, in order; None is all of them.
+    """Cuts patches of all volumes; arguments are those of `rows` and `gather`.
 
     Returns:
         [batch, patches, *(patch_size,) * rank, channels].
+
+    Raises:
+        InputError: volumes of another size than the grid's view.
+    """
+    return gather(volumes, grid, rows(grid, offsets, chosen=chosen), scaling=scaling)
+
+
+def rows(grid: Grid, offsets: tf.Tensor | None = None, *, chosen: tf.Tensor | None = None) -> tf.Tensor:
+    """Where the voxels of patches lie: int32 [batch or 1, patches, rank, patch_size], numbers on each axis of the view.
+
+    Args:
+        offsets: int32 [batch, n**rank, rank] from `sample_offsets`; None puts every patch in its cell's centre.
+        chosen: int32 [batch, patches], row-major numbers of the patches to cut, in order; None is all of them.
+    """
+    starts = tf.cast(_starts(grid) + (grid.jitter // 2 if offsets is None else offsets), tf.int32)
+    starts = starts[None] if offsets is None else starts
+    if chosen is not None:
+        starts = tf.gather(tf.broadcast_to(starts, (tf.shape(chosen)[0], *starts.shape[1:])), chosen, batch_dims=1)
+    return starts[..., None] + tf.range(grid.patch_size)
+
+
+def gather(volumes: tf.Tensor, grid: Grid, rows: tf.Tensor, *, scaling: Scaling = None) -> tf.Tensor:
+    """Takes the voxels at `rows`, of any length and order; 0 where one is negative.
+
+    Args:
+        volumes: [batch, *(view_size,) * rank, channels].
+        rows: as those of the function of this name.
+        scaling: of volumes that hold numbers as stored; 0 is of the intensities.
 
     Raises:
         InputError: volumes of another size than the grid's view.
@@ -93,41 +145,20 @@ def extract(
             f"volumes of {'×'.join(map(str, volumes.shape[1:-1]))} voxels do not fit a grid over "
             f"{'×'.join([str(grid.view_size)] * grid.rank)}; set VIEW_SIZE to the size of the views."
         )
-    if offsets is None:
-        cut = _extract_centred(volumes, grid)
-        return cut if chosen is None else tf.gather(cut, chosen, axis=1, batch_dims=1)
-    starts = _starts(grid) + offsets
-    if chosen is not None:
-        starts = tf.gather(starts, chosen, axis=1, batch_dims=1)
-    return _cut(volumes, tf.cast(starts, tf.int32), grid.patch_size)
+    return _gather(volumes, rows, scaling)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _cut(volumes: tf.Tensor, starts: tf.Tensor, size: int) -> tf.Tensor:
-    """Cubes of `size` voxels from starts, int32 [batch, patches, rank]; compiled, as everything in `volumes`."""
+def _gather(volumes: tf.Tensor, rows: tf.Tensor, scaling: Scaling) -> tf.Tensor:
+    """Compiled, as everything in `volumes`."""
     *spatial, channels = volumes.shape[1:]
-    rows = starts[..., None] + tf.range(size)  # [batch, patches, rank, patch]
-    index = tf.range(tf.shape(volumes)[0])[:, None]
+    index, inside = tf.range(tf.shape(volumes, tf.int64)[0])[:, None], tf.constant(True)
     for axis, side in enumerate(spatial):  # the voxel's number in the whole batch, one digit of base `side` per axis
-        along_axis = tf.reshape(rows[:, :, axis], (-1, rows.shape[1]) + (1,) * axis + (size,))
-        index = index[..., None] * side + along_axis
-    return tf.gather(tf.reshape(volumes, (-1, channels)), index)
-
-
-def _extract_centred(volumes: tf.Tensor, grid: Grid) -> tf.Tensor:
-    """`extract` where the places are known in advance: whole cells by one transposition, then their centres."""
-    rank, n, channels = grid.rank, grid.patches_per_side, volumes.shape[-1]
-    cell = grid.patch_size + grid.jitter
-    if grid.overlaps:  # neighbours share voxels: lay them out twice first
-        index = (np.arange(n)[:, None] * grid.step + np.arange(cell)).reshape(-1)
-        for axis in range(1, rank + 1):
-            volumes = tf.gather(volumes, index, axis=axis)
-    used = volumes[(slice(None), *(slice(n * cell),) * rank)]
-    blocks = tf.reshape(used, (-1, *(n, cell) * rank, channels))  # [batch, n, cell, n, cell, ..., channels]
-    cells_first = (0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
-    cells = tf.reshape(tf.transpose(blocks, cells_first), (-1, grid.total, *(cell,) * rank, channels))
-    first = grid.jitter // 2
-    return cells[(slice(None), slice(None), *(slice(first, first + grid.patch_size),) * rank)]
+        along_axis = tf.reshape(rows[:, :, axis], (-1, rows.shape[1]) + (1,) * axis + (rows.shape[-1],))
+        index = index[..., None] * side + tf.cast(tf.maximum(along_axis, 0), tf.int64)
+        inside = inside[..., None] & (along_axis >= 0)
+    found = to_intensity(tf.gather(tf.reshape(volumes, (-1, channels)), index), scaling)
+    return tf.where(inside[..., None], found, tf.zeros((), found.dtype))
 
 
 def _starts(grid: Grid) -> np.ndarray:
@@ -170,9 +201,9 @@ def standardise(patches: tf.Tensor, *, epsilon: float = 1e-5) -> tf.Tensor:
 
     `epsilon` is added to the variance, in squared units of intensity: a constant patch becomes zero, not noise.
     """
-    spatial = tuple(range(2, len(patches.shape) - 1))
-    mean, variance = tf.nn.moments(patches, spatial, keepdims=True)
-    return (patches - mean) * tf.math.rsqrt(variance + epsilon)
+    spatial = range(2, len(patches.shape) - 1)
+    centred = patches - mean_over(patches, spatial)
+    return centred * tf.math.rsqrt(mean_over(tf.square(centred), spatial) + epsilon)
 
 
 def jitter_intensity(patches: tf.Tensor, draws: tf.Tensor, *, amount: float) -> tf.Tensor:

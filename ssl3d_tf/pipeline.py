@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf import cropping, volumes
+from ssl3d_tf import cropping
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import fetching, parsing, writer
 from ssl3d_tf.records import manifest as manifests
@@ -82,7 +82,7 @@ def read(
         rank, channels: what the configuration is for; None takes any number of channels.
         view_size: side of the square or cubic crop, voxels; smaller volumes are padded with their minimum.
         views_on: 'host' makes views in the last map of the dataset, 'device' in the first lines of the step.
-        cache_gb: memory for records as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
+        cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
         fields: what to decode, of volume, mask and label.
         threads: size of the pipeline's own thread pool; None is TensorFlow's default. Never changes a number.
         wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
@@ -96,13 +96,15 @@ def read(
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
         )
-    fetch = fetching.by_index(data.path, data.manifest.split(split), cache_bytes=int(cache_gb * 1e9))
     layout = parsing.layout(data.manifest)
+    fetch = fetching.by_index(
+        data.path, data.manifest.split(split), layout, fields=fields, cache_bytes=int(cache_gb * 1e9)
+    )
     same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
 
     def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
         index, example_seed = _locate(k, len(entries), seed=seed, training=training)
-        parsed = dict(parsing.parse(fetch(index), layout, fields=fields))
+        parsed = dict(fetch(index, k >= len(entries)))
         if same_size:
             parsed |= cropping.whole(parsed, view_size)
         else:
@@ -110,7 +112,8 @@ def read(
         sample = task.sample if training else task.sample_eval
         return index, (parsed, sample(_fold(example_seed, _CHOICES)))
 
-    make_views = _views_of(task)
+    def make_views(element: tuple[Batch, Params]) -> tuple[Inputs, Targets]:
+        return task.make_views(*element)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
@@ -180,15 +183,6 @@ def _locate(k: tf.Tensor, n: int, *, seed: int, training: bool) -> tuple[tf.Tens
 
 def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
-
-
-def _views_of(task: Task) -> Callable[[tuple[Batch, Params]], tuple[Inputs, Targets]]:
-    def make_views(element: tuple[Batch, Params]) -> tuple[Inputs, Targets]:
-        batch, params = element
-        intensity = volumes.to_intensity(batch["volume"], batch["scale"], batch["offset"])
-        return task.make_views({**batch, "volume": intensity}, params)
-
-    return make_views
 
 
 def _options(threads: int | None) -> tf.data.Options:

@@ -1,4 +1,4 @@
-"""Linear maps along each axis on its own: cut and resize, cut and pad, blur; one matrix per axis and image."""
+"""Linear maps along each axis on its own: any, by one matrix per axis and image, and stretching."""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,22 @@ import numpy as np
 import tensorflow as tf
 
 
-def resizing(side: int, crop: int) -> np.ndarray:
-    """Matrices [side − crop + 1, side, side] that cut a line at every offset and stretch it back, linearly."""
-    position = np.clip((np.arange(side) + 0.5) * crop / side - 0.5, 0, crop - 1)
-    weights = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(crop)))  # [side, crop]
-    return _at_every_offset(weights, side)
+def resize(patches: tf.Tensor, size: int) -> tf.Tensor:
+    """Stretches [batch, patches, *spatial, channels] to `size` voxels per axis, linearly; sides are aligned."""
+    for axis in range(2, len(patches.shape) - 1):
+        patches = patches if patches.shape[axis] == size else _stretched(patches, axis, size)
+    return patches
 
 
-def padding(side: int, crop: int) -> np.ndarray:
-    """Matrices [side − crop + 1, side, side] that cut a line at every offset and pad it with zeros, centred."""
-    weights = np.eye(side, crop, k=-((side - crop) // 2))
-    return _at_every_offset(weights, side)
-
-
-def _at_every_offset(weights: np.ndarray, side: int) -> np.ndarray:
-    room = side - weights.shape[1]
-    shifted = [np.pad(weights, ((0, 0), (offset, room - offset))) for offset in range(room + 1)]
-    return np.stack(shifted).astype(np.float32)
+@tf.function(jit_compile=True, autograph=False)
+def _stretched(images: tf.Tensor, axis: int, size: int) -> tf.Tensor:
+    """Compiled axis by axis: all at once, an axis would be interpolated anew for everything that reads it."""
+    last = images.shape[axis] - 1
+    position = np.clip((np.arange(size) + 0.5) * (last + 1) / size - 0.5, 0, last)
+    lower = np.floor(position).astype(np.int32)
+    share = (position - lower).astype(np.float32).reshape(-1, *(1,) * (len(images.shape) - axis - 1))
+    upper = np.minimum(lower + 1, last)
+    return tf.gather(images, lower, axis=axis) * (1.0 - share) + tf.gather(images, upper, axis=axis) * share
 
 
 def resample(images: tf.Tensor, matrices: Sequence[tf.Tensor]) -> tf.Tensor:

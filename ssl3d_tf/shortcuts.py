@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from ssl3d_tf.task import Batch, Inputs, Params, Seed, Targets, Task, Volumes
+from ssl3d_tf.volumes import intensities
 
 _REMOVAL = 1009  # folded into an example's seed; tasks fold or split small numbers for their own choices
 _SHELL = 1 / 8  # of the side
@@ -19,7 +20,9 @@ def spectrum(task: Task, view: Sequence[int]) -> Task:
     """The task on noise with each view's own amplitude spectrum, per channel: texture without anatomy."""
 
     def make_views(batch: Batch, params: Params) -> tuple[Inputs, Targets]:
-        return task.make_views({**batch, "volume": random_phases(batch["volume"], params["drawn"])}, params["task"])
+        noise = random_phases(intensities(batch), params["drawn"])
+        others = {name: values for name, values in batch.items() if name not in ("scale", "offset")}
+        return task.make_views({**others, "volume": noise}, params["task"])
 
     return _drawing(task, lambda seed: tf.random.stateless_normal(view, seed), make_views)
 

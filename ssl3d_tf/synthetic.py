@@ -80,7 +80,8 @@ def _payloads(examples: Iterable[schema.Example], drawn: list[manifest.Entry], s
         payload, voxels = schema.encode(example), np.asarray(example.mask).ravel()
         counts = {str(value): int(number) for value, number in enumerate(np.bincount(voxels)) if number}
         shape, label = example.volume.shape, tuple(example.label or ())
-        drawn.append(manifest.Entry(example.id, example.patient, shard, 0, len(payload), shape, label, counts))
+        entry = manifest.Entry(example.id, example.patient, shard, 0, len(payload), shape, label, counts)
+        drawn.append(entry._replace(stored=schema.stored(payload)))
         yield payload
 
 

@@ -14,7 +14,9 @@ import tensorflow as tf
 Seed: TypeAlias = tf.Tensor  # int32 [2], as tf.random.stateless_* takes it
 Params: TypeAlias = Any  # nest of small tensors: one example's random choices; batched: a leading [batch] axis
 Volumes: TypeAlias = tf.Tensor  # float32 [batch, *spatial, channels]
-Batch: TypeAlias = Mapping[str, tf.Tensor]  # 'volume' [batch, *spatial, channels]; where wanted, 'mask' and 'label'
+# 'volume' [batch, *spatial, channels]: intensities, or numbers as stored with 'scale' and 'offset' [batch, channels],
+# which `volumes.intensities` reads; where wanted, 'mask' and 'label'.
+Batch: TypeAlias = Mapping[str, tf.Tensor]
 Inputs: TypeAlias = Any  # nest of tensors with a leading [batch] axis: what the model is called with
 Targets: TypeAlias = Any  # nest of tensors with a leading [batch] axis
 Outputs: TypeAlias = Any  # nest of tensors with a leading [batch] axis: what the model returns

@@ -14,7 +14,7 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import loop, pictures, pipeline
+    from ssl3d_tf import loop, pictures, pipeline, volumes
     from ssl3d_tf.task import Batch, Params, Task
 
 EXAMPLES = 4
@@ -51,7 +51,7 @@ def _keeping_crops(task: Task) -> Task:
     """The task, but its inputs are those of the network and the crops they were made of."""
 
     def make_views(batch: Batch, params: Params) -> tuple[tf.Tensor, tuple]:
-        return batch["volume"], task.make_views(batch, params)
+        return volumes.intensities(batch), task.make_views(batch, params)
 
     return task._replace(make_views=make_views)
 

@@ -50,11 +50,14 @@ def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=
         shards, entries = [], []
         for number, half in enumerate(halves):
             path = folder / f"{split}-{number}.tfrecord"
-            shard, locations = writer.write_shard(path, (schema.encode(example, codec) for example in half))
+            payloads = [schema.encode(example, codec) for example in half]
+            shard, locations = writer.write_shard(path, payloads)
             shards.append(shard)
             entries += [
-                manifests.Entry(e.id, e.patient, number, at.offset, at.length, e.volume.shape, tuple(e.label))
-                for e, at in zip(half, locations, strict=True)
+                manifests.Entry(
+                    e.id, e.patient, number, *at, e.volume.shape, tuple(e.label), stored=schema.stored(payload)
+                )
+                for e, at, payload in zip(half, locations, payloads, strict=True)
             ]
         splits[split] = manifests.Split(tuple(shards), tuple(entries))
     manifests.write(

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf import contrast, patches, separable
+from ssl3d_tf import contrast, patches
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import pyramid, unet
 from ssl3d_tf.tasks import cpc
 from tests.conftest import two_replicas
 
-_RELEASED = {"framing": separable.padding, "view_crop": 0.95, "standardise_patches": False}
+_RELEASED = {"framing": patches.padding(), "view_crop": 0.95, "standardise_patches": False}
 _SMALL = {"code_size": 8, "context_size": 8}
 
 

@@ -255,7 +255,7 @@ def assert_same_weights(left, right):
 
 
 def poison(make_views):
-    return lambda batch, params: make_views({**batch, "volume": batch["volume"] * float("nan")}, params)
+    return lambda batch, params: make_views({**batch, "scale": batch["scale"] * float("nan")}, params)
 
 
 def checkpoints_are_finite(workdir):

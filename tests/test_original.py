@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import equality, original
-from ssl3d_tf import configuration, separable
+from ssl3d_tf import configuration, patches
 from ssl3d_tf.models import heads
 from ssl3d_tf.permutations import uniform
 from ssl3d_tf.tasks import cpc, jigsaw, relative_location, rotation
@@ -21,7 +21,7 @@ RELEASED = {
     "rotation": lambda **looks: rotation.task(**SIZE, top=heads.big_fully()),
     "relative_location": lambda **looks: relative_location.task(**SIZE, **JITTER, queries_per_volume=1, **looks),
     "jigsaw": lambda **looks: jigsaw.task(**SIZE, **JITTER, permutations=uniform(), puzzles_per_volume=1, **looks),
-    "cpc": lambda **looks: cpc.task(**SIZE, patches_per_side=4, framing=separable.padding, view_crop=0.95, **looks),
+    "cpc": lambda **looks: cpc.task(**SIZE, patches_per_side=4, framing=patches.padding(), view_crop=0.95, **looks),
 }
 
 

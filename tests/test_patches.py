@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ssl3d_tf import patches
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.volumes import to_intensity
 
 
 def _volumes(rank, side, *, channels=2):
@@ -73,6 +74,24 @@ def test_compiled_patches_equal_eager_ones(jit_compile):
     volumes, offsets = _volumes(3, 14), _offsets(grid)
     compiled = tf.function(lambda *given: patches.extract(given[0], grid, given[1]), jit_compile=jit_compile)
     np.testing.assert_array_equal(compiled(volumes, offsets), patches.extract(volumes, grid, offsets))
+
+
+def test_stored_numbers_are_scaled_as_they_are_cut():
+    grid, rng = patches.grid(14, 3, rank=3, jitter=2), np.random.default_rng(0)
+    stored, scaling = rng.integers(0, 999, (3, 14, 14, 14, 2), np.uint16), rng.random((2, 3, 2), np.float32)
+    intensities = to_intensity(stored, tuple(scaling))
+    expected = patches.extract(intensities, grid, _offsets(grid))
+    np.testing.assert_allclose(
+        patches.extract(stored, grid, _offsets(grid), scaling=tuple(scaling)), expected, rtol=1e-6
+    )
+
+
+def test_rows_before_the_volume_are_intensity_zero():
+    grid = patches.grid(4, 1, rank=2)
+    rows = tf.constant([[[[-1, 0, 3], [1, -1, 2]]]])
+    cut = patches.gather(np.full((2, 4, 4, 1), 5, np.uint8), grid, rows, scaling=([[2.0], [1.0]], [[1.0], [0.0]]))
+    assert cut[0, 0, ..., 0].numpy().tolist() == [[0, 0, 0], [11, 0, 11], [11, 0, 11]]
+    assert cut[1, 0, ..., 0].numpy().tolist() == [[0, 0, 0], [5, 0, 5], [5, 0, 5]]
 
 
 def test_offsets_reach_both_ends_and_nothing_beyond():

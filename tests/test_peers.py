@@ -10,7 +10,7 @@ import pytest
 from benchmarks.peers import folders, gate, jobs, processes, with_numpy, with_original, with_ours
 from ssl3d_tf import configuration
 
-HERE = {with_ours: tuple(jobs.JOBS), with_numpy: ("read", "grid", "exact", "turns"), with_original: ("grid",)}
+HERE = {with_ours: tuple(jobs.JOBS), with_numpy: ("read", "grid", "exact", "turns"), with_original: ("grid", "cpc")}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,12 @@ def test_the_gate_stops_what_is_neither_rotated_nor_noisy():
 
 def test_the_gate_stops_an_exemplar_that_stays_as_it_is():
     assert any("rotated" in fault for fault in gate.faults("exemplar", ramps(128, 3), np.array([])))
+
+
+def test_the_gate_stops_cpc_without_frames_or_flips():
+    patches = ramps(32, 3)[:, :, None]
+    found = " ".join(gate.faults("cpc", patches, np.array([])))
+    assert all(word in found for word in ("without a frame", "flipped"))
 
 
 def test_the_gate_stops_patches_outside_their_cells(root):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ssl3d_tf import pipeline, volumes
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records import fetching
+from ssl3d_tf.records import fetching, parsing, schema
 from ssl3d_tf.task import Task
 from tests.conftest import make_folder
 
@@ -20,7 +20,7 @@ def identity_task():
         return {"number": tf.random.stateless_uniform([], seed)}
 
     def make_views(batch, params):
-        return batch["volume"] + params["number"][:, None, None, None, None], params["number"]
+        return volumes.intensities(batch) + params["number"][:, None, None, None, None], params["number"]
 
     return Task(sample, sample, make_views, build_model=None, loss_fn=None, metrics={})
 
@@ -56,12 +56,47 @@ def test_threads_place_and_cache_change_nothing(volumes_3d, options):
     assert same(take(read(volumes_3d[0]), 5), take(read(volumes_3d[0], **options), 5))
 
 
-def test_cached_records_are_not_written_into_the_graphs_that_read_them(volumes_3d):
+def fetched(folder, *, was_read, cache_bytes=0, fields=("volume", "mask", "label")):
+    """Every example of the training split, read as in the first epoch or as later."""
+    data = pipeline.open_folder(folder)
+    split, layout = data.manifest.split("train"), parsing.layout(data.manifest)
+    fetch = tf.function(fetching.by_index(data.path, split, layout, fields=fields, cache_bytes=cache_bytes))
+    return [fetch(tf.constant(i, tf.int64), tf.constant(was_read)) for i in range(len(split.entries))]
+
+
+@pytest.mark.parametrize("codec", schema.CODECS)
+@pytest.mark.parametrize("dtype", schema.DTYPES)
+def test_voxels_in_mapped_and_cached_shards_are_those_of_the_records(tmp_path, dtype, codec):
+    shapes = [(6, 5, 7), (9, 4, 6)]
+    made = make_folder(tmp_path, counts={"train": 5}, shapes=shapes, dtype=dtype, codec=codec, channels=2)["train"]
+    one_shard = (tmp_path / "train-0.tfrecord").stat().st_size
+    for was_read, cache_bytes in ((False, 0), (True, 0), (True, one_shard), (True, 10**9)):
+        read = fetched(tmp_path, was_read=was_read, cache_bytes=cache_bytes)
+        for example, found in zip(made, read, strict=True):
+            np.testing.assert_array_equal(found["volume"], example.volume)
+            assert found["volume"].dtype == dtype
+            np.testing.assert_array_equal(found["mask"], example.mask)
+            np.testing.assert_allclose([*found["scale"], *found["offset"]], [*example.scale, *example.offset])
+            np.testing.assert_array_equal(found["label"], example.label)
+
+
+def test_the_first_epoch_verifies_checksums_and_later_ones_see_the_file_itself(tmp_path):
+    make_folder(tmp_path, counts={"train": 2}, shapes=[(4, 4, 4)])
+    path = tmp_path / "train-0.tfrecord"
+    path.write_bytes(path.read_bytes().replace(b"uint8", b"uint9"))  # nothing of the voxels
+    with pytest.raises(tf.errors.DataLossError):
+        fetched(tmp_path, was_read=False)
+    assert fetched(tmp_path, was_read=True)[0]["volume"].shape == (4, 4, 4, 1)
+
+
+def test_shards_are_not_written_into_the_graphs_that_read_them(volumes_3d):
     data = pipeline.open_folder(volumes_3d[0])
-    split = data.manifest.split("train")
-    fetch = tf.function(fetching.by_index(data.path, split, cache_bytes=10**9))
-    graph = fetch.get_concrete_function(tf.TensorSpec([], tf.int64)).graph.as_graph_def()
-    assert graph.ByteSize() < min(entry.length for entry in split.entries)
+    split, layout = data.manifest.split("train"), parsing.layout(data.manifest)
+    fetch = tf.function(fetching.by_index(data.path, split, layout, cache_bytes=10**9))
+    graph = fetch.get_concrete_function(tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.bool)).graph
+    text = graph.as_graph_def().SerializeToString()
+    for shard in split.shards:
+        assert (data.path / shard.file).read_bytes()[-2000:-1000] not in text
 
 
 def test_another_seed_gives_other_batches_and_draws(volumes_3d):
@@ -123,7 +158,7 @@ def test_random_crops_reach_both_ends(volumes_3d):
 def test_every_dtype_and_codec_is_read_back(tmp_path, dtype, codec):
     examples = make_folder(tmp_path, counts={"val": 2}, shapes=[(5, 6)], dtype=dtype, codec=codec, channels=2)
     data = pipeline.open_folder(tmp_path)
-    task = identity_task()._replace(make_views=lambda batch, params: (batch["volume"], params))
+    task = identity_task()._replace(make_views=lambda batch, params: (volumes.intensities(batch), params))
     loaded = pipeline.read(
         data, task, split="val", training=False, rank=2, view_size=5, batch_size=2, seed=0, fields=("volume", "label")
     )
@@ -135,7 +170,7 @@ def test_every_dtype_and_codec_is_read_back(tmp_path, dtype, codec):
 
 def test_intensity_is_scaled_per_channel():
     stored = tf.constant([[[[2, 2]]]], tf.uint8)
-    result = volumes.to_intensity(stored, tf.constant([[0.5, 2.0]]), tf.constant([[1.0, -1.0]]))
+    result = volumes.to_intensity(stored, (tf.constant([[0.5, 2.0]]), tf.constant([[1.0, -1.0]])))
     assert result.numpy().ravel().tolist() == [2.0, 3.0]
 
 

@@ -10,6 +10,7 @@ from ssl3d_tf import pipeline, shortcuts
 from ssl3d_tf.models import heads
 from ssl3d_tf.task import Task
 from ssl3d_tf.tasks import cpc, jigsaw, relative_location, rotation
+from ssl3d_tf.volumes import intensities
 from tests.conftest import make_folder
 
 SIZE = 12
@@ -132,7 +133,7 @@ def test_several_views_of_a_volume_are_folded_like_patches(removal, folders):
 def two_views() -> Task:
     """A task whose inputs are each volume twice."""
     return TASKS["rotation"](rank=3, view_size=SIZE)._replace(
-        make_views=lambda batch, params: (tf.stack([batch["volume"]] * 2, axis=1), params["label"])
+        make_views=lambda batch, params: (tf.stack([intensities(batch)] * 2, axis=1), params["label"])
     )
 
 

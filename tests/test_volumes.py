@@ -97,7 +97,7 @@ def test_to_intensity_scales_every_channel(spatial):
     inner = (slice(None), *(None,) * len(spatial))
     expected = stored.astype(np.float64) * scale[inner] + offset[inner]
     for way in _ways(volumes.to_intensity):
-        np.testing.assert_allclose(way(stored, scale, offset), expected, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(way(stored, (scale, offset)), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_adjust_scales_about_the_mean_and_shifts_it():

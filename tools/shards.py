@@ -98,8 +98,8 @@ def make(work: Work, job: Job, report: Report) -> Draft:
             mask_dtypes.update(() if example.mask is None else (example.mask.dtype.name,))
             size = 0
             for part in _parts(work, example):
-                made.append(_entry(part, measured))
                 payload = schema.encode(part, work.codec)
+                made.append(_entry(part, measured)._replace(stored=schema.stored(payload)))
                 size += len(payload)
                 yield payload
                 del payload

@@ -27,14 +27,14 @@ from ssl3d_tf.errors import InputError
 
 OURS, MEMORY_MAP = "with_ours", "with_numpy"
 OUR_PYTHON = (OURS, MEMORY_MAP, "with_original")
-ALL = tuple(JOBS)
+ALL = tuple(job for job in JOBS if job != "cpc")  # which no library has
 PEERS = {  # module -> variants and the jobs that it has
-    OURS: (("from disk", "CACHE_GB=1"), ALL),
+    OURS: (("from disk", "CACHE_GB=1"), tuple(JOBS)),
     MEMORY_MAP: (("memory map, 2 threads",), ("read", "grid", "exact", "turns")),
     "with_monai": (("Dataset .nii.gz, 2 processes", "cache, threads", "cache, 2 processes"), ALL),
     "with_torchio": (("whole volumes .nii.gz, 2 processes", "cut first .npy, 2 processes"), ALL),
     "with_batchgenerators": (("memory map, 1 process", "memory map, 2 processes"), ALL),
-    "with_original": (("one thread",), ("read", "grid", "augment", "exemplar")),
+    "with_original": (("one thread",), ("read", "grid", "augment", "exemplar", "cpc")),
 }
 SHORT = {
     OURS: "ssl3d_tf",

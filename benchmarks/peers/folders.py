@@ -76,10 +76,11 @@ def _write_records(folder: Path, volumes: Sequence[np.ndarray]) -> None:
         schema.Example(name, name, voxels[..., None].astype(np.uint16), [1 / TOP], [0.0], [1.0] * 3, np.eye(4), {})
         for name, voxels in zip(names, volumes, strict=True)
     )
-    shard, places = writer.write_shard(folder / "train-00000.tfrecord", map(schema.encode, examples))
+    payloads = [schema.encode(example) for example in examples]
+    shard, places = writer.write_shard(folder / "train-00000.tfrecord", payloads)
     entries = tuple(
-        manifests.Entry(name, name, 0, at.offset, at.length, (*volumes[0].shape, 1))
-        for name, at in zip(names, places, strict=True)
+        manifests.Entry(name, name, 0, *at, (*volumes[0].shape, 1), stored=schema.stored(payload))
+        for name, at, payload in zip(names, places, payloads, strict=True)
     )
     split = {"train": manifests.Split((shard,), entries)}
     recipe = {"made": "benchmarks/peers"}

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.peers.jobs import CELL, CONTRAST, CROP, DEGREES, JOBS, PATCH, SIDE, ZOOM
+from benchmarks.peers.jobs import CELL, CONTRAST, CPC_CROP, CPC_PATCH, CROP, DEGREES, JOBS, PATCH, SIDE, ZOOM
 
-BATCHES = {"read": 48, "grid": 6, "exact": 24, "turns": 24, "augment": 24, "exemplar": 24}
+BATCHES = {"read": 48, "grid": 6, "exact": 24, "turns": 24, "augment": 24, "exemplar": 24, "cpc": 3}
 _SLOPE = 1 / (SIDE - 1)
 
 
@@ -26,13 +26,12 @@ def without_channels(batches: np.ndarray, job: str) -> np.ndarray:
 def faults(job: str, batches: np.ndarray, volumes: np.ndarray) -> list[str]:
     """What is wrong with batches of that job; `volumes` are those of 'read', the other jobs have ramps."""
     wanted = (len(batches), *JOBS[job].shape)
-    if batches.shape != wanted or batches.dtype != np.float32:
+    fits = len(wanted) == batches.ndim and all(size in (-1, n) for size, n in zip(wanted, batches.shape, strict=True))
+    if not fits or batches.dtype != np.float32:
         return [f"batches are {batches.dtype} {batches.shape[1:]}, not float32 {wanted[1:]}"]
     if job == "read":
         return list(_read(batches, volumes))
-    return list(
-        {"grid": _grid, "exact": _exact, "turns": _turns, "augment": _augment, "exemplar": _exemplar}[job](batches)
-    )
+    return list(_FAULTS[job](batches))
 
 
 def _read(batches: np.ndarray, volumes: np.ndarray) -> Iterator[str]:
@@ -99,6 +98,29 @@ def _exemplar(batches: np.ndarray) -> Iterator[str]:
     if size.min() < CONTRAST[0] * (1 - ZOOM) - 0.05 or size.max() > CONTRAST[1] / (1 - ZOOM) + 0.05:
         yield f"slopes from {size.min():.2f} to {size.max():.2f}"
     yield from _share("of another slope", np.abs(size - 1) > 0.02, 0.75, 1.0)
+
+
+def _cpc(batches: np.ndarray) -> Iterator[str]:
+    """Each patch has its frame and the ramp within, half of them flipped along the first axis alone."""
+    patches = batches.reshape(-1, *(CPC_PATCH,) * 3)
+    slopes, frame = _slopes(patches), (CPC_PATCH - CPC_CROP) // 2
+    yield from _aligned(slopes, signs=(1,))
+    if any(np.take(patches, [*range(frame), *range(-frame, 0)], axis).any() for axis in (1, 2, 3)):
+        yield "patches without a frame"
+    if (slopes[:, 1:] < -_SLOPE / 2).any():
+        yield "flipped along another axis than the first"
+    along_first = slopes[np.abs(slopes[:, 0]) > _SLOPE / 2, 0]
+    yield from _share("flipped", along_first < 0, 0.3, 0.7)
+
+
+_FAULTS = {
+    "grid": _grid,
+    "exact": _exact,
+    "turns": _turns,
+    "augment": _augment,
+    "exemplar": _exemplar,
+    "cpc": _cpc,
+}
 
 
 def _aligned(slopes: np.ndarray, *, signs: tuple[int, ...]) -> Iterator[str]:

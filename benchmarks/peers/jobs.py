@@ -13,10 +13,11 @@ DEGREES, P_ROTATION = 15.0, 0.5
 BRIGHTNESS, CONTRAST, P_INTENSITY = 0.125, (0.5, 1.5), 0.7
 NOISE, P_NOISE = 0.1, 0.2
 ZOOM = 0.2
+CPC_SIDE, CPC_PATCH, CPC_CROP = 4, 32, 28  # patches per axis, their side, the crop that is put back in the middle
 
 
 class Job(NamedTuple):
-    """What it is, and the shape of a batch without its channel axis."""
+    """What it is, and the shape of a batch without its channel axis; −1 is any number."""
 
     about: str
     shape: tuple[int, ...]
@@ -36,5 +37,10 @@ JOBS = {
     "exemplar": Job(
         "whole volumes, flips, rotation by ±180° and zoom by .8 to 1.2 (trilinear), brightness and contrast (p .7)",
         (BATCH, SIDE, SIDE, SIDE),
+    ),
+    "cpc": Job(
+        "64 patches of 32³ of a view cropped to 95 % and framed, each flipped (p .5), cropped to 28³ and framed; the "
+        "published program copies them into 320 places of contexts, and into 64 of targets",
+        (BATCH, -1, *(CPC_PATCH,) * 3),
     ),
 }

@@ -1,9 +1,13 @@
 """Memory and CPU time of a process and everything it started, from /proc (Linux)."""
 
+import contextlib
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_WATCH_S = 0.05
 
 
 def tree(pid: int) -> list[int]:
@@ -32,6 +36,26 @@ def memory_mb(pid: int) -> float:
             if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                 total += int(line.split()[1]) * 1024
     return total / 1e6
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[float]]:
+    """Memory of this process and what it started, every 50 ms of the block and at its end, as `memory_mb`."""
+    found: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_S):
+            found.append(memory_mb(os.getpid()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        watcher.join()
+        found.append(memory_mb(os.getpid()))
 
 
 def _text(path: Path) -> str:

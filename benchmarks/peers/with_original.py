@@ -13,6 +13,7 @@ from benchmarks.peers.jobs import (
     BATCH,
     BRIGHTNESS,
     CONTRAST,
+    CPC_SIDE,
     CROP,
     DEGREES,
     NOISE,
@@ -39,6 +40,9 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[np.ndarray]:
 def _batch(job: str, volumes: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     if job == "exemplar":
         return np.stack([original.anchor(volume[..., None], rng)[..., 0] for volume in volumes])
+    if job == "cpc":
+        context, _, _ = original.cpc(np.stack(volumes)[..., None], rng, n=CPC_SIDE)
+        return context.reshape(BATCH, -1, *context.shape[2:])
     prepare = {"read": lambda volume, rng: volume, "grid": with_numpy.cells, "augment": _augment}[job]
     return np.stack([prepare(volume, rng) for volume in volumes])
 

@@ -1,6 +1,6 @@
 """This project: records by index, `pipeline.read` with views on the host."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -9,6 +9,7 @@ from benchmarks.peers.jobs import (
     BATCH,
     BRIGHTNESS,
     CONTRAST,
+    CPC_SIDE,
     CROP,
     DEGREES,
     GRID,
@@ -21,7 +22,7 @@ from benchmarks.peers.jobs import (
 )
 from ssl3d_tf import affine, augment, patches, pipeline, volumes
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
-from ssl3d_tf.tasks import rotation
+from ssl3d_tf.tasks import cpc, rotation
 from ssl3d_tf.volumes import Turn
 
 VARIANTS = ("from disk", "CACHE_GB=1")
@@ -29,18 +30,19 @@ VARIANTS = ("from disk", "CACHE_GB=1")
 
 def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
     """Endless batches [4, ..., 1] or [4, 27, ..., 1], shuffled anew every epoch."""
-    view_size, op = {
-        "read": (SIDE, augment.identity()),
+    view_size, task = {
+        "read": (SIDE, _changing(augment.identity())),
         "grid": (GRID, _grid()),
-        "exact": (CROP, _turns((*volumes.all_turns(3), *map(_mirrored, volumes.all_turns(3))))),
-        "augment": (CROP, _augment()),
-        "turns": (SIDE, _turns(rotation.about_axes())),
-        "exemplar": (SIDE, _exemplar()),
+        "exact": (CROP, _turning((*volumes.all_turns(3), *map(_mirrored, volumes.all_turns(3))))),
+        "augment": (CROP, _changing(_augment())),
+        "turns": (SIDE, _turning(rotation.about_axes())),
+        "exemplar": (SIDE, _changing(_exemplar())),
+        "cpc": (SIDE, _cpc()),
     }[job]
     data = pipeline.open_folder(folder / "records")
     read = pipeline.read(
         data,
-        _task(op),
+        task,
         split="train",
         training=True,
         rank=3,
@@ -53,25 +55,31 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
     return (views[0] for _, views in read.dataset())
 
 
-def _task(op: Op) -> Task:
+def _task(sample: Callable[[Seed], Params], views: Callable[[Batch, Params], Volumes]) -> Task:
     """What the pipeline asks for, and nothing to train."""
 
-    def views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
-        return op.apply(batch["volume"], params), ()
+    def make_views(batch: Batch, params: Params) -> tuple[Volumes, tuple]:
+        return views(batch, params), ()
 
-    return Task(op.sample, op.sample, views, build_model=_nothing, loss_fn=_nothing, metrics={})
+    return Task(sample, sample, make_views, build_model=_nothing, loss_fn=_nothing, metrics={})
 
 
 def _nothing(*_: object) -> None:
     raise NotImplementedError
 
 
-def _grid() -> Op:
+def _changing(op: Op) -> Task:
+    return _task(op.sample, lambda batch, params: op.apply(volumes.intensities(batch), params))
+
+
+def _grid() -> Task:
     """The random crop of 126³ stands for the middle one."""
     cells = patches.grid(GRID, 3, rank=3, jitter=3)
-    return Op(
-        lambda seed: patches.sample_offsets(cells, seed), lambda batch, params: patches.extract(batch, cells, params)
-    )
+
+    def views(batch: Batch, offsets: Params) -> Volumes:
+        return patches.extract(batch["volume"], cells, offsets, scaling=volumes.scaling(batch))
+
+    return _task(lambda seed: patches.sample_offsets(cells, seed), views)
 
 
 def _augment() -> Op:
@@ -90,11 +98,27 @@ def _mirrored(turn: Turn) -> Turn:
     return Turn(turn.axes, (not turn.flipped[0], *turn.flipped[1:]))
 
 
-def _turns(table: Sequence[Turn]) -> Op:
+def _turning(table: Sequence[Turn]) -> Task:
     def sample(seed: Seed) -> Params:
         return tf.random.stateless_uniform([], seed, 0, len(table), tf.int32)
 
-    return Op(sample, lambda batch, label: volumes.rotate_cube(batch, label, table))
+    def views(batch: Batch, label: Params) -> Volumes:
+        return volumes.rotate_cube(batch["volume"], label, table, scaling=volumes.scaling(batch))
+
+    return _task(sample, views)
+
+
+def _cpc() -> Task:
+    """As released."""
+    made = cpc.task(
+        rank=3,
+        view_size=SIDE,
+        patches_per_side=CPC_SIDE,
+        framing=patches.padding(),
+        view_crop=0.95,
+        standardise_patches=False,
+    )
+    return made._replace(make_views=lambda batch, params: (made.make_views(batch, params)[0], ()))
 
 
 def _exemplar() -> Op:

@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from benchmarks.peers import processes
 
 _WARM_UP = 1 / 3  # of the timed seconds
-_WATCH_S, _FEW = 0.05, 5
+_FEW = 5
 
 
 def main(module: str, variant: str, job: str, folder: str) -> None:
@@ -59,19 +58,10 @@ def _time(batches: Iterator[Any], *, seconds: float) -> dict[str, float]:
 
 
 def _memory(batches: Iterator[Any], *, memory_s: float) -> dict[str, float]:
-    found, ended = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(_WATCH_S):
-            found.append(processes.memory_mb(os.getpid()))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    began = time.perf_counter()
-    while time.perf_counter() - began < memory_s or len(found) < _FEW:
-        next(batches)
-    ended.set()
-    watcher.join()
+    with processes.watched() as found:
+        began = time.perf_counter()
+        while time.perf_counter() - began < memory_s or len(found) < _FEW:
+            next(batches)
     return {"peak_mb": max(found)}
 
 

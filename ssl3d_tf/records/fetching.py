@@ -1,30 +1,61 @@
-"""Reads the record of any example from its place in its shard: no scan, no shuffle buffer, nothing to restore."""
+"""Reads any example from its place in its shard: no scan, no shuffle buffer, nothing to restore.
+
+The first time, the whole record is read and its checksum verified. After that voxels are taken where they lie, in
+shards that are mapped into memory (`records/mapping.py`): half the time or less, and of a crop only what it needs.
+"""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
+from ssl3d_tf.records import mapping, parsing
 from ssl3d_tf.records.manifest import Split
 
-_BY_REFERENCE = 129  # elements of an eager tensor from which on a graph refers to it
+Example = Mapping[str, tf.Tensor]
 
 
-def by_index(folder: Path, split: Split, *, cache_bytes: int = 0) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns index (int64 scalar) -> serialised record (string scalar), usable in a graph.
+def by_index(
+    folder: Path,
+    split: Split,
+    layout: parsing.Layout,
+    *,
+    fields: Sequence[str] = ("volume",),
+    cache_bytes: int = 0,
+) -> Callable[[tf.Tensor, tf.Tensor], Example]:
+    """Returns (index int64, whether it was read before) -> what `parsing.parse` returns, usable in a graph.
 
     Args:
         folder: where the shards are.
-        cache_bytes: records as stored are kept in memory as long as they fit, the first ones first.
+        fields: what to decode, of volume, mask and label.
+        cache_bytes: shards as stored are kept in memory as long as they fit, the first ones first.
     """
+    with tf.device("CPU:0"):  # where the input pipeline runs
+        record = record_by_index(folder, split)
+        shards, held = mapping.shards(folder, split.shards, cache_bytes=cache_bytes)
+        in_place = mapping.by_index(shards, split.entries, layout, fields=fields)
+        is_held = tf.constant([held[entry.shard] for entry in split.entries])
+
+    def example(index: tf.Tensor, was_read: tf.Tensor) -> Example:
+        return tf.cond(
+            was_read & tf.gather(is_held, index),
+            lambda: in_place(index),
+            lambda: parsing.parse(record(index), layout, fields=fields),
+        )
+
+    return example
+
+
+def record_by_index(folder: Path, split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns index (int64 scalar) -> serialised record (string scalar), its checksums verified."""
     shards, entries = split
     paths = tf.constant([os.fspath(folder / shard.file) for shard in shards])
     shard = tf.constant([entry.shard for entry in entries], tf.int32)
     offset = tf.constant([entry.offset for entry in entries], tf.int64)
 
-    def from_disk(index: tf.Tensor) -> tf.Tensor:
-        # No buffer: the record is read once, at its length, straight into its tensor. Its checksums are verified.
+    def record(index: tf.Tensor) -> tf.Tensor:
+        # No buffer: the record is read once, at its length, straight into its tensor.
         variant = tf.raw_ops.TFRecordDatasetV2(
             filenames=tf.gather(paths, tf.gather(shard, [index])),
             compression_type="",
@@ -34,21 +65,4 @@ def by_index(folder: Path, split: Split, *, cache_bytes: int = 0) -> Callable[[t
         records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
         return records.take(1).get_single_element()
 
-    cached = _count_that_fits([entry.length for entry in entries], cache_bytes)
-    if not cached:
-        return from_disk
-    # Padded, as TensorFlow writes tensors of fewer elements into every graph that reads them, records and all.
-    padding = [tf.constant("")] * max(0, _BY_REFERENCE - cached)
-    cache = tf.stack([*(from_disk(tf.constant(index)) for index in range(cached)), *padding])
-    if cached == len(entries):
-        return lambda index: cache[index]
-    return lambda index: tf.cond(index < cached, lambda: cache[index], lambda: from_disk(index))
-
-
-def _count_that_fits(sizes: Sequence[int], budget: int) -> int:
-    total = 0
-    for count, size in enumerate(sizes):
-        total += size
-        if total > budget:
-            return count
-    return len(sizes)
+    return record

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records.schema import SCHEMA_VERSION
-from ssl3d_tf.records.writer import FOOTER_BYTES, HEADER_BYTES, Shard
+from ssl3d_tf.records.schema import FOOTER_BYTES, HEADER_BYTES, SCHEMA_VERSION, Stored
+from ssl3d_tf.records.writer import Shard
 
 FILE = "manifest.json"
 SPLITS = ("train", "val", "test")
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value.
 
     content: hash of the voxels as they were read, where the writer measured it. brick: if it is part of a volume, whose
-    bricks follow one another.
+    bricks follow one another. stored: where its voxels lie; there in whatever is read.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Entry(NamedTuple):
     counts: Mapping[str, int] | None = None
     content: str | None = None
     brick: Brick | None = None
+    stored: Stored | None = None
 
 
 class Split(NamedTuple):
@@ -146,7 +147,11 @@ def entry_from_json(fields: list[Any]) -> Entry:
     if entry.brick is not None:
         of, start, shape = entry.brick
         brick = Brick(of, tuple(start), tuple(shape))
-    return entry._replace(shape=tuple(entry.shape), label=label, brick=brick)
+    stored = None
+    if entry.stored is not None:
+        stored = Stored(*entry.stored)
+        stored = stored._replace(scale=tuple(stored.scale), offset=tuple(stored.offset))
+    return entry._replace(shape=tuple(entry.shape), label=label, brick=brick, stored=stored)
 
 
 def _check_shards(folder: Path, manifest: Manifest, unread: Collection[str]) -> None:

@@ -1,6 +1,6 @@
 """One serialised record -> tensors, in the graph. The writing side is `records/schema.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -41,17 +41,11 @@ def parse(record: tf.Tensor, layout: Layout, *, fields: Sequence[str] = ("volume
         scale, offset: float32 [channels]; mask: int32 [*spatial]; label: float32 [label_size].
     """
     features = tf.io.parse_single_example(record, _features(layout, fields))
-    example = {"scale": features["scale"], "offset": features["offset"]}
-    voxels = _decode(features["volume"], features["dtype"], layout.dtypes, layout.codec)
-    example["volume"] = tf.ensure_shape(
-        tf.reshape(voxels, features["shape"]), (None,) * layout.rank + (layout.channels,)
-    )
+    example = {name: features[name] for name in ("scale", "offset", "label") if name in features}
+    example["volume"] = _decode(features["volume"], features["dtype"], layout.dtypes, layout.codec)
     if "mask" in fields:
-        mask = _decode(features["mask"], features["mask_dtype"], layout.mask_dtypes, layout.codec)
-        example["mask"] = tf.cast(tf.reshape(mask, features["shape"][:-1]), tf.int32)
-    if "label" in fields:
-        example["label"] = features["label"]
-    return example
+        example["mask"] = _decode(features["mask"], features["mask_dtype"], layout.mask_dtypes, layout.codec)
+    return shaped(example, features["shape"], layout)
 
 
 def _features(layout: Layout, fields: Sequence[str]) -> dict[str, tf.io.FixedLenFeature]:
@@ -71,9 +65,27 @@ def _features(layout: Layout, fields: Sequence[str]) -> dict[str, tf.io.FixedLen
 
 
 def _decode(payload: tf.Tensor, dtype: tf.Tensor, dtypes: Sequence[str], codec: str) -> tf.Tensor:
-    if codec != "raw":
-        payload = tf.io.decode_compressed(payload, CODEC_TO_TF[codec])
+    text = decompressed(payload, codec)
+    return by_dtype(lambda name: tf.io.decode_raw(text, name), dtype, dtypes)
+
+
+def decompressed(payload: tf.Tensor, codec: str) -> tf.Tensor:
+    """The bytes of voxels, a string scalar."""
+    return payload if codec == "raw" else tf.io.decode_compressed(payload, CODEC_TO_TF[codec])
+
+
+def by_dtype(read: Callable[[str], tf.Tensor], dtype: tf.Tensor, dtypes: Sequence[str]) -> tf.Tensor:
+    """read(dtype), dtype a string scalar out of `dtypes`; as float32 where there are several."""
     if len(dtypes) == 1:
-        return tf.io.decode_raw(payload, dtypes[0])
-    branches = [lambda name=name: tf.cast(tf.io.decode_raw(payload, name), tf.float32) for name in dtypes]
+        return read(dtypes[0])
+    branches = [lambda name=name: tf.cast(read(name), tf.float32) for name in dtypes]
     return tf.switch_case(tf.argmax(tf.equal(dtype, dtypes), output_type=tf.int32), branches)
+
+
+def shaped(fields: Mapping[str, tf.Tensor], shape: tf.Tensor, layout: Layout) -> dict[str, tf.Tensor]:
+    """Voxels as they were read, in their shape with channels: volume and where it is there mask, as int32."""
+    static = (None,) * layout.rank + (layout.channels,)
+    found = {**fields, "volume": tf.ensure_shape(tf.reshape(fields["volume"], shape), static)}
+    if "mask" in fields:
+        found["mask"] = tf.cast(tf.reshape(fields["mask"], shape[:-1]), tf.int32)
+    return found

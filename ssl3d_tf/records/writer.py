@@ -9,8 +9,7 @@ import google_crc32c
 
 from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
-
-HEADER_BYTES, FOOTER_BYTES = 12, 4  # length and its checksum before a record, the payload's checksum behind it
+from ssl3d_tf.records.schema import FOOTER_BYTES, HEADER_BYTES
 
 
 class Location(NamedTuple):

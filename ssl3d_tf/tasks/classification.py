@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from ssl3d_tf import affine, augment, losses
+from ssl3d_tf import affine, augment, losses, volumes
 from ssl3d_tf import metrics as scores
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import geometry
@@ -79,8 +79,8 @@ def task(
     size = (view_size,) * rank
 
     def make_views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
-        volumes = augmentation.apply(batch["volume"], params) if params else batch["volume"]
-        return volumes, labels.read(batch["label"])
+        scans = volumes.intensities(batch)
+        return augmentation.apply(scans, params) if params else scans, labels.read(batch["label"])
 
     def build_model(encoder: keras.Model) -> keras.Model:
         geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")

@@ -6,13 +6,11 @@ Taleb et al., 2020, arXiv:2006.03829, section 3.1, after van den Oord et al., 20
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf import patches, separable, volumes
+from ssl3d_tf import patches, volumes
 from ssl3d_tf.contrast import Objective, info_nce
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import pyramid
@@ -23,14 +21,12 @@ _FLIP = {2: 0.0, 3: 0.5}  # probability of a patch's flip along the first axis, 
 
 
 class _Views(NamedTuple):
-    """How views are made. patch_maps: matrices of every possible crop, [crops, size, size], or None.
-
-    view_crop: side of the view's crop, voxels.
-    """
+    """How views are made. crop, view_crop: side of the crop of a patch and of the view, voxels."""
 
     grid: patches.Grid
     columns: int
-    patch_maps: np.ndarray | None
+    crop: int
+    framing: patches.Framing
     view_crop: int
     flip: float
     looks: patches.Looks
@@ -47,7 +43,7 @@ def task(
     overlap: int | None = None,
     patch_jitter: int = 0,
     crop: float | None = None,
-    framing: Callable[[int, int], np.ndarray] = separable.resizing,
+    framing: patches.Framing | None = None,
     flip: float | None = None,
     view_crop: float = 1.0,
     standardise_patches: bool = True,
@@ -56,7 +52,7 @@ def task(
 ) -> Task:
     """CPC as a Task: inputs are patches [batch, n**rank, *patch, channels], n = `patches_per_side` ≥ 4.
 
-    The released program is `objective=contrast.released_bce(), framing=separable.padding, view_crop=.95,
+    The released program is `objective=contrast.released_bce(), framing=patches.padding(), view_crop=.95,
     standardise_patches=False`.
 
     Args:
@@ -67,7 +63,7 @@ def task(
         overlap: of neighbouring patches, voxels; None is ⌊S / (n + 1)⌋ in 2D, half a patch, and 0 in 3D.
         patch_jitter: room of a patch in its cell, voxels; 0, as the random crop moves patches already.
         crop: side of a random crop of each patch, as a share of it; None is 7/8 in 3D and 11/12 in 2D.
-        framing: gives a cropped patch its size back: `separable.resizing`; `separable.padding` leaves a frame.
+        framing: gives a cropped patch its size back; None is `patches.resizing()`, `patches.padding()` leaves a frame.
         flip: probability of flipping a patch along the first axis; None is .5 in 3D and 0 in 2D.
         view_crop: side of a random crop of the view, padded back with zeros, as a share of it.
         standardise_patches: each patch to zero mean and unit variance, so that brightness gives nothing away.
@@ -80,13 +76,13 @@ def task(
         overlap = view_size // (patches_per_side + 1) if rank == 2 else 0
     grid = patches.grid(view_size, patches_per_side, rank=rank, jitter=patch_jitter, overlap=overlap)
     pyramids = pyramid.layout(patches_per_side, rank=rank)
-    flip = _FLIP[rank] if flip is None else flip
     views = _Views(
         grid=grid,
         columns=len(pyramids.context),
-        patch_maps=_maps(grid.patch_size, _CROP[rank] if crop is None else crop, flip, framing),
+        crop=_cropped(grid.patch_size, _CROP[rank] if crop is None else crop),
+        framing=framing or patches.resizing(),
         view_crop=_cropped(view_size, view_crop),
-        flip=flip,
+        flip=_FLIP[rank] if flip is None else flip,
         looks=patches.Looks(standardise_patches, intensity_jitter, channel_drop),
     )
     sizes = {"patch_size": grid.patch_size, "code_size": code_size, "context_size": context_size}
@@ -102,15 +98,6 @@ def task(
     )
 
 
-def _maps(size: int, share: float, flip: float, framing: Callable[[int, int], np.ndarray]) -> np.ndarray | None:
-    """Every crop of ⌊share · size⌋, as it is, then of the flipped line: [2 · offsets, size, size]; None is off."""
-    crop = _cropped(size, share)
-    if share == 1 and not flip:
-        return None
-    plain = framing(size, crop)
-    return np.concatenate([plain, plain[:, :, ::-1]])
-
-
 def _cropped(size: int, share: float) -> int:
     if not 0 < share <= 1:
         raise InputError(f"crop is {share}; a share of the size must be above 0 and at most 1.")
@@ -118,41 +105,39 @@ def _cropped(size: int, share: float) -> int:
 
 
 def _sample(seed: tf.Tensor, views: _Views) -> Params:
-    """One example's choices; what is off has no entry. Crops are row numbers of the maps, one per axis."""
+    """One example's choices; what is off has no entry."""
     grid, uniform = views.grid, tf.random.stateless_uniform
     seeds = tf.unstack(tf.random.split(seed, 7))
     params = {"negative": uniform((views.columns,), seeds[0])}
     if grid.jitter:
         params["offsets"] = patches.sample_offsets(grid, seeds[1])
-    if views.patch_maps is not None:
-        offsets = len(views.patch_maps) // 2
-        crops = uniform((grid.total, grid.rank), seeds[2], 0, offsets, tf.int32)
-        flips = tf.cast(uniform((grid.total, 1), seeds[3]) < views.flip, tf.int32)
-        params["patch_crops"] = crops + tf.pad(flips * offsets, ((0, 0), (0, grid.rank - 1)))
+    if room := grid.patch_size - views.crop:
+        params["crops"] = uniform((grid.total, grid.rank), seeds[2], 0, room + 1, tf.int32)
+    if views.flip:
+        params["flips"] = uniform((grid.total,), seeds[3]) < views.flip
     if room := grid.view_size - views.view_crop:
         params["view_crop"] = uniform((grid.rank,), seeds[4], 0, room + 1, tf.int32)
     return params | patches.sample_looks(views.looks, grid.total, seeds[5:])
 
 
 def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    whole = batch["volume"]
+    """All that moves voxels is done to the numbers of rows, so that each voxel is fetched once."""
+    size, rows = views.grid.patch_size, patches.rows(views.grid, params.get("offsets"))
+    if "flips" in params:
+        along_first = tf.range(views.grid.rank)[:, None] == 0
+        rows = tf.where(params["flips"][..., None, None] & along_first, rows[..., ::-1], rows)
+    if "crops" in params:
+        kept = params["crops"][..., None] + tf.range(views.crop)  # [batch, patches, rank, crop]
+        rows = tf.gather(tf.broadcast_to(rows, (*kept.shape[:-1], size)), kept, axis=-1, batch_dims=3)
+        rows = views.framing.rows(rows, size)
     if "view_crop" in params:
-        whole = _framed(whole, params["view_crop"], views.view_crop)
-    cut = patches.extract(whole, views.grid, params.get("offsets"))
-    if views.patch_maps is not None and "patch_crops" in params:
-        images = tf.reshape(cut, (-1, *cut.shape[2:]))  # [batch · n**rank, *patch, channels]
-        images = _crop(images, views.patch_maps, tf.reshape(params["patch_crops"], (-1, views.grid.rank)))
-        cut = tf.reshape(images, (-1, *cut.shape[1:]))
-    return patches.change_looks(cut, views.looks, params), {"negative": params["negative"]}
+        rows = _framed(rows, params["view_crop"], views)
+    cut = patches.gather(batch["volume"], views.grid, rows, scaling=volumes.scaling(batch))
+    return patches.change_looks(views.framing.patches(cut, size), views.looks, params), {"negative": params["negative"]}
 
 
-def _framed(whole: tf.Tensor, start: tf.Tensor, size: int) -> tf.Tensor:
-    """Cuts `size` voxels per axis from `start`, int32 [batch, rank], and pads them with zeros, centred."""
-    before = [(side - size) // 2 for side in whole.shape[1:-1]]
-    after = [side - size - first for side, first in zip(whole.shape[1:-1], before, strict=True)]
-    return tf.pad(volumes.crop(whole, start, (size,) * len(before)), ((0, 0), *zip(before, after, strict=True), (0, 0)))
-
-
-def _crop(images: tf.Tensor, maps: np.ndarray, numbers: tf.Tensor) -> tf.Tensor:
-    """Each image through the maps with these numbers, int32 [images, rank]."""
-    return separable.resample(images, tf.unstack(tf.gather(maps, numbers), axis=1))
+def _framed(rows: tf.Tensor, start: tf.Tensor, views: _Views) -> tf.Tensor:
+    """Rows of a view of which a part, from `start`, int32 [batch, rank], was cut and framed in the middle."""
+    place = rows - (views.grid.view_size - views.view_crop) // 2
+    inside = (rows >= 0) & (place >= 0) & (place < views.view_crop)
+    return tf.where(inside, place + start[:, None, :, None], -1)

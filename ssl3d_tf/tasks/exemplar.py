@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from ssl3d_tf import pairs
+from ssl3d_tf import pairs, volumes
 from ssl3d_tf.contrast import Objective
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import patchwise
@@ -51,8 +51,8 @@ def task(
         return tuple(op.sample(one) for op, one in zip(augmentations, seeds, strict=True))
 
     def make_views(batch: Batch, params: Params) -> tuple[tf.Tensor, tuple]:
-        volumes = batch["volume"]
-        views = tf.stack([op.apply(volumes, one) for op, one in zip(augmentations, params, strict=True)], axis=1)
+        whole = volumes.intensities(batch)
+        views = tf.stack([op.apply(whole, one) for op, one in zip(augmentations, params, strict=True)], axis=1)
         if views.shape[2:-1] != size:
             raise InputError(f"exemplar got views of {views.shape[2:-1]} voxels, VIEW_SIZE is {view_size}; set it.")
         return views, ()

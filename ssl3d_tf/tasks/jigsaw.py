@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from ssl3d_tf import losses, metrics, patches
+from ssl3d_tf import losses, metrics, patches, volumes
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
@@ -68,7 +68,7 @@ def task(
         return sample_eval(seed) | patches.sample_cut(grid, looks, cut_seed, number=grid.total)
 
     def make_views(batch: Batch, params: Params) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        cut = patches.extract(batch["volume"], grid, params.get("offsets"))
+        cut = patches.extract(batch["volume"], grid, params.get("offsets"), scaling=volumes.scaling(batch))
         orders = tf.gather(table, params["label"])
         return {"patches": patches.change_looks(cut, looks, params), "permutations": orders}, params["label"]
 

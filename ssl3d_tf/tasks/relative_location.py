@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from ssl3d_tf import losses, metrics, patches
+from ssl3d_tf import losses, metrics, patches, volumes
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
@@ -65,7 +65,8 @@ def task(
 
     def make_views(batch: Batch, params: Params) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = _middle_and_queries(params["label"], classes)
-        cut = patches.extract(batch["volume"], grid, params.get("offsets"), chosen=chosen)
+        scaling = volumes.scaling(batch)
+        cut = patches.extract(batch["volume"], grid, params.get("offsets"), chosen=chosen, scaling=scaling)
         return patches.change_looks(cut, looks, params), params["label"]
 
     return Task(

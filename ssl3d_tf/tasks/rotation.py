@@ -78,12 +78,12 @@ def task(
         return {**sample_eval(seed), "augmentation": augmentation.sample(augmentation_seed)}
 
     def make_views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
-        views = batch["volume"]
+        views, scaling = batch["volume"], volumes.scaling(batch)
         if augmentation is not None and "augmentation" in params:  # not in evaluation
-            views = augmentation.apply(views, params["augmentation"])
+            views, scaling = augmentation.apply(volumes.intensities(batch), params["augmentation"]), None
         if views.shape[1:-1] != size:
             raise InputError(f"rotation got views of {views.shape[1:-1]} voxels, VIEW_SIZE is {view_size}; set it.")
-        return volumes.rotate_cube(views, params["label"], table), params["label"]
+        return volumes.rotate_cube(views, params["label"], table, scaling=scaling), params["label"]
 
     def build_model(encoder: keras.Model) -> keras.Model:
         geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from ssl3d_tf import affine, augment
+from ssl3d_tf import affine, augment, volumes
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.decoders import Decoder
@@ -55,11 +55,11 @@ def task(
         return {"geometry": moves.sample(seeds[0]), "intensity": shades.sample(seeds[1])}
 
     def make_views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
-        volumes, masks = batch["volume"], tf.cast(batch["mask"], tf.int32)
+        scans, masks = volumes.intensities(batch), tf.cast(batch["mask"], tf.int32)
         if params:
-            volumes = shades.apply(moves.apply(volumes, params["geometry"]), params["intensity"])
+            scans = shades.apply(moves.apply(scans, params["geometry"]), params["intensity"])
             masks = moves_labels.apply(masks, params["geometry"])
-        return volumes, masks
+        return scans, masks
 
     def build_model(encoder: keras.Model) -> keras.Model:
         remedy = "raise VIEW_SIZE or lower LEVELS."
