@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,36 +15,39 @@ from ssl3d_tf.errors import InputError
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path`; synced and renamed to `path` at the end, removed on any error."""
-    with draft(path) as file:
+    temporary = beside(path)
+    with draft(temporary) as file:
         yield file
-    publish(file.name, path)
+    publish(temporary, path)
+
+
+def beside(path: Path) -> Path:
+    """A new name for what is to become `path`."""
+    return path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
 
 
 @contextlib.contextmanager
-def draft(path: Path) -> Iterator[BinaryIO]:
-    """Opens a temporary file beside `path` that stays, called `name`, to be published; removed on any error."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    with _removed_on_error(temporary), open(temporary, "wb") as file:
+def draft(temporary: Path) -> Iterator[BinaryIO]:
+    """Opens `temporary` to be written; it is removed on any error."""
+    with _removed_on_error(temporary), temporary.open("wb") as file:
         yield file
 
 
-def publish(temporary: str, path: Path) -> None:
-    """Syncs the draft `temporary` and renames it to `path`; removes it on any error."""
+def publish(temporary: Path, path: Path) -> None:
+    """Syncs a draft and renames it to `path`; removes it on any error."""
     with _removed_on_error(temporary):
-        with open(temporary, "rb+") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
 
 
 @contextlib.contextmanager
-def _removed_on_error(temporary: str) -> Iterator[None]:
+def _removed_on_error(temporary: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 

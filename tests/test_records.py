@@ -240,8 +240,9 @@ def test_the_record_header_is_little_endian(tmp_path):
 
 
 def test_a_draft_has_no_name_until_it_is_published(tmp_path):
-    with files.draft(tmp_path / "a.tfrecord") as file:
+    draft = files.beside(tmp_path / "a.tfrecord")
+    with files.draft(draft) as file:
         file.write(b"one")
     assert not (tmp_path / "a.tfrecord").exists()
-    files.publish(file.name, tmp_path / "a.tfrecord")
+    files.publish(draft, tmp_path / "a.tfrecord")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.tfrecord", b"one")]

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,10 +44,10 @@ class Work(NamedTuple):
 class Draft(NamedTuple):
     """A shard that is written, but neither synced nor called by its name: `done` holds once it is.
 
-    temporary: name of its file.
+    temporary: its file.
     """
 
-    temporary: str
+    temporary: Path
     done: "Done"
 
 
@@ -106,19 +105,20 @@ def make(work: Work, job: Job, report: Report) -> Draft:
             del example, part  # a generator keeps what it names, and the next volume is about to be read
             report(size)
 
-    with files.draft(work.folder / job.file) as file:
+    temporary = files.beside(work.folder / job.file)
+    with files.draft(temporary) as file:
         shard, places = writer.write_records(file, job.file, payloads())
     entries = tuple(e._replace(offset=p.offset, length=p.length) for e, p in zip(made, places, strict=True))
     kept = shard if entries else None
     names = tuple(sorted(dtypes)), tuple(sorted(mask_dtypes))
-    return Draft(file.name, Done(job.file, kept, entries, tuple(faults), *names, tuple(dropped), tuple(facts)))
+    return Draft(temporary, Done(job.file, kept, entries, tuple(faults), *names, tuple(dropped), tuple(facts)))
 
 
 def finish(work: Work, draft: Draft) -> Done:
     """Syncs and names a shard, and then notes it as progress."""
     done = draft.done
     if done.shard is None:
-        os.unlink(draft.temporary)
+        draft.temporary.unlink()
     else:
         files.publish(draft.temporary, work.folder / done.file)
     files.write_json(_note(work.folder, done.file), {"recipe": work.recipe, **_to_json(done)})
