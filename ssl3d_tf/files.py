@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place, Remote
+from ssl3d_tf.places import Place
 
 PlaceT = TypeVar("PlaceT", bound=Place)
 
@@ -18,33 +18,38 @@ PlaceT = TypeVar("PlaceT", bound=Place)
 @contextlib.contextmanager
 def atomic(path: Place) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path`; synced and renamed to `path` at the end, removed on any error."""
-    with _atomic_here(path) if isinstance(path, Path) else _atomic_there(path) as file:
+    temporary = beside(path)
+    with draft(temporary) as file:
+        yield file
+    publish(temporary, path)
+
+
+def beside(path: Place) -> Place:
+    """A new name for what is to become `path`."""
+    return path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
+
+
+@contextlib.contextmanager
+def draft(temporary: Place) -> Iterator[BinaryIO]:
+    """Opens `temporary` to be written; it is removed on any error."""
+    with _removed_on_error(temporary), temporary.open("wb") as file:
         yield file
 
 
-@contextlib.contextmanager
-def _atomic_here(path: Path) -> Iterator[BinaryIO]:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-@contextlib.contextmanager
-def _atomic_there(path: Remote) -> Iterator[BinaryIO]:
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            yield file
+def publish(temporary: Place, path: Place) -> None:
+    """Syncs a draft and renames it to `path`; removes it on any error. What lies behind a URL is synced when closed."""
+    with _removed_on_error(temporary):
+        if isinstance(temporary, Path):
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _removed_on_error(temporary: Place) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -103,10 +103,10 @@ class Remote(os.PathLike):
             if not missing_ok:
                 raise
 
-    def replace(self, target: "Remote") -> None:
+    def replace(self, target: os.PathLike[str]) -> None:
         """Renames the file, over what has that name."""
         with _os_errors(self):
-            _gfile().rename(self.url, target.url, overwrite=True)
+            _gfile().rename(self.url, os.fspath(target), overwrite=True)
 
     def open(self, mode: str) -> BinaryIO:
         """Opens the file to be read ('rb') or written ('wb')."""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import manifest
-from tools import conversion, draw, exclusion, facts, findings, plan
+from tools import conversion, draw, exclusion, facts, findings, plan, ranges
 from tools.findings import Case, Finding
 from tools.readers import files
 from tools.readers.contract import plain_volume
@@ -105,10 +105,26 @@ def test_content_is_the_same_whatever_format_orientation_and_dtype(tmp_path):
     assert facts.content_hash(voxels.reshape(9, 8, 10, 1)) not in hashes
 
 
+@pytest.mark.parametrize(
+    ("values", "dtypes"),
+    [
+        ((0, -3, 32767), "i2 i4 f4 f8"),
+        ((0, 3, 40000), "u2 i4 f4 f8"),
+        ((0, -1, 2**24), "i4 f4 f8"),
+        ((0.5, -0.0, 9.0), "f2 f4 f8"),
+        ((-0.0, 7.0, 8.0), "f2 f4 f8 >f4"),
+    ],
+)
+def test_content_is_that_of_the_values_as_float32(values, dtypes):
+    hashes = {facts.content_hash(np.array(values, dtype).reshape(1, 3, 1)) for dtype in dtypes.split()}
+    assert len(hashes) == 1
+    assert facts.content_hash(np.array(values[::-1], np.float32).reshape(1, 3, 1)) not in hashes
+
+
 def test_facts_survive_json_and_measure_what_stands_out():
     voxels = np.zeros((10, 10, 10, 2), np.float32)
     voxels[2:4, 2:4, 2:4, 0] = 5
-    one = facts.measure("a", plain_volume(voxels))
+    one = facts.measure("a", plain_volume(voxels), ranges.of(voxels))
     assert (one.constant, one.low, one.high, one.occupied, one.spacing_mm) == ((1,), 0, 5, 0.008, None)
     assert facts.from_json(json.loads(json.dumps(one))) == one
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.errors import InputError
-from tools import geometry, intensity, splits
+from tools import geometry, intensity, ranges, splits
 from tools.readers.contract import Item, UnusableFileError, Volume, plain_volume
 
 
@@ -93,7 +93,7 @@ def test_stored_values_mean_the_intensity_within_half_a_step(kind, dtype, source
     how, voxels = intensity.parse(kind), noise(source)
     stored = intensity.store(voxels, how, dtype)
     for number, channel in enumerate(np.moveaxis(voxels.astype(np.float64), -1, 0)):
-        expected = intensity.normalise(channel, intensity.measure(channel, how))
+        expected = intensity.normalise(channel, intensity.measure(channel, *ranges.of(channel[..., None]), how))
         step = stored.scale[number] if stored.volume.dtype.kind in "iu" else 2e-3 if dtype == "float16" else 1e-5
         assert np.abs(decoded(stored)[..., number] - expected).max() <= 0.51 * step + 1e-6
 

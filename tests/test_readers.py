@@ -1,5 +1,7 @@
 """tools/readers: what a file holds, where it lies in the patient, and why it may not be read."""
 
+import gzip
+
 import nibabel
 import numpy as np
 import pytest
@@ -105,6 +107,13 @@ def test_a_cut_nifti_is_noticed_before_memory_is_asked_for(tmp_path):
         files.probe(path)
 
 
+def test_a_gzipped_nifti_that_is_whole_but_short_is_refused(tmp_path):
+    path = save_nifti(tmp_path / "a.nii.gz", counted((8, 8, 8)))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-100]))
+    with pytest.raises(UnusableFileError, match="promises 1024 bytes of voxels, the file has 924"):
+        files.read(path)
+
+
 def test_a_lone_header_names_its_other_half(tmp_path):
     nibabel.save(nibabel.Nifti1Pair(counted((2, 3, 4)), np.eye(4)), tmp_path / "a.img")
     assert files.read(tmp_path / "a.hdr").voxels.shape == (2, 3, 4, 1)
@@ -181,3 +190,7 @@ def test_suffixes_are_known_by_their_end():
         "",
     )
     assert set(arrays.SUFFIXES) < set(files.SUFFIXES)
+
+
+def test_reading_ahead_leaves_missing_files_to_the_reader(tmp_path):
+    files.read_ahead(save_nifti(tmp_path / "a.nii", counted((2, 3, 4))), tmp_path / "gone.nii", tmp_path / "b.hdr")

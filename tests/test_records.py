@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ssl3d_tf import files
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.records import manifest, schema, writer
 
@@ -236,3 +237,12 @@ def test_a_missing_and_a_cut_shard_are_named(tmp_path):
 def test_the_record_header_is_little_endian(tmp_path):
     writer.write_shard(tmp_path / "a.tfrecord", [b"x" * 300])
     assert struct.unpack("<Q", (tmp_path / "a.tfrecord").read_bytes()[:8]) == (300,)
+
+
+def test_a_draft_has_no_name_until_it_is_published(tmp_path):
+    draft = files.beside(tmp_path / "a.tfrecord")
+    with files.draft(draft) as file:
+        file.write(b"one")
+    assert not (tmp_path / "a.tfrecord").exists()
+    files.publish(draft, tmp_path / "a.tfrecord")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.tfrecord", b"one")]

@@ -44,11 +44,12 @@ def test_scaling_has_sizes_numbers_batches_and_a_model(tmp_path):
 
 def test_conversion_is_compared_with_equal_work(tmp_path):
     lines = printed("conversion.py", tmp_path, "--volumes=2", "--few=2", "--many=8")
-    assert [line.split("  ")[0] for line in lines[1:7]] == [
+    assert [line.split("  ")[0] for line in lines[1:8]] == [
         "inflate: zlib",
         "inflate: ISA-L",
         "equal work: zlib",
         "equal work: ISA-L",
+        "ISA-L, counted",
         "1 worker",
         "2 workers",
     ]

@@ -71,7 +71,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _make(work: shards.Work, job: Job) -> None:
-    shards.make(work, job, lambda size: None)
+    shards.finish(work, shards.make(work, job, lambda size: None))
 
 
 def _made(work: shards.Work, job: Job, name: str) -> shards.Done:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tools import ranges
 from tools.pieces import pieces
 from tools.readers.contract import UnusableFileError, Volume
 
@@ -24,11 +25,11 @@ class Grid(NamedTuple):
 def foreground(voxels: np.ndarray) -> np.ndarray:
     """Whether a voxel lies 5 % of the robust range above its channel's low end, in any channel: [*spatial], Boolean."""
     is_foreground = np.zeros(voxels.shape[:-1], bool)
-    for channel in np.moveaxis(voxels, -1, 0):
-        low, high = np.percentile(channel, ROBUST_RANGE)
+    for channel, found in zip(np.moveaxis(voxels, -1, 0), ranges.of(voxels), strict=True):
+        low, high = ranges.percentiles(channel, found, ROBUST_RANGE)
         if high <= low:
-            low, high = channel.min(), channel.max()
-        is_foreground |= channel > low + FOREGROUND * (float(high) - float(low))
+            low, high = found
+        is_foreground |= channel > low + FOREGROUND * (high - low)
     return is_foreground
 
 

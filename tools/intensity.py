@@ -5,19 +5,20 @@ integers, with the normalisation in `scale` and `offset`: stored · scale + offs
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ssl3d_tf.errors import InputError
+from tools import ranges
 from tools.pieces import pieces
+from tools.ranges import Range
 from tools.readers.contract import UnusableFileError
 
 PERCENTILES = (0.5, 99.5)
 KINDS = ("auto", "none", "zscore", "minmax", "percentile", "ct_window")
-STORED_RANGE = 65535  # steps of 16 bits, the finest integers stored
 
 
 class Normalisation(NamedTuple):
@@ -67,7 +68,9 @@ def parse(text: str) -> Normalisation:
     return Normalisation(kind, (low, high))
 
 
-def store(voxels: np.ndarray, how: Normalisation, dtype: str = "auto") -> Stored:
+def store(
+    voxels: np.ndarray, how: Normalisation, dtype: str = "auto", *, found: Sequence[Range] | None = None
+) -> Stored:
     """Normalises `voxels` and packs them.
 
     dtype 'auto' is: without normalisation the smallest of uint8, int16 and uint16 that holds whole numbers as they
@@ -76,16 +79,19 @@ def store(voxels: np.ndarray, how: Normalisation, dtype: str = "auto") -> Stored
 
     Args:
         voxels: [*spatial, channels], real and finite.
+        found: their `ranges.of`, where it is known.
 
     Raises:
         UnusableFileError: a value exceeds the floating-point dtype asked for.
     """
-    is_whole = _is_whole(voxels)
-    name = _auto_dtype(voxels, is_whole, how) if dtype == "auto" else dtype
+    found = ranges.of(voxels) if found is None else found
+    is_whole = _is_whole(voxels, found)
+    name = _auto_dtype(voxels, found, is_whole, how) if dtype == "auto" else dtype
     volume = np.empty(voxels.shape, name)
     scales, offsets = [], []
     for number, channel in enumerate(np.moveaxis(voxels, -1, 0)):
-        packing = _packing(channel, measure(channel, how), is_whole=is_whole, dtype=np.dtype(name))
+        window = measure(channel, found[number], how)
+        packing = _packing(found[number], window, channel.dtype, is_whole=is_whole, dtype=np.dtype(name))
         for piece in pieces(channel):
             volume[piece][..., number] = packing.values(channel[piece])
         scales.append(packing.scale)
@@ -93,8 +99,8 @@ def store(voxels: np.ndarray, how: Normalisation, dtype: str = "auto") -> Stored
     return Stored(volume, tuple(scales), tuple(offsets))
 
 
-def measure(channel: np.ndarray, how: Normalisation) -> Window:
-    """The window of one channel.
+def measure(channel: np.ndarray, found: Range, how: Normalisation) -> Window:
+    """The window of one channel, whose range is `found`.
 
     zscore takes mean and standard deviation over the voxels that are not zero, if there are any: zero is the
     background of skull-stripped and padded scans. percentile falls back to minimum and maximum where both percentiles
@@ -107,9 +113,9 @@ def measure(channel: np.ndarray, how: Normalisation) -> Window:
         return Window(low, high, low, high - low)
     if how.kind == "zscore":
         return Window(-math.inf, math.inf, *_mean_and_deviation(channel))
-    low, high = float(channel.min()), float(channel.max())
+    low, high = float(found.low), float(found.high)
     if how.kind == "percentile":
-        robust = _percentiles(channel)
+        robust = ranges.percentiles(channel, found, PERCENTILES)
         low, high = robust if robust[0] < robust[1] else (low, high)
     return Window(low, high, low, high - low)
 
@@ -137,26 +143,12 @@ def _mean_and_deviation(channel: np.ndarray) -> tuple[float, float]:
     return mean, math.sqrt(variance)
 
 
-def _percentiles(channel: np.ndarray) -> tuple[float, float]:
-    """PERCENTILES by the method 'nearest', which picks values that occur: integers then stay integers."""
-    first, span = int(channel.min()), int(channel.max()) - int(channel.min())
-    if channel.dtype.kind not in "iu" or span > STORED_RANGE:
-        low, high = np.percentile(channel, PERCENTILES, method="nearest")
-        return float(low), float(high)
-    counts = np.zeros(span + 1, np.int64)
-    for piece in pieces(channel):
-        counts += np.bincount(channel[piece].astype(np.int64).ravel() - first, minlength=span + 1)
-    places = [round((channel.size - 1) * percent / 100) for percent in PERCENTILES]
-    low, high = np.searchsorted(np.cumsum(counts), places, side="right")
-    return float(low + first), float(high + first)
-
-
-def _auto_dtype(voxels: np.ndarray, is_whole: bool, how: Normalisation) -> str:
+def _auto_dtype(voxels: np.ndarray, found: Sequence[Range], is_whole: bool, how: Normalisation) -> str:
     if how.kind != "none":
         return "uint8" if voxels.dtype.itemsize == 1 else "uint16"
     if is_whole:
         for name in ("uint8", "int16", "uint16"):
-            if np.iinfo(name).min <= voxels.min() and voxels.max() <= np.iinfo(name).max:
+            if all(np.iinfo(name).min <= low and high <= np.iinfo(name).max for low, high in found):
                 return name
     return "float32"
 
@@ -169,19 +161,21 @@ class _Packing(NamedTuple):
     offset: float
 
 
-def _packing(channel: np.ndarray, window: Window, *, is_whole: bool, dtype: np.dtype) -> _Packing:
+def _packing(found: Range, window: Window, source: np.dtype, *, is_whole: bool, dtype: np.dtype) -> _Packing:
+    """For a channel of dtype `source` and range `found`, to be stored as `dtype`."""
+    ends = np.array(found, source)  # normalising is monotonic, so these become the ends of what is stored
     if dtype.kind == "f":
-        return _as_floats(channel, window, dtype)
+        return _as_floats(ends, window, dtype)
     if window.width == 0:
         return _Packing(np.zeros_like, 1.0, 0.0)
     info = np.iinfo(dtype)
-    low, high = (min(max(value.item(), window.low), window.high) for value in (channel.min(), channel.max()))
+    low, high = (min(max(value, window.low), window.high) for value in found)
     if is_whole and float(low).is_integer() and float(high).is_integer() and high - low <= info.max - info.min:
         keeps_values = window.shift == 0 and info.min <= low and high <= info.max
         base = 0 if keeps_values else int(low) - info.min
         values = partial(_shifted, low=int(low), high=int(high), base=base, dtype=dtype)
         return _Packing(values, 1 / window.width, (base - window.shift) / window.width)
-    return _quantised(channel, window, info)
+    return _quantised(ends, window, info)
 
 
 def _shifted(piece: np.ndarray, *, low: int, high: int, base: int, dtype: np.dtype) -> np.ndarray:
@@ -191,16 +185,16 @@ def _shifted(piece: np.ndarray, *, low: int, high: int, base: int, dtype: np.dty
     return whole.astype(dtype) - np.array(base).astype(dtype)
 
 
-def _as_floats(channel: np.ndarray, window: Window, dtype: np.dtype) -> _Packing:
-    peak = float(np.abs(normalise(_ends(channel), window)).max())
+def _as_floats(ends: np.ndarray, window: Window, dtype: np.dtype) -> _Packing:
+    peak = float(np.abs(normalise(ends, window)).max())
     if peak > float(np.finfo(dtype).max):
         raise UnusableFileError(f"its intensity {peak:g} exceeds {dtype}", "choose --intensity or another --dtype")
     return _Packing(lambda piece: normalise(piece, window), 1.0, 0.0)
 
 
-def _quantised(channel: np.ndarray, window: Window, info: np.iinfo) -> _Packing:
+def _quantised(ends: np.ndarray, window: Window, info: np.iinfo) -> _Packing:
     """Rounds to the steps of `info`; the steps span all values even after scale and offset are rounded to float32."""
-    low, high = (float(value) for value in normalise(_ends(channel), window))
+    low, high = (float(value) for value in normalise(ends, window))
     steps = int(info.max) - int(info.min)
     bottom = -_rounded_up(-low)
     scale = _rounded_up((high - bottom) / steps) or 1.0
@@ -211,21 +205,16 @@ def _quantised(channel: np.ndarray, window: Window, info: np.iinfo) -> _Packing:
     return _Packing(rounded, scale, bottom - info.min * scale)
 
 
-def _ends(channel: np.ndarray) -> np.ndarray:
-    """Smallest and largest value: normalising is monotonic, so these become the ends of what is stored."""
-    return np.stack([channel.min(), channel.max()])
-
-
 def _rounded_up(value: float) -> float:
     """The smallest float32 that is not below `value`."""
     near = np.float32(value)
     return float(near if float(near) >= value else np.nextafter(near, np.float32(np.inf)))
 
 
-def _is_whole(voxels: np.ndarray) -> bool:
+def _is_whole(voxels: np.ndarray, found: Sequence[Range]) -> bool:
     """Whether every value is a whole number, and small enough to be computed with."""
     if voxels.dtype.kind in "bi" or (voxels.dtype.itemsize < 8 and voxels.dtype.kind == "u"):
         return True
-    if float(voxels.max()) >= 2**31 or float(voxels.min()) <= -(2**31):
+    if any(high >= 2**31 or low <= -(2**31) for low, high in found):
         return False
     return all((voxels[piece] == np.rint(voxels[piece])).all() for piece in pieces(voxels))

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl3d_tf.records.schema import Example
-from tools import geometry, intensity, slices
+from tools import geometry, intensity, ranges, slices
 from tools.intensity import Normalisation
 from tools.pieces import pieces
+from tools.ranges import Range
 from tools.readers import files, limits, medmnist, series
 from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
 
@@ -57,7 +58,8 @@ def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) 
     Raises:
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
-    return pack(root, item, *load(root, item, options, kind), options=options)
+    volume, mask = load(root, item, options, kind)
+    return pack(root, item, volume, mask, options=options, found=ranges.of(volume.voxels))
 
 
 def load(root: Path, item: Item, options: Options, kind: Kind | None = None) -> tuple[Volume, Volume | None]:
@@ -75,16 +77,19 @@ def load(root: Path, item: Item, options: Options, kind: Kind | None = None) -> 
     return volume, mask
 
 
-def pack(root: Path, item: Item, volume: Volume, mask: Volume | None, *, options: Options) -> Example:
-    """Crops, resamples and normalises what `load` read.
+def pack(
+    root: Path, item: Item, volume: Volume, mask: Volume | None, *, options: Options, found: Sequence[Range]
+) -> Example:
+    """Crops, resamples and normalises what `load` read. found: the ranges of the channels of `volume`.
 
     Raises:
         UnusableFileError: `options` do not fit it.
     """
     slices.check(volume, options.slices)
-    source = _source(root, item, volume)
+    source, voxels = _source(root, item, volume), volume.voxels
     volume, mask, steps = _place(volume, mask, options)
-    stored = intensity.store(volume.voxels, options.intensity, options.dtype)
+    known = found if volume.voxels is voxels else None
+    stored = intensity.store(volume.voxels, options.intensity, options.dtype, found=known)
     return Example(
         id=item.id,
         patient=item.patient,

@@ -1,5 +1,6 @@
 """One shard, from the files of its items to a finished TFRecord file and a note of progress. Runs in a worker."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,11 @@ from ssl3d_tf import files
 from ssl3d_tf.places import Place
 from ssl3d_tf.records import schema, writer
 from ssl3d_tf.records.manifest import Brick, Entry, entry_from_json
-from tools import bricks, exclusion, prepare, slices
+from tools import bricks, exclusion, prepare, ranges, slices
 from tools import facts as measuring
 from tools.facts import Facts
 from tools.plan import Job
+from tools.readers import files as readers
 from tools.readers.contract import Fault, Item, Kind, UnusableFileError
 
 PROGRESS = ".progress"
@@ -40,6 +42,16 @@ class Work(NamedTuple):
     brick_shape: tuple[int, ...] | None = None
 
 
+class Draft(NamedTuple):
+    """A shard that is written, but neither synced nor called by its name: `done` holds once it is.
+
+    temporary: its file.
+    """
+
+    temporary: Place
+    done: "Done"
+
+
 class Done(NamedTuple):
     """A finished shard. shard: None if none of its items was usable. Entries count their shard as 0.
 
@@ -60,8 +72,8 @@ class Done(NamedTuple):
 Make = Callable[[Work, Sequence[Job]], Iterator[Done]]
 
 
-def make(work: Work, job: Job, report: Report) -> Done:
-    """Writes the shard of `job`, and then its progress note, each atomically.
+def make(work: Work, job: Job, report: Report) -> Draft:
+    """Writes the shard of `job`.
 
     Raises:
         UnusableFileError: with `work.strict`, a file that cannot be used.
@@ -74,7 +86,8 @@ def make(work: Work, job: Job, report: Report) -> Done:
     mask_dtypes: set[str] = set()
 
     def payloads() -> Iterator[bytes]:
-        for item in job.items:
+        for item, following in itertools.zip_longest(job.items, job.items[1:]):
+            _read_ahead(work.root, following)
             try:
                 example, measured = _convert(work, item)
             except UnusableFileError as error:
@@ -97,15 +110,23 @@ def make(work: Work, job: Job, report: Report) -> Done:
             del example, part  # a generator keeps what it names, and the next volume is about to be read
             report(size)
 
-    path = work.folder / job.file
-    shard, places = writer.write_shard(path, payloads())
+    temporary = files.beside(work.folder / job.file)
+    with files.draft(temporary) as file:
+        shard, places = writer.write_records(file, job.file, payloads())
     entries = tuple(e._replace(offset=p.offset, length=p.length) for e, p in zip(made, places, strict=True))
-    if not entries:
-        path.unlink()
     kept = shard if entries else None
     names = tuple(sorted(dtypes)), tuple(sorted(mask_dtypes))
-    done = Done(job.file, kept, entries, tuple(faults), *names, tuple(dropped), tuple(facts))
-    files.write_json(_note(work.folder, job.file), {"recipe": work.recipe, **_to_json(done)})
+    return Draft(temporary, Done(job.file, kept, entries, tuple(faults), *names, tuple(dropped), tuple(facts)))
+
+
+def finish(work: Work, draft: Draft) -> Done:
+    """Syncs and names a shard, and then notes it as progress."""
+    done = draft.done
+    if done.shard is None:
+        draft.temporary.unlink()
+    else:
+        files.publish(draft.temporary, work.folder / done.file)
+    files.write_json(_note(work.folder, done.file), {"recipe": work.recipe, **_to_json(done)})
     return done
 
 
@@ -133,11 +154,17 @@ def _parts(work: Work, example: schema.Example) -> Iterator[schema.Example]:
     return bricks.cut(example, work.brick_shape)
 
 
+def _read_ahead(root: Path, item: Item | None) -> None:
+    if item is not None and item.key is None:  # rows of an archive are read one after the other anyway
+        readers.read_ahead(*(root / name for name in item.files))
+
+
 def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
     volume, mask = prepare.load(work.root, item, work.options, work.kind)
-    facts = measuring.measure(item.id, volume)
+    found = ranges.of(volume.voxels)
+    facts = measuring.measure(item.id, volume, found)
     exclusion.check(facts.content, work.excluded)
-    example = prepare.pack(work.root, item, volume, mask, options=work.options)
+    example = prepare.pack(work.root, item, volume, mask, options=work.options, found=found)
     counts = prepare.mask_counts(example.mask)
     if work.classes and counts and not work.classes.issuperset(counts):
         odd = ", ".join(value for value in counts if value not in work.classes)

@@ -3,6 +3,7 @@
 The reading side, in the TensorFlow graph, is `records/parsing.py`. The feature table is in docs/records.md.
 """
 
+import functools
 import json
 import struct
 import zlib
@@ -165,6 +166,7 @@ def _padding(size: int) -> list[bytes | memoryview]:
     return _field(_PADDING, [bytes((size if size > 1 else size + ALIGNMENT) - 2)])
 
 
+@functools.lru_cache(1 << 10)  # the same short lengths and keys in every record
 def _varint(value: int) -> bytes:
     value &= 0xFFFFFFFFFFFFFFFF  # negative numbers are written as 64-bit two's complement
     out = bytearray()

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import google_crc32c
 
@@ -30,17 +30,22 @@ class Shard(NamedTuple):
 
 def write_shard(path: Place, payloads: Iterable[bytes]) -> tuple[Shard, list[Location]]:
     """Writes one record per payload as a TFRecord file, atomically; synced before it gets its name."""
+    with files.atomic(path) as file:
+        return write_records(file, path.name, payloads)
+
+
+def write_records(file: BinaryIO, name: str, payloads: Iterable[bytes]) -> tuple[Shard, list[Location]]:
+    """Writes one record per payload to `file`, which is to be called `name`."""
     locations: list[Location] = []
     checksum, offset = 0, 0
-    with files.atomic(path) as file:
-        for payload in payloads:
-            for chunk in _frame(payload):
-                file.write(chunk)
-                checksum = google_crc32c.extend(checksum, chunk)
-            locations.append(Location(offset, len(payload)))
-            offset += HEADER_BYTES + len(payload) + FOOTER_BYTES
-            del payload, chunk  # before the next volume is read
-    return Shard(path.name, offset, len(locations), f"{checksum:08x}"), locations
+    for payload in payloads:
+        for chunk in _frame(payload):
+            file.write(chunk)
+            checksum = google_crc32c.extend(checksum, chunk)
+        locations.append(Location(offset, len(payload)))
+        offset += HEADER_BYTES + len(payload) + FOOTER_BYTES
+        del payload, chunk  # before the next volume is read
+    return Shard(name, offset, len(locations), f"{checksum:08x}"), locations
 
 
 def file_crc32c(path: Place) -> str:

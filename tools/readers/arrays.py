@@ -38,11 +38,12 @@ def probe(path: Path) -> Probe:
     return Probe(_kind(header.shape, header.dtype), header.dtype.itemsize == 1, voxel_bytes=header.voxel_bytes)
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, max_bytes: int) -> Volume:
     """Reads `path`: [H, W], [H, W, channels ≤ 4], [D, H, W] or [D, H, W, channels].
 
     Of an .npz the only array is read, or the one called volume, image, data or arr_0.
     """
+    limits.check_size(probe(path).voxel_bytes, max_bytes)
     with _open(path) as (file, _):
         voxels = npy.read_array(file, allow_pickle=False)
     kind = _kind(voxels.shape, voxels.dtype)

@@ -1,7 +1,10 @@
 """One door to every file format: by suffix, with whatever a damaged file makes a parser raise as UnusableFileError."""
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -16,6 +19,7 @@ from tools.readers.contract import Probe, UnusableFileError, Volume
 READERS: tuple[ModuleType, ...] = (nifti, arrays, pictures)
 SUFFIXES = tuple(suffix for reader in READERS for suffix in reader.SUFFIXES)
 LABEL_LIMIT = 2**31  # labels are stored as int32 at most
+CHUNK = 1 << 17  # bytes hashed at a time: they stay in the cache
 
 _T = TypeVar("_T")
 
@@ -47,8 +51,7 @@ def read(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Volume:
     Raises:
         UnusableFileError: as `probe`, or a value is NaN or infinite.
     """
-    probe(path, max_bytes=max_bytes)
-    volume = _guarded(_reader(path).read, path)
+    volume = _guarded(partial(_reader(path).read, max_bytes=max_bytes), path)
     check_finite(volume.voxels)
     return volume._replace(voxels=volume.voxels.astype(np.uint8)) if volume.voxels.dtype == bool else volume
 
@@ -60,9 +63,9 @@ def read_mask(path: Path, *, max_bytes: int = limits.MAX_BYTES) -> Volume:
         UnusableFileError: not readable, several channels, or a value that is no label.
     """
     reader = _reader(path)
+    read_any = reader.read_labels if reader is pictures else reader.read
     try:
-        probe(path, max_bytes=max_bytes)
-        volume = _guarded(reader.read_labels if reader is pictures else reader.read, path)
+        volume = _guarded(partial(read_any, max_bytes=max_bytes), path)
     except UnusableFileError as error:
         raise UnusableFileError(f"its mask {path.name}: {error.reason}", error.remedy) from error
     return volume._replace(voxels=as_labels(volume.voxels, path.name))
@@ -96,12 +99,21 @@ def parts(path: Path) -> tuple[Path, ...]:
     return nifti.files(path)
 
 
+def read_ahead(*paths: Path) -> None:
+    """Asks the system to fetch the volumes at `paths` from the disk, and does not wait for them."""
+    if not hasattr(os, "posix_fadvise"):  # not on macOS
+        return
+    for part in (part for path in paths for part in parts(path)):
+        with contextlib.suppress(OSError), part.open("rb", buffering=0) as file:  # missing: said when it is read
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
+
 def sha256(*paths: Path) -> str:
     """SHA-256 over the files that make up the volume at `paths`."""
     digest = hashlib.sha256()
     for part in (part for path in paths for part in parts(path)):
         with part.open("rb") as file:
-            while chunk := file.read(1 << 20):
+            while chunk := file.read(CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
 

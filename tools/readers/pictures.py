@@ -33,8 +33,9 @@ def probe(path: Path) -> Probe:
     return Probe(kind, is_8bit=mode in BYTE_MODES, is_picture=True, voxel_bytes=voxel_bytes)
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, max_bytes: int) -> Volume:
     """Reads `path`: [H, W, channels], or [pages, H, W, channels]; one channel, or red, green and blue."""
+    limits.check_size(probe(path).voxel_bytes, max_bytes)
     with _open(path) as picture:
         mode = _mode(picture)
         pages = _pages(picture, mode)
@@ -42,8 +43,9 @@ def read(path: Path) -> Volume:
     return plain_volume(voxels if mode == "RGB" else voxels[..., None])
 
 
-def read_labels(path: Path) -> Volume:
+def read_labels(path: Path, max_bytes: int) -> Volume:
     """Reads a label map: a palette's indices are the labels, and grey stored as colours is grey."""
+    limits.check_size(probe(path).voxel_bytes, max_bytes)
     with _open(path) as picture:
         pages = _pages(picture, picture.mode)
     voxels = np.stack(pages) if len(pages) > 1 else pages[0]
