@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
@@ -44,7 +45,7 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
         if cache_bytes >= 0:
             content = tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
         elif "://" not in path:
-            content = _mapped(path, file.bytes)
+            content = _mapped(path)
         else:
             held.append(False)
             continue
@@ -53,13 +54,16 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
     return made, held
 
 
-def _mapped(path: str, size: int) -> tf.Tensor:
+def _mapped(path: str) -> tf.Tensor:
+    # Copy on write, as DLPack hands on nothing that is read-only; nothing is written. Other ways into a tensor copy all
+    # of it: tf.convert_to_tensor, and ImmutableConst, which TensorFlow folds as a constant.
     try:
-        return tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[size], memory_region_name=path)
-    except tf.errors.OpError as error:
+        content = np.memmap(path, np.uint8, "c")
+    except OSError as error:
         raise InputError(
-            f"shard {path} cannot be mapped into memory ({error.message}); put the data on another disk."
+            f"shard {path} cannot be mapped into memory ({error}); put the data on another disk."
         ) from error
+    return tf.experimental.dlpack.from_dlpack(np.asarray(content).__dlpack__())
 
 
 def by_index(
