@@ -128,7 +128,7 @@ def read(
         examples = numbers.map(lambda m: example(number(m)), num_parallel_calls=tf.data.AUTOTUNE)
         batches = examples.batch(share, drop_remainder=training)
         if views_on == "host":
-            batches = batches.map(lambda index, element: (index, make_views(element)), tf.data.AUTOTUNE)
+            batches = batches.map(lambda index, element: (index, make_views(element)), threads or _cores())
         return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
 
     return Data(
@@ -183,6 +183,11 @@ def _locate(k: tf.Tensor, n: int, *, seed: int, training: bool) -> tuple[tf.Tens
 
 def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
+
+
+def _cores() -> int:
+    """Of this process. AUTOTUNE takes pauses of the consumer, such as evaluations, for a slow one, and slows down."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _options(threads: int | None) -> tf.data.Options:
