@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +21,14 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from benchmarks.peers import folders, gate
+from benchmarks.peers import folders, gate, processes
 from benchmarks.peers.jobs import JOBS
 from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 
 OURS, MEMORY_MAP = "with_ours", "with_numpy"
 OUR_PYTHON = (OURS, MEMORY_MAP, "with_original")
+_REST_S, _REST_MOST_S, _IDLE = 0.2, 30.0, 0.2  # of one core
 ALL = tuple(job for job in JOBS if job != "cpc")  # which no library has
 PEERS = {  # module -> variants and the jobs that it has
     OURS: (("from disk", "CACHE_GB=1"), tuple(JOBS)),
@@ -119,6 +121,7 @@ def _measure(job: str, names: Sequence[str], root: Path) -> dict[str, Row]:
         for _ in tqdm(range(flags.FLAGS.rounds), desc=job, unit="round", disable=None, leave=False):
             for name, worker in workers.items():
                 costs[name].append(worker.ask(seconds=flags.FLAGS.seconds))
+                worker.rest()
         table = {name: _row(worker, costs[name]) for name, worker in workers.items()}
     finally:
         for worker in workers.values():
@@ -168,6 +171,15 @@ class Worker:
         """Sends a line and waits for the answer."""
         print(json.dumps(wanted), file=self._process.stdin, flush=True)
         return self._answer()
+
+    def rest(self) -> None:
+        """Waits until its buffers are full again and it is idle, so that it takes nothing from the next one's turn."""
+        began = time.monotonic()
+        while time.monotonic() - began < _REST_MOST_S:
+            before = processes.cpu_s(self._process.pid)
+            time.sleep(_REST_S)
+            if processes.cpu_s(self._process.pid) - before < _REST_S * _IDLE:
+                return
 
     def end(self) -> None:
         """Kills it and all it started."""
