@@ -186,7 +186,7 @@ def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
 
 
 def _cores() -> int:
-    """Of this process. AUTOTUNE takes pauses of the consumer, such as evaluations, for a slow one, and slows down."""
+    """CPU cores of this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
