@@ -30,11 +30,6 @@ class Grid(NamedTuple):
         """Patches of one view: n**rank."""
         return self.patches_per_side**self.rank
 
-    @property
-    def overlaps(self) -> bool:
-        """Whether neighbours share voxels."""
-        return self.patch_size > self.step
-
 
 class Looks(NamedTuple):
     """What is done to each patch, so that its brightness or a fringe of colour does not give its place away.

@@ -84,22 +84,21 @@ def read(
         views_on: 'host' makes views in the last map of the dataset, 'device' in the first lines of the step.
         cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
         fields: what to decode, of volume, mask and label.
-        threads: size of the pipeline's own thread pool; None is TensorFlow's default. Never changes a number.
+        threads: size of the pipeline's own thread pool, and batches whose views are made at a time; None is
+            TensorFlow's default, and one batch per core. Never changes a number.
         wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
 
     Raises:
         InputError: rank, channels, split, batch size, fields or `views_on` do not fit the data.
     """
     _check(data, rank=rank, channels=channels, fields=fields, views_on=views_on)
-    entries = data.manifest.split(split).entries
+    found, layout = data.manifest.split(split), parsing.layout(data.manifest)
+    entries = found.entries
     if training and batch_size > len(entries) and not wraps:
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
         )
-    layout = parsing.layout(data.manifest)
-    fetch = fetching.by_index(
-        data.path, data.manifest.split(split), layout, fields=fields, cache_bytes=int(cache_gb * 1e9)
-    )
+    fetch = fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=int(cache_gb * 1e9))
     same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
 
     def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
@@ -111,9 +110,6 @@ def read(
             parsed |= cropping.crop(parsed, view_size, seed=_fold(example_seed, _CROP) if training else None)
         sample = task.sample if training else task.sample_eval
         return index, (parsed, sample(_fold(example_seed, _CHOICES)))
-
-    def make_views(element: tuple[Batch, Params]) -> tuple[Inputs, Targets]:
-        return task.make_views(*element)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
@@ -128,12 +124,12 @@ def read(
         examples = numbers.map(lambda m: example(number(m)), num_parallel_calls=tf.data.AUTOTUNE)
         batches = examples.batch(share, drop_remainder=training)
         if views_on == "host":
-            batches = batches.map(lambda index, element: (index, make_views(element)), threads or _cores())
+            batches = batches.map(lambda index, element: (index, task.make_views(*element)), threads or _cores())
         return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
 
     return Data(
         dataset=dataset,
-        to_views=make_views if views_on == "device" else lambda element: element,
+        to_views=(lambda element: task.make_views(*element)) if views_on == "device" else lambda element: element,
         ids=tuple(entry.id for entry in entries),
         batch_size=batch_size,
     )

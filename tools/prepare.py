@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl3d_tf.records.schema import Example
-from tools import geometry, intensity, ranges, slices
+from tools import geometry, intensity, slices
 from tools.intensity import Normalisation
 from tools.pieces import pieces
 from tools.ranges import Range
@@ -52,18 +52,12 @@ def probe(root: Path, item: Item, options: Options) -> Probe:
     return found
 
 
-def prepare(root: Path, item: Item, options: Options, kind: Kind | None = None) -> Example:
-    """Makes the example of `item`, whose files lie under `root`. kind: what the header promised, if known.
+def load(root: Path, item: Item, options: Options, kind: Kind | None = None) -> tuple[Volume, Volume | None]:
+    """Reads image and mask of `item`, whose files lie under `root`. kind: what the header promised, if known.
 
     Raises:
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
-    volume, mask = load(root, item, options, kind)
-    return pack(root, item, volume, mask, options=options, found=ranges.of(volume.voxels))
-
-
-def load(root: Path, item: Item, options: Options, kind: Kind | None = None) -> tuple[Volume, Volume | None]:
-    """Reads image and mask of `item`, as `prepare`."""
     max_bytes = options.max_bytes
     volume = _read(root, item, max_bytes)
     mask = None if item.mask is None else files.read_mask(root / item.mask, max_bytes=max_bytes)

@@ -8,6 +8,7 @@ the batch. Checksums are not verified here.
 import math
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -40,11 +41,11 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
     made = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=len(files), element_dtype=tf.uint8)
     held = []
     for number, file in enumerate(files):
-        path = os.fspath(folder / file.file)
+        path = folder / file.file
         cache_bytes -= file.bytes
         if cache_bytes >= 0:
-            content = tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
-        elif "://" not in path:
+            content = tf.io.decode_raw(tf.io.read_file(os.fspath(path)), tf.uint8)
+        elif isinstance(path, Path):
             content = _mapped(path)
         else:
             held.append(False)
@@ -54,7 +55,7 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
     return made, held
 
 
-def _mapped(path: str) -> tf.Tensor:
+def _mapped(path: Path) -> tf.Tensor:
     # Copy on write, as DLPack hands on nothing that is read-only; nothing is written. Other ways into a tensor copy all
     # of it: tf.convert_to_tensor, and ImmutableConst, which TensorFlow folds as a constant.
     try:
