@@ -74,10 +74,16 @@ def to_intensity(stored: tf.Tensor, scaling: Scaling) -> Volumes:
     return tf.cast(stored, tf.float32) * scale + offset
 
 
+def strides(volumes: tf.Tensor) -> list[int]:
+    """Per axis, how many voxels further in memory the next one along it lies."""
+    spatial = volumes.shape[1:-1]
+    return [math.prod(spatial[axis + 1 :]) for axis in range(len(spatial))]
+
+
 def flip(volumes: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
     """Reverses the axes for which `flipped`, bool [batch, rank], is true."""
     offsets = []
-    for axis, (size, stride) in enumerate(zip(volumes.shape[1:-1], _strides(volumes), strict=True)):
+    for axis, (size, stride) in enumerate(zip(volumes.shape[1:-1], strides(volumes), strict=True)):
         forward = tf.range(size, dtype=tf.int64)
         offsets.append(stride * tf.where(flipped[:, axis, None], size - 1 - forward, forward))
     return _gather(volumes, offsets)
@@ -98,14 +104,14 @@ def rotate_cube(volumes: tf.Tensor, index: tf.Tensor, table: Sequence[Turn], *, 
     side = sides.pop()
     forward = tf.range(side, dtype=tf.int64)
     steps = tf.where(flipped[..., None], side - 1 - forward, forward)  # [batch, rank, side]
-    strides = tf.gather(tf.constant(_strides(volumes), tf.int64), axes)
-    return _gather(volumes, tf.unstack(steps * strides[..., None], axis=1), scaling)
+    apart = tf.gather(tf.constant(strides(volumes), tf.int64), axes)
+    return _gather(volumes, tf.unstack(steps * apart[..., None], axis=1), scaling)
 
 
 def crop(volumes: tf.Tensor, start: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
     """Cuts `size` voxels per axis from `start`, int [batch, rank]; the caller sees to it that the cut is inside."""
     starts = tf.unstack(tf.cast(start, tf.int64), axis=1)
-    columns = zip(starts, size, _strides(volumes), strict=True)
+    columns = zip(starts, size, strides(volumes), strict=True)
     return _gather(volumes, [stride * (first[:, None] + tf.range(n, dtype=tf.int64)) for first, n, stride in columns])
 
 
@@ -183,11 +189,6 @@ def _normal_of(bits: tf.Tensor) -> tf.Tensor:
     """Quantiles of the normal distribution; of 23 bits, so that neither end, which is infinite, is hit."""
     number = tf.cast(tf.bitcast(tf.bitwise.right_shift(bits, 9), tf.int32), tf.float32)
     return math.sqrt(2.0) * tf.math.erfinv((number + 0.5) * 2.0**-22 - 1.0)
-
-
-def _strides(volumes: tf.Tensor) -> list[int]:
-    spatial = volumes.shape[1:-1]
-    return [math.prod(spatial[axis + 1 :]) for axis in range(len(spatial))]
 
 
 def _per_example(values: tf.Tensor, volumes: tf.Tensor) -> tf.Tensor:

@@ -102,6 +102,33 @@ def test_whole_voxels_of_shift_copy_and_fill():
     assert (moved[:, 6:] == -1).all()
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_an_example_gets_the_same_bits_alone_and_beside_one_that_is_interpolated(rank):
+    volumes = _volumes(*(6,) * rank)
+    flipped = _matrix(np.diag([-1] + [1] * (rank - 1)), [0.5] + [0] * (rank - 1))
+    turned = affine.rotations(rank=rank, p=1.0)(tf.constant([7, 0])).numpy()
+    alone = np.concatenate([_resampled(volumes[i : i + 1], m, fill=0.5) for i, m in enumerate((flipped, turned))])
+    both = affine.resample(volumes, affine.places(tf.stack([flipped, turned])), tf.fill((2, 1), 0.5)).numpy()
+    np.testing.assert_array_equal(both, alone)
+    np.testing.assert_array_equal(alone[0, 3:], volumes[0, :2:-1])
+    assert (alone[0, :3] == 0.5).all()
+
+
+@pytest.mark.parametrize("spatial", [(5, 6), (6, 5), (4, 4, 7)])
+def test_a_quarter_turn_that_ends_between_voxels_is_interpolated(spatial):
+    rank, volumes = len(spatial), _volumes(*spatial)
+    matrix = np.eye(rank + 1, dtype=np.float32)
+    matrix[[rank - 2, rank - 1], [rank - 2, rank - 1]] = 0
+    matrix[rank - 2, rank - 1], matrix[rank - 1, rank - 2] = 1, -1
+    expected = np.stack([_by_scipy(volume, matrix, fill=0.0) for volume in volumes])
+    np.testing.assert_allclose(_resampled(volumes, matrix), expected, atol=1e-6)
+
+
+def test_outside_is_the_background_to_the_bit():
+    shrunk = _resampled(_volumes(9, 9, 9), _matrix(np.diag([3.3] * 3)), fill=0.1)
+    assert (shrunk[:, [0, 1, 7, 8]] == np.float32(0.1)).all()
+
+
 @pytest.mark.parametrize("name", DRAWERS)
 @pytest.mark.parametrize("rank", [2, 3])
 def test_the_same_eagerly_in_a_graph_and_under_xla(name, rank):

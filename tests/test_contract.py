@@ -82,7 +82,7 @@ def test_views_are_the_same_eagerly_in_a_dataset_in_a_graph_and_under_xla(path):
 
 
 @all_tasks
-def test_views_are_the_same_on_host_and_device_in_any_batch_and_on_any_number_of_threads(path, folders):
+def test_views_are_the_same_on_host_and_device_in_any_batch_and_on_any_number_of_threads(path, folders, monkeypatch):
     rank, task, _ = made(path)
 
     def first_eight(batch_size, **options):
@@ -103,6 +103,8 @@ def test_views_are_the_same_on_host_and_device_in_any_batch_and_on_any_number_of
     expected = first_eight(4, views_on="device")
     assert_same(path, first_eight(4, views_on="host"), expected)
     assert_same(path, first_eight(2, views_on="host", threads=1), expected)
+    monkeypatch.setattr(pipeline, "_LARGE", SIZE**rank)
+    assert_same(path, first_eight(4, views_on="host"), expected)
 
 
 @all_tasks
