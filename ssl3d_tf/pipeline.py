@@ -19,7 +19,7 @@ from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 
 _BATCHES_AHEAD = 1  # AUTOTUNE doubles it whenever a batch is late, up to half of the memory, and never goes back
-_LARGE = 64**3  # voxels of a view: on the host each is then made by itself, and an op that is off costs nothing
+_LARGE = 64**3  # voxels of a view
 _ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
 
 
@@ -87,7 +87,7 @@ def read(
         cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
         fields: what to decode, of volume, mask and label.
         threads: size of the pipeline's own thread pool, and batches whose views are made at a time; None is
-            TensorFlow's default, and one per core. Never changes a number.
+            TensorFlow's default, and one batch per core. Never changes a number.
         wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
 
     Raises:
@@ -101,7 +101,6 @@ def read(
             f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
         )
     fetch = fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=int(cache_gb * 1e9))
-    is_large = view_size**rank >= _LARGE
     same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
 
     def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
@@ -114,13 +113,6 @@ def read(
         sample = task.sample if training else task.sample_eval
         return index, (parsed, sample(_fold(example_seed, _CHOICES)))
 
-    def together(index: tf.Tensor, element: tuple[Batch, Params]) -> tuple[tf.Tensor, tuple[Inputs, Targets]]:
-        return index, task.make_views(*element)
-
-    def alone(index: tf.Tensor, element: tuple[Batch, Params]) -> tuple[tf.Tensor, tuple[Inputs, Targets]]:
-        views = task.make_views(*tf.nest.map_structure(lambda value: value[None], element))
-        return index, tf.nest.map_structure(lambda value: tf.squeeze(value, 0), views)
-
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
             raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
@@ -131,11 +123,12 @@ def read(
             numbers, worker, workers = tf.data.Dataset.range(len(entries)), 0, 1
         number = functools.partial(_global_number, worker=worker, workers=workers, batch_size=batch_size)
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
-        finish = alone if views_on == "host" and is_large else lambda *element: element
-        examples = numbers.map(lambda m: finish(*example(number(m))), num_parallel_calls=tf.data.AUTOTUNE)
-        batches = examples.batch(share, drop_remainder=training)
-        if views_on == "host" and not is_large:
-            batches = batches.map(together, threads or _cores())
+        examples = numbers.map(lambda m: example(number(m)), num_parallel_calls=tf.data.AUTOTUNE)
+        batched = functools.partial(tf.data.Dataset.batch, batch_size=share, drop_remainder=training)
+        if views_on == "device":
+            batches = batched(examples)
+        else:
+            batches = with_views(examples, task, batched, view_voxels=view_size**rank, threads=threads)
         return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
 
     return Data(
@@ -144,6 +137,29 @@ def read(
         ids=tuple(entry.id for entry in entries),
         batch_size=batch_size,
     )
+
+
+def with_views(
+    examples: tf.data.Dataset,
+    task: Task,
+    batched: Callable[[tf.data.Dataset], tf.data.Dataset],
+    *,
+    view_voxels: int,
+    threads: int | None = None,
+) -> tf.data.Dataset:
+    """(index, (example, choices)) -> batches of (index, views), made on the host.
+
+    Large views are made one by one: half of the memory, and an op that is off for an example costs nothing. Small ones
+    by the batch, as making them costs less than asking for them.
+    """
+
+    def of_one(index: tf.Tensor, element: tuple[Batch, Params]) -> tuple[tf.Tensor, tuple[Inputs, Targets]]:
+        views = task.make_views(*tf.nest.map_structure(lambda value: value[None], element))
+        return index, tf.nest.map_structure(lambda value: tf.squeeze(value, 0), views)
+
+    if view_voxels >= _LARGE:
+        return batched(examples.map(of_one, tf.data.AUTOTUNE))
+    return batched(examples).map(lambda index, element: (index, task.make_views(*element)), threads or _cores())
 
 
 def smaller_than(data: DataFolder, split: str, view_size: int) -> int:
