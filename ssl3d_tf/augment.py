@@ -127,7 +127,8 @@ def blur(*, deviation: tuple[float, float] = (0.5, 1.0), p: float = 0.2) -> Op:
     Defaults of this, and those of `low_resolution`: Isensee et al., 2021, doi:10.1038/s41592-020-01008-z, supplement.
     """
     return _sometimes(
-        lambda seed: _strength(seed, p, deviation), lambda batch, params: filters.blur(batch, params["strength"])
+        lambda seed: _strength(seed, p, deviation),
+        lambda batch, params: filters.blur(batch, params["strength"], widest=deviation[1]),
     )
 
 

@@ -1,6 +1,7 @@
-"""Linear maps along each axis on its own: any, by one matrix per axis and image, and stretching."""
+"""Linear maps of images that go along one axis at a time.
 
-from collections.abc import Sequence
+Each axis is compiled by itself: all at once, XLA would compute an axis anew for everything that reads it.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +15,42 @@ def resize(patches: tf.Tensor, size: int) -> tf.Tensor:
 
 
 @tf.function(jit_compile=True, autograph=False)
+def between(images: tf.Tensor, axis: int, lower: tf.Tensor, upper: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Along `axis` the voxels `lower` × (1 − share) + the voxels `upper` × share; each [images, size of the result]."""
+    below, above = (tf.gather(images, index, axis=axis, batch_dims=1) for index in (lower, upper))
+    share = _along(share, axis, images)
+    return below * (1.0 - share) + above * share
+
+
+def mean_around(images: tf.Tensor, axis: int, weights: tf.Tensor) -> tf.Tensor:
+    """The mean of each voxel and those beside it along `axis`, weighted by their distance; none lie beyond the border.
+
+    Args:
+        images: float32 [images, *spatial, channels].
+        weights: float32 [images, n + 1], of the voxel itself and of those 1 to n away.
+    """
+    reach = weights.shape[1] - 1
+    room = [[0, 0]] * len(images.shape)
+    room[axis] = [reach, reach]
+    # Padded outside of what is compiled, as XLA would pad anew for each of the neighbours.
+    return _weighted_mean(tf.pad(images, room), axis, weights)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _weighted_mean(padded: tf.Tensor, axis: int, weights: tf.Tensor) -> tf.Tensor:
+    reach = weights.shape[1] - 1
+    size = padded.shape[axis] - 2 * reach
+    inside = np.pad(np.ones(size, np.float32), reach)
+    total, weight = tf.constant(0.0), tf.constant(0.0)
+    for first in range(2 * reach + 1):
+        one = weights[:, abs(first - reach), None]
+        total += _along(one, axis, padded) * padded[(slice(None),) * axis + (slice(first, first + size),)]
+        weight += one * inside[first : first + size]
+    return total * _along(1.0 / weight, axis, padded)
+
+
+@tf.function(jit_compile=True, autograph=False)
 def _stretched(images: tf.Tensor, axis: int, size: int) -> tf.Tensor:
-    """Compiled axis by axis: all at once, an axis would be interpolated anew for everything that reads it."""
     last = images.shape[axis] - 1
     position = np.clip((np.arange(size) + 0.5) * (last + 1) / size - 0.5, 0, last)
     lower = np.floor(position).astype(np.int32)
@@ -24,23 +59,7 @@ def _stretched(images: tf.Tensor, axis: int, size: int) -> tf.Tensor:
     return tf.gather(images, lower, axis=axis) * (1.0 - share) + tf.gather(images, upper, axis=axis) * share
 
 
-def resample(images: tf.Tensor, matrices: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Applies one linear map per spatial axis: out[i, j, k] = Σ M₀[i, a] M₁[j, b] M₂[k, c] image[a, b, c].
-
-    Args:
-        images: [images, *spatial, channels].
-        matrices: per axis [images, new size, size].
-
-    Returns:
-        [images, *new sizes, channels].
-    """
-    sizes, channels = [matrix.shape[1] for matrix in matrices], images.shape[-1]
-    for matrix in matrices:  # each product takes the foremost axis and puts its result last
-        lines = tf.reshape(images, (-1, matrix.shape[2], _size(images) // matrix.shape[2]))
-        images = tf.matmul(lines, matrix, transpose_a=True, transpose_b=True)  # [images, rest, new size]
-    turned = tf.reshape(images, (-1, channels, int(np.prod(sizes))))
-    return tf.reshape(tf.transpose(turned, (0, 2, 1)), (-1, *sizes, channels))
-
-
-def _size(images: tf.Tensor) -> int:
-    return int(np.prod(images.shape[1:]))
+def _along(values: tf.Tensor, axis: int, images: tf.Tensor) -> tf.Tensor:
+    """[images, n] -> [images, 1, ..., n, ..., 1], n on `axis`."""
+    ones = len(images.shape) - axis - 1
+    return tf.reshape(values, (-1, *(1,) * (axis - 1), values.shape[1], *(1,) * ones))

@@ -131,13 +131,19 @@ def adjust(volumes: Volumes, brightness: tf.Tensor, contrast: tf.Tensor) -> Volu
     return volumes * contrast + (mean * (1.0 - contrast) + _per_example(brightness, volumes))
 
 
-@tf.function(jit_compile=True, autograph=False)
 def adjust_gamma(volumes: Volumes, exponent: tf.Tensor) -> Volumes:
     """Raises each volume, scaled from its own minimum and maximum to [0, 1], to `exponent`, float [batch]."""
     axes = range(1, len(volumes.shape))
-    low = tf.reduce_min(volumes, axes, keepdims=True)
-    extent = tf.reduce_max(volumes, axes, keepdims=True) - low
-    return tf.math.divide_no_nan(volumes - low, extent) ** _per_example(exponent, volumes) * extent + low
+    # Not compiled, as XLA would go number by number.
+    low, high = (reduce(volumes, axes, keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
+    return _raised(volumes, _per_example(exponent, volumes), low, high)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _raised(volumes: Volumes, exponent: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> Volumes:
+    share = tf.math.divide_no_nan(volumes - low, high - low)
+    # Not `**`, which XLA computes number by number, in three times the time.
+    return tf.exp(exponent * tf.math.log(share)) * (high - low) + low
 
 
 def add_noise(volumes: Volumes, seed: tf.Tensor, deviation: tf.Tensor) -> Volumes:
