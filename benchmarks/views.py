@@ -144,11 +144,16 @@ def _ours(task: Task, volumes: np.ndarray, seconds: float) -> dict[str, timing.S
     batch, number = {"volume": tf.constant(volumes)}, len(volumes)
     batched = functools.partial(tf.data.Dataset.batch, batch_size=number, drop_remainder=True)
 
-    def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
-        return k, ({"volume": batch["volume"][k % number]}, task.sample(tf.stack([0, tf.cast(k, tf.int32)])))
+    def sample(k: tf.Tensor) -> Params:
+        return task.sample(tf.stack([0, tf.cast(k, tf.int32)]))
 
-    examples = tf.data.Dataset.range(np.iinfo(np.int32).max).map(example, tf.data.AUTOTUNE)
-    choices = batched(examples.map(lambda _, element: {"choices": element[1]}))  # named, as a map takes tuples apart
+    def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
+        return k, ({"volume": batch["volume"][k % number]}, sample(k))
+
+    numbers = tf.data.Dataset.range(np.iinfo(np.int32).max)
+    # Named, as a map would take a tuple apart.
+    choices = batched(numbers.map(lambda k: {"choices": sample(k)}, tf.data.AUTOTUNE))
+    examples = numbers.map(example, tf.data.AUTOTUNE)
     views = pipeline.with_views(examples, task, batched, view_voxels=volumes[0].size)
 
     def by_the_batch(jit_compile: bool) -> timing.Stage:

@@ -125,10 +125,8 @@ def read(
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
         examples = numbers.map(lambda m: example(number(m)), num_parallel_calls=tf.data.AUTOTUNE)
         batched = functools.partial(tf.data.Dataset.batch, batch_size=share, drop_remainder=training)
-        if views_on == "device":
-            batches = batched(examples)
-        else:
-            batches = with_views(examples, task, batched, view_voxels=view_size**rank, threads=threads)
+        made = functools.partial(with_views, task=task, view_voxels=view_size**rank, threads=threads)
+        batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
         return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
 
     return Data(
