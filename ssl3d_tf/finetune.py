@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, files, quiet, run_folder
+from ssl3d_tf import cli, configuration, files, quiet
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.places import Place, local, place
 
@@ -22,7 +22,7 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import admission, loop, pipeline, protocol, strategies
+    from ssl3d_tf import admission, loop, pipeline, protocol, run_folder, strategies
     from ssl3d_tf.evaluation import report, subsets
     from ssl3d_tf.records import manifest as manifests
     from ssl3d_tf.task import Task

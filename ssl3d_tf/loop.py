@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf import __version__, checkpoints, health, pictures, signals, strategies
+from ssl3d_tf import __version__, checkpoints, health, kernels, pictures, signals, strategies
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.journal import Journal, Window
 from ssl3d_tf.pipeline import Data, DataFolder, verify
@@ -375,7 +375,7 @@ def _opening(run: Run, precision: str, distribution: tf.distribute.Strategy) -> 
     kind = f"{distribution.num_replicas_in_sync} × {devices[0].device_type} ({os.cpu_count()} cores)"
     begun = int(run.progress.step)
     return (
-        f"ssl3d_tf {__version__}, TensorFlow {tf.__version__}, {kind}, {precision}. "
+        f"ssl3d_tf {__version__}, TensorFlow {tf.__version__}, {kind}, {kernels.opening()}, {precision}. "
         f"Encoder {run.encoder.count_params():,} weights, with head {run.model.count_params():,}. "
         f"{len(run.train.ids)} training and {len(run.held_out.ids)} validation examples, "
         f"batch {run.train.batch_size}. "

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, quiet, run_folder, synthetic
+from ssl3d_tf import cli, configuration, quiet, synthetic
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.places import Place, local, place
 
@@ -21,7 +21,7 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import loop, pipeline, strategies
+    from ssl3d_tf import loop, pipeline, run_folder, strategies
     from ssl3d_tf.records import manifest as manifests
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none

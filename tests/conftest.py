@@ -8,7 +8,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
 import pytest
-import tensorflow as tf
+
+from ssl3d_tf import quiet
+
+with quiet.greeting():
+    import tensorflow as tf
 
 from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.records import schema, writer
