@@ -1,6 +1,7 @@
 """Which kernels compute: oneDNN's, Eigen's or cuDNN's, for which instructions. They decide speed and last digits.
 
-`ssl3d_tf/__init__.py` turns oneDNN's on. Two machines with other kernels agree to rounding, not to the bit.
+`ssl3d_tf/__init__.py` turns oneDNN's on. Two machines with other kernels agree to rounding, not to the bit, and on a
+GPU two runs do, unless it is told to be deterministic.
 """
 
 import os
@@ -21,6 +22,15 @@ def in_use() -> dict[str, str]:
         capability = ".".join(map(str, about.get("compute_capability", ())))
         return {"library": "cuDNN", "instructions": f"{about.get('device_name', 'GPU')} {capability}".strip()}
     return {"library": "oneDNN" if ports.IsMklEnabled() else "Eigen", "instructions": _instructions()}
+
+
+def make_deterministic(wanted: bool) -> None:
+    """Has every kernel of this process add up in the same order every time, or fail where it cannot.
+
+    On a CPU they do so anyway. There is no way back.
+    """
+    if wanted:
+        tf.config.experimental.enable_op_determinism()
 
 
 def describe(kernels: dict[str, str]) -> str:

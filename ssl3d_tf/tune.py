@@ -30,7 +30,7 @@ with quiet.greeting():
     from ssl3d_tf.trials import Objective, Trial
     from ssl3d_tf.tuning import BASE, OWN, READ, Plan, Search
 
-_FIXED = ("ARMS", "FRACTIONS", "REPETITIONS", "FOLDS", "SEED", "STRATEGY", "RANK", "EVAL_EVERY", *OWN)
+_FIXED = ("ARMS", "FRACTIONS", "REPETITIONS", "FOLDS", "SEED", "STRATEGY", "DETERMINISTIC", "RANK", "EVAL_EVERY", *OWN)
 
 
 def main(argv: Sequence[str]) -> None:

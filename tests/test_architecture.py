@@ -11,7 +11,7 @@ LAYERS = {
     | {"separable", "affine", "filters", "addons", "losses", "overlap", "regions", "metrics", "schedules"}
     | {"places", "synthetic", "phantoms", "strategies", "kernels", "signals", "pictures", "journal", "search"},
     1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
-    2: {"tasks", "steps", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
+    2: {"tasks", "steps", "faults", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
     3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"}
     | {"tune", "tuning"},
 }

@@ -71,11 +71,16 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing is saved on its way out."""
 
 
-def dies_after(steps, seed=5):
+def train_split(data, task=None):
+    task = task or rotation.task(rank=3, view_size=SIZE, top=top)
+    return pipeline.read(data, task, split="train", training=True, rank=3, view_size=SIZE, batch_size=4, seed=5)
+
+
+def dies_after(steps):
     """Training data whose process is killed after some steps."""
 
     def read(data, task):
-        whole = pipeline.read(data, task, split="train", training=True, rank=3, view_size=SIZE, batch_size=4, seed=seed)
+        whole = train_split(data, task)
 
         def dataset(*args):
             yield from itertools.islice(whole.dataset(*args), steps)
@@ -135,6 +140,45 @@ def test_a_loss_that_is_not_finite_names_the_batch(data, tmp_path):
     with pytest.raises(InputError, match=r"loss is nan at step 1, batch train\d.*largest input nan.*LEARNING_RATE"):
         fit(tmp_path / "run", data, view=poison, encoder=without_norm)  # a ReLU would turn NaN into 0
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_fault_in_the_middle_names_its_own_batch_and_saves_nothing_after_it(data, tmp_path):
+    order = [index.numpy() for index, _ in itertools.islice(train_split(data).dataset(), 5)]
+
+    def poisoned(data, task):
+        whole = train_split(data, task)
+
+        def dataset(*args):
+            for step, (index, (batch, params)) in enumerate(whole.dataset(*args), start=1):
+                yield index, ({**batch, "scale": batch["scale"] * (np.nan if step == 5 else 1)}, params)
+
+        return whole._replace(dataset=dataset)
+
+    names = ", ".join(f"train{i}" for i in order[4])
+    with pytest.raises(InputError, match=f"at step 5, batch {names}: largest input nan"):
+        fit(tmp_path / "run", data, train_data=poisoned, encoder=without_norm, every=loop.Every(100, 100, 2))
+    assert {path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index")} == {"ckpt-2", "ckpt-4"}
+
+
+def test_an_evaluation_is_one_pass_over_one_dataset(data, tmp_path):
+    passes = []
+
+    def counted(data, task):
+        whole = pipeline.read(data, task, split="val", training=False, rank=3, view_size=SIZE, batch_size=2, seed=5)
+
+        def batches():
+            passes.append("begun")
+            yield from whole.dataset()
+
+        return whole._replace(dataset=batches)
+
+    fit(tmp_path / "run", data, eval_data=counted)
+    assert len(passes) == 2  # after steps 4 and 8
+
+
+def test_batches_are_copied_ahead_unchanged():
+    batches = tf.data.Dataset.range(3)
+    assert list(strategies.to_device(batches)) == list(strategies.to_device(batches, "CPU:0")) == [0, 1, 2]
 
 
 def test_skip_leaves_the_weights_as_they_are(data, tmp_path):
