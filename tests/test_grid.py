@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -71,9 +72,11 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     bad = poison(encoder, tmp_path / "rotation")
     params = (*TINY, "ARMS=('random','pretrained')")
     assert run(folder, tmp_path / "ft", *params, encoders=[tmp_path / "rotation"]) == 1
-    assert "failed, the others go on: a gradient is not finite at step 1" in capsys.readouterr().err
+    # Whether NaN comes as far as the loss is the kernels' choice: the ReLU of some turns it into 0.
+    fault = r"(a gradient is not finite|the loss is nan) at step 1, batch phantom_\d+, phantom_\d+: .*/kernel nan"
+    assert re.search(f"failed, the others go on: {fault}", capsys.readouterr().err)
     failed = tmp_path / "ft" / "runs" / "rotation-pretrained" / "100" / "0" / protocol.FAILED
-    assert "decoder_level0_conv1/kernel nan" in json.loads(failed.read_text())["reason"]
+    assert re.match(fault, json.loads(failed.read_text())["reason"])
     before = scores(tmp_path / "ft")
     assert {arm for arm, *_ in before} == {"random"}
     shutil.copy(good, bad)
