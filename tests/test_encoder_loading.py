@@ -7,6 +7,7 @@ import pytest
 
 from ssl3d_tf import checkpoints, configuration, finetune, synthetic, train
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import tables
 from tests.test_gin_files import experiment
 
 VIEW = 16
@@ -35,8 +36,10 @@ def finetunes(folder, encoder, workdir, *params, rank=3):
     return finetune.run(sources, folder, [encoder], workdir)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_number_of_loaded_weights_is_said_once_per_encoder(root, rotation, tmp_path, capsys):
     assert finetunes(root / "3", rotation, tmp_path / "ft", "REPETITIONS=2", "ARMS=('knn',)") == 0
+    assert {row.repetition for row in tables.read([tmp_path / "ft"]).results} == {0, 1}
     lines = [line for line in capsys.readouterr().out.splitlines() if "weights loaded" in line]
     assert lines == [f"encoder 'rotation_3d': 16 of 16 weights loaded (846 numbers) from {rotation / 'encoder'}"]
 
