@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 SIZE = 16
 TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "REPETITIONS=1")
 SCRATCH = (*TINY, "ARMS=('random',)")
+PLAIN = {"segmentation": ("segmentation.task.transforms=[]",), "classification": ()}  # without augmentation
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +40,13 @@ def encoder(folder, tmp_path_factory):
 
 
 def run(folder, workdir, *params, encoders=(), task="segmentation"):
-    return finetune.run(configuration.Sources((f"gin/finetune/{task}_2d.gin",), params), folder, encoders, workdir)
+    sources = configuration.Sources((f"gin/finetune/{task}_2d.gin",), (*params, *PLAIN[task]))
+    return finetune.run(sources, folder, encoders, workdir)
 
 
 def plan(folder, workdir, *params):
     """The experiment of a configuration, from scratch, and its runs; nothing is written."""
-    configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), params))
+    configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*params, *PLAIN["segmentation"])))
     data, one_device = pipeline.open_folder(folder), tf.distribute.get_strategy()
     experiment = finetune.experiment_of(data, {}, workdir, distribution=one_device)
     return experiment, protocol.cells(experiment.plan, [])
