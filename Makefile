@@ -27,7 +27,7 @@ demo: $(STAMP)
 	@$(BIN)/python -m ssl3d_tf.quickstart
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests -n 2
+	$(BIN)/python -m pytest tests -n 2 --dist=loadscope
 
 science-smoke: $(STAMP)
 	$(BIN)/python -m pytest tests/science_smoke.py -n 2
