@@ -12,7 +12,7 @@ PEERS := torch==2.13.0 monai==1.6.1 torchio==1.2.1 batchgenerators==0.25.5 batch
 PEERS_VENV := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons science-smoke bench-peers check format clean
+.PHONY: help install demo test test-pythons science-smoke bench-peers check format clean
 
 help:
 	@sed -n '1,4s/^# //p' Makefile
@@ -25,11 +25,13 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
 	@touch $@
 
+install: $(STAMP)
+
 demo: $(STAMP)
 	@$(BIN)/python -m ssl3d_tf.quickstart
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests -n 2
+	$(BIN)/python -m pytest tests -n 2 --dist=loadscope
 
 test-pythons:
 	@report=; for v in $(PYTHONS); do \

@@ -149,7 +149,7 @@ def test_wrong_use_is_told_before_anything_is_read(arguments, message, monkeypat
         ("gin/cpc_3d.gin", 3, ("BATCH_SIZE=1",), "needs at least 2 at once, not 1: raise it"),
         ("gin/exemplar_3d.gin", 3, ("ACCUMULATE=2",), "needs at least 2 at once, not 1: raise it"),
         ("gin/rpl_3d.gin", 3, ("PATCHES_PER_SIDE=4",), "only an odd number from 3 has a middle"),
-        ("gin/jigsaw_3d.gin", 3, ("PATCHES_PER_SIDE=9", "PERMUTATIONS=2"), "input 3×3×3 is smaller than 8 per axis"),
+        ("gin/jigsaw_3d.gin", 3, ("PATCHES_PER_SIDE=5", "PERMUTATIONS=2"), "input 5×5×5 is smaller than 8 per axis"),
         ("gin/rotation_3d.gin", 3, ("NORM='bach'",), "bach"),
         ("gin/rotation_3d.gin", 3, ("VIEWS_ON='gpu'",), "VIEWS_ON is 'gpu'"),
         ("gin/rotation_3d.gin", 3, ("LEVELS=6",), "input 33×33×33 is smaller than 128 per axis"),
