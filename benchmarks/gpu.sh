@@ -23,14 +23,14 @@ part() { # NAME SECONDS COMMAND…
 
 if [ "${1:-}" = --dry-run ]; then
   part convolutions 60 "$PYTHON" benchmarks/convolutions.py --size=8 --repeats=1
-  part loop 150 "$PYTHON" benchmarks/loop.py --task=rotation_3d --views_on=device --views_on=host --rounds=1 --steps=5
+  part loop 150 "$PYTHON" benchmarks/loop.py --size=tiny --task=rotation_3d --views_on=device --views_on=host --rounds=1 --steps=3
   part step 120 "$PYTHON" benchmarks/step.py --task=rotation --size=small --rounds=1
   part tests 120 env CUDA_VISIBLE_DEVICES=-1 "$PYTHON" -m pytest tests/test_kernels.py
   part variants 150 "$PYTHON" benchmarks/variants.py --gin_param=STEPS=2 --gin_param=VIEW_SIZE=16 --gin_param=LEVELS=1
 else
   part convolutions 45 "$PYTHON" benchmarks/convolutions.py
   part loop 150 "$PYTHON" benchmarks/loop.py --size=real --precision=float32 --precision=mixed_bfloat16 \
-    --views_on=device --views_on=host --rounds=1 --steps=30 --limit_s=125
+    --views_on=device --views_on=host --rounds=5 --steps=10 --limit_s=125
   part step 100 "$PYTHON" benchmarks/step.py --size=real --rounds=3
   part variants 100 "$PYTHON" benchmarks/variants.py
   part tests 85 env CUDA_VISIBLE_DEVICES=0 "$PYTHON" -m pytest tests -n 8 --maxfail=20

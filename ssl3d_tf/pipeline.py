@@ -132,7 +132,7 @@ def read(
             numbers, worker, workers = tf.data.Dataset.range(len(entries)), 0, 1
         number = functools.partial(_global_number, worker=worker, workers=workers, batch_size=batch_size)
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
-        examples = numbers.map(lambda m: example(number(m)), num_parallel_calls=tf.data.AUTOTUNE)
+        examples = numbers.map(lambda m: example(number(m)), threads or _cores())
         batched = functools.partial(tf.data.Dataset.batch, batch_size=share, drop_remainder=training)
         made = functools.partial(with_views, task=task, view_voxels=view_size**rank, threads=threads)
         batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
@@ -165,7 +165,7 @@ def with_views(
         return index, tf.nest.map_structure(lambda value: tf.squeeze(value, 0), views)
 
     if view_voxels >= _LARGE:
-        return batched(examples.map(of_one, tf.data.AUTOTUNE))
+        return batched(examples.map(of_one, threads or _cores()))
     return batched(examples).map(lambda index, element: (index, task.make_views(*element)), threads or _cores())
 
 
@@ -243,6 +243,7 @@ def _cores() -> int:
 def _options(threads: int | None) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     if threads is not None:
         options.threading.private_threadpool_size = threads
