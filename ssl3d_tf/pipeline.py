@@ -18,7 +18,7 @@ from ssl3d_tf.records import fetching, parsing, writer
 from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 
-_BATCHES_AHEAD = 1  # AUTOTUNE doubles it whenever a batch is late, up to half of the memory, and never goes back
+_BATCHES_AHEAD = 1  # more are no faster, and take a batch of memory each
 _LARGE = 64**3  # voxels of a view
 _ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
 
@@ -123,7 +123,7 @@ def read(
             numbers, worker, workers = tf.data.Dataset.range(len(entries)), 0, 1
         number = functools.partial(_global_number, worker=worker, workers=workers, batch_size=batch_size)
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
-        examples = numbers.map(lambda m: example(number(m)), num_parallel_calls=tf.data.AUTOTUNE)
+        examples = numbers.map(lambda m: example(number(m)), threads or _cores())
         batched = functools.partial(tf.data.Dataset.batch, batch_size=share, drop_remainder=training)
         made = functools.partial(with_views, task=task, view_voxels=view_size**rank, threads=threads)
         batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
@@ -156,7 +156,7 @@ def with_views(
         return index, tf.nest.map_structure(lambda value: tf.squeeze(value, 0), views)
 
     if view_voxels >= _LARGE:
-        return batched(examples.map(of_one, tf.data.AUTOTUNE))
+        return batched(examples.map(of_one, threads or _cores()))
     return batched(examples).map(lambda index, element: (index, task.make_views(*element)), threads or _cores())
 
 
@@ -214,6 +214,8 @@ def _cores() -> int:
 def _options(threads: int | None) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
+    # Its thread misses the end of an iterator now and then, and whoever lets go of that waits until it wakes, up to 60 s.
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     if threads is not None:
         options.threading.private_threadpool_size = threads
