@@ -125,7 +125,7 @@ def resample(volumes: tf.Tensor, places: tf.Tensor, fill: tf.Tensor) -> tf.Tenso
     """
     background = tf.reshape(fill, (-1, *(1,) * (len(volumes.shape) - 2), volumes.shape[-1]))
     return tf.cond(
-        _only_moves(places, volumes.shape[1:-1]),
+        _only_moves(places, tuple(volumes.shape[1:-1])),  # a TensorShape is traced anew at every call, and kept
         lambda: _moved(volumes, places, background),
         lambda: _interpolated(volumes, places, background),
     )

@@ -19,7 +19,7 @@ from ssl3d_tf.records import fetching, parsing, writer
 from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 
-_BATCHES_AHEAD = 1  # AUTOTUNE doubles it whenever a batch is late, up to half of the memory, and never goes back
+_BATCHES_AHEAD = 1  # more are no faster, and take a batch of memory each
 _LARGE = 64**3  # voxels of a view
 _ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
 
@@ -243,6 +243,7 @@ def _cores() -> int:
 def _options(threads: int | None) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
+    # Its thread misses the end of an iterator now and then, and whoever lets go of that waits until it wakes, up to 60 s.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     if threads is not None:

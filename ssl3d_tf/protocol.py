@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf import checkpoints, files, health, loop
+from ssl3d_tf import checkpoints, files, health, leftovers, loop
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import neighbours, subsets, tables
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
@@ -138,7 +138,7 @@ def run(experiment: Experiment, cell: Cell) -> bool:
     folder = cell.folder(experiment.workdir)
     if not (folder / RESULT).is_file():
         files.make_folder(folder, "--workdir")
-        keras.backend.clear_session()  # an experiment builds many models; layers are counted from 1 in each
+        leftovers.clear()
         data = _labelled(experiment, cell)
         with loop.readable_errors(data):
             scored = (_neighbours if cell.arm.init == "knn" else _train)(experiment, cell, data)

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
-from ssl3d_tf import configuration, finetune, loop, protocol, search, trials
+from ssl3d_tf import configuration, finetune, leftovers, loop, protocol, search, trials
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import search_report
 from ssl3d_tf.trials import Objective, Trial
@@ -97,7 +96,7 @@ def _train(found: Search, trial: Trial, *, rounds: int | None) -> Trial:
     """Trains one trial to its end; `rounds`: for how many evaluations, None is all."""
     whole, folder = found.experiment, found.experiment.workdir / trials.FOLDER / trial.run
     configuration.load(with_knobs(found.plan.sources, trial.knobs), read=READ)
-    keras.backend.clear_session()  # a search builds many models; layers are counted from 1 in each
+    leftovers.clear()
     one = finetune.experiment_of(whole.data[0], whole.encoders, whole.workdir, distribution=whole.distribution)
     steps = min(one.settings["steps"], rounds * one.settings["every"].evaluate if rounds else math.inf)
     one = one._replace(settings={**one.settings, "steps": steps})

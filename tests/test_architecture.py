@@ -10,7 +10,7 @@ LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
     | {"separable", "affine", "filters", "addons", "losses", "overlap", "regions", "metrics", "schedules"}
     | {"places", "synthetic", "phantoms", "strategies", "kernels", "signals", "pictures", "journal", "search"}
-    | {"optimizers"},
+    | {"optimizers", "leftovers"},
     1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
     2: {"tasks", "steps", "faults", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
     3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"}
