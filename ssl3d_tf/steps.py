@@ -112,7 +112,9 @@ def train_step(
         if replicas > 1:
             gradients = [g / replicas for g in context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)]
             scores = context.all_reduce(tf.distribute.ReduceOp.MEAN, scores)
-        norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients]))  # in one pass, without a copy
+        norms = tf.sqrt(
+            2.0 * tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients])
+        )  # in one pass, without a copy
         gradients = _clip(gradients, update)
         if update.on_nonfinite == "skip":
             finite = tf.math.is_finite(scores[0]) & tf.reduce_all(tf.math.is_finite(norms))
