@@ -47,8 +47,8 @@ class GroupNorm(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises; the result has the inputs' dtype."""
         # Weights go in as tensors: what has a gradient of its own must not read variables.
-        options = {"groups": self.groups, "epsilon": self.epsilon}
-        normalise = tf.custom_gradient(lambda *tensors: _normalise(*tensors, **options))
+        groups, epsilon = self.groups, self.epsilon
+        normalise = tf.custom_gradient(lambda *tensors: _normalise(*tensors, groups=groups, epsilon=epsilon))
         return normalise(inputs, *(tf.cast(weight, tf.float32) for weight in (self.gamma, self.beta)))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
