@@ -1,19 +1,21 @@
 # make demo   a first result on phantoms        make test            the test suite
 # make check  format, lint, types               make science-smoke   does every pretext task learn? 5 minutes
+# make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
-# Each sets up .venv once. Another Python: make test PYTHON=python3.12
+# Each sets up .venv once. Another Python, in .venv-3.12: make test PYTHON=python3.12
 PYTHON ?= python3
-VENV := .venv
+PYTHONS := 3.10 3.11 3.12 3.13
+VENV := .venv$(patsubst python%,-%,$(filter-out python python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := torch==2.13.0 monai==1.6.1 torchio==1.2.1 batchgenerators==0.25.5 batchgeneratorsv2==0.3.6
 PEERS_VENV := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test science-smoke bench-peers check format clean
+.PHONY: help install demo test test-pythons science-smoke bench-peers check format clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 13) else \
@@ -23,11 +25,21 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
 	@touch $@
 
+install: $(STAMP)
+
 demo: $(STAMP)
 	@$(BIN)/python -m ssl3d_tf.quickstart
 
 test: $(STAMP)
-	$(BIN)/python -m pytest tests -n 2
+	$(BIN)/python -m pytest tests -n 2 --dist=loadscope
+
+test-pythons:
+	@report=; for v in $(PYTHONS); do \
+	  if ! python$$v --version >/dev/null 2>&1; then report="$$report$$v  not found\n"; continue; fi; \
+	  start=$$(date +%s); \
+	  if $(MAKE) --no-print-directory test PYTHON=python$$v; then result=passed; else result=failed; fi; \
+	  report="$$report$$v  $$result  $$((($$(date +%s) - start) / 60)) minutes\n"; \
+	done; printf "$$report"; case $$report in *failed*) exit 1;; *passed*) ;; *) exit 1;; esac
 
 science-smoke: $(STAMP)
 	$(BIN)/python -m pytest tests/science_smoke.py -n 2
@@ -51,4 +63,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(PEERS_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -13,18 +13,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
-from keras import ops
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import contrast
-from ssl3d_tf.models import heads, pyramid, unet
-from ssl3d_tf.task import Task
-from ssl3d_tf.tasks import cpc
+from ssl3d_tf import quiet
+
+with quiet.greeting():
+    import keras
+    import tensorflow as tf
+    from keras import ops
+
+    from ssl3d_tf import contrast
+    from ssl3d_tf.models import heads, pyramid, unet
+    from ssl3d_tf.task import Task
+    from ssl3d_tf.tasks import cpc
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rank", 3, "spatial axes")

@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _row(folder: Path, side: int, batch: int) -> timing.Stage:
     params = (f"VIEW_SIZE={side}", f"BATCH_SIZE={batch}")
-    configuration.load(configuration.Sources(("gin/rotation_3d.gin",), params), read=["STRATEGY"])
+    configuration.load(configuration.Sources(("gin/rotation_3d.gin",), params), read=["STRATEGY", "DETERMINISTIC"])
     fitted = gin.get_bindings(loop.fit)
     task = stages.without_views(fitted["task"])
     read = fitted["train_data"](pipeline.open_folder(folder), task, views_on="device")

@@ -133,7 +133,7 @@ def training(data: pipeline.Data, fitted: dict[str, Any], channels: int, seconds
     batches = _later(data)
 
     def use(batch: Any) -> None:
-        step(batch[1]).scores.numpy()  # waits for the device, as the loop does
+        step(batch[1]).scores.numpy()  # waits for the device
 
     return lambda: timing.consume(batches, data.batch_size, seconds=seconds, use=use)
 

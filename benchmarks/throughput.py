@@ -109,7 +109,7 @@ def _options(sources: configuration.Sources) -> list[str]:
 
 
 def _load(sources: configuration.Sources) -> Setup:
-    configuration.load(sources, read=["STRATEGY"])
+    configuration.load(sources, read=["STRATEGY", "DETERMINISTIC"])
     return Setup(Path(sources.files[0]).stem, gin.get_bindings(loop.fit))
 
 

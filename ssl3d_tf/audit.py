@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from absl import app, flags
 from matplotlib.figure import Figure
 
-from ssl3d_tf import cli, configuration, files, quiet, run_folder
+from ssl3d_tf import cli, configuration, files, quiet
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.places import Place, local, place
 
@@ -22,10 +22,9 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import checkpoints, loop, pictures, pipeline, shortcuts, strategies
+    from ssl3d_tf import checkpoints, loop, pictures, pipeline, run_folder, shortcuts, train
     from ssl3d_tf.records import manifest as manifests
     from ssl3d_tf.task import Task
-    from ssl3d_tf.train import check_precision
 
 REAL = "real"
 READING = (
@@ -89,10 +88,9 @@ def run(workdir: Path, folder: Place | None = None, *, steps: int | None = None)
 def _open(workdir: Path, folder: Place | None, steps: int | None) -> Audit:
     record = run_folder.trained(workdir)
     params = () if steps is None else (f"STEPS={steps}",)
-    read = ("STRATEGY", "RANK", "VIEW_SIZE")
+    read = (*train.READ_HERE, "RANK", "VIEW_SIZE")
     configuration.load(configuration.Sources((str(workdir / run_folder.CONFIG),), params), read=read)
-    distribution = strategies.strategy(configuration.macro("STRATEGY"))  # before TensorFlow does anything else
-    check_precision()
+    distribution = train.devices()
     data = _data(workdir, record["data"], folder)
     settings = gin.get_bindings(loop.fit)
     view = ((configuration.macro("VIEW_SIZE"),) * configuration.macro("RANK")) + (len(data.manifest.channels),)
@@ -119,7 +117,7 @@ def _row(audit: Audit, network: str, folders: Mapping[str, Path]) -> Row:
         settings = {**audit.settings, "task": audit.tasks[name], "distribution": audit.distribution}
         built = loop.build(folder, audit.data, **settings)
         with checkpoints.averaged_weights(built.parts):
-            scores = loop.evaluate(built)
+            scores = loop.evaluate(built).scores
         accuracy[name] = scores["val_accuracy"]
     return Row(network, int(built.progress.step), accuracy, scores["val_chance"])
 

@@ -63,11 +63,13 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     return _free(sources, declared) | frozenset(read)
 
 
-def macro(name: str):
-    """The value of a macro. Raises InputError where the configuration has none of that name."""
+def macro(name: str, *default: Any):
+    """The value of a macro. Raises InputError where the configuration has none of that name and there is no default."""
     try:
         return gin.query_parameter(f"%{name}")
     except ValueError as error:
+        if default:
+            return default[0]
         raise InputError(f"the configuration sets no {name}; include 'gin/base.gin' in its --gin_file.") from error
 
 

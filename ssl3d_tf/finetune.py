@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, files, quiet, run_folder
+from ssl3d_tf import cli, configuration, files, quiet
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.places import Place, local, place
 
@@ -22,15 +22,14 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import admission, loop, pipeline, protocol, strategies
+    from ssl3d_tf import admission, loop, pipeline, protocol, run_folder, train
     from ssl3d_tf.evaluation import report, subsets
     from ssl3d_tf.records import manifest as manifests
     from ssl3d_tf.task import Task
-    from ssl3d_tf.train import check_precision
 
     tf.get_logger().setLevel("ERROR")
 
-READ = ("STRATEGY", "SEED", "CLASSES", "LABEL_SIZE")  # macros that this file reads itself
+READ = (*train.READ_HERE, "SEED", "CLASSES", "LABEL_SIZE")  # macros that this file reads itself
 
 
 def define_flags() -> None:
@@ -98,8 +97,7 @@ def prepare(
         InputError: configuration, data and encoders do not fit each other.
     """
     free = configuration.load(sources, read=(*READ, *read))
-    distribution = _distribution()  # before TensorFlow does anything else
-    check_precision()
+    distribution = _distribution()
     data, named = pipeline.open_folder(folder, unread=unread), _named(encoders)
     experiment = experiment_of(data, named, workdir, distribution=distribution)
     planned = protocol.cells(experiment.plan, list(named))
@@ -166,7 +164,7 @@ def reason(error: Exception) -> str:
 def _distribution() -> tf.distribute.Strategy:
     if configuration.macro("STRATEGY") == "multi_worker":
         raise InputError("STRATEGY 'multi_worker' is for pretraining; finetuning takes 'none' or 'mirrored'.")
-    return strategies.strategy(configuration.macro("STRATEGY"))
+    return train.devices()
 
 
 def experiment_of(

@@ -3,8 +3,7 @@
 A collapsed encoder gives all inputs one embedding, or embeddings along a few directions. The loss need not show it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -52,17 +51,12 @@ def effective_rank(embeddings: np.ndarray) -> float:
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
-def report(embed: Callable[[Any], tf.Tensor], batches: Iterable[Any]) -> dict[str, float]:
-    """'embedding_std' and 'effective_rank' of the first LIMIT embeddings that `embed` makes of the batches.
+def report(embeddings: np.ndarray) -> dict[str, float]:
+    """'embedding_std' and 'effective_rank' of the first LIMIT embeddings [n, d].
 
     Both are NaN where an embedding is not finite.
     """
-    found: list[np.ndarray] = []
-    for batch in batches:
-        found.extend(embed(batch).numpy())
-        if len(found) >= LIMIT:
-            break
-    codes = np.stack(found[:LIMIT])
+    codes = embeddings[:LIMIT]
     if not np.all(np.isfinite(codes)):
         return {"embedding_std": np.nan, "effective_rank": np.nan}
     return {"embedding_std": standard_deviation(codes), "effective_rank": effective_rank(codes)}

@@ -1,6 +1,7 @@
 """The training loop: a plain function from a task, an encoder and data to a run folder.
 
 views -> model -> loss -> gradients -> clip -> update      steps.py
+numbers that are not finite                                faults.py
 restart, encoder/ and its contract                         checkpoints.py
 metrics.jsonl, TensorBoard, progress bar                   journal.py
 do the embeddings still differ?                            health.py
@@ -18,11 +19,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf import __version__, checkpoints, health, pictures, signals, strategies
+from ssl3d_tf import __version__, checkpoints, health, kernels, pictures, signals, strategies
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.faults import Begun, scores_of
 from ssl3d_tf.journal import Journal, Window
 from ssl3d_tf.pipeline import Data, DataFolder, verify
-from ssl3d_tf.steps import Part, Result, Update, check_batch, eval_step, in_phases, train_step, variables_of
+from ssl3d_tf.steps import Part, Result, Seen, Update, check_batch, eval_step, in_phases, train_step
 from ssl3d_tf.task import Task
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -55,8 +57,7 @@ class Run(NamedTuple):
     train: Data
     held_out: Data
     advance: Callable[[Any], Result]
-    measure: Callable[[Any], tf.Tensor]
-    embed: Callable[[Any], tf.Tensor]
+    measure: Callable[[Any, bool], Seen]
     on_nonfinite: str
     contract: Mapping[str, Any]
     keeps: str
@@ -163,18 +164,18 @@ def build(
         parts = _parts(model, network, lambda: _with_loss_scale(optimizer(), precision), update.frozen_steps)
         manager = checkpoints.manager(folder, model, parts, progress)
         checkpoints.restore(manager, workdir)
-        step, frozen = progress.step, update.frozen_steps
         step_of = functools.partial(
             train_step,
             model,
             task,
             to_views=train.to_views,
             schedule=schedule,
-            step=step,
+            step=progress.step,
             update=update,
             jit_compile=jit,
         )
-        advance = in_phases(step_of, parts, network, step=step, frozen_steps=frozen)
+        done, frozen = int(progress.step), update.frozen_steps
+        advance = in_phases(step_of, parts, network, steps_done=done, frozen_steps=frozen)
     return Run(
         folder=folder,
         steps=steps,
@@ -188,8 +189,7 @@ def build(
         train=train,
         held_out=held_out,
         advance=advance,
-        measure=eval_step(model, task, held_out.to_views, jit_compile=jit),
-        embed=tf.function(lambda element: health.embeddings(network, held_out.to_views(element)[0]), autograph=False),
+        measure=eval_step(model, network, task, held_out.to_views, jit_compile=jit),
         on_nonfinite=update.on_nonfinite,
         contract=contract or {},
         keeps=keeps,
@@ -202,13 +202,31 @@ def finished(run: Run) -> bool:
     return done >= run.steps or _hopeless(run, done)
 
 
-def evaluate(run: Run) -> dict[str, float]:
+class Evaluation(NamedTuple):
+    """One pass over the held-out split.
+
+    scores: 'val_loss' and the task's metrics. embeddings: [n, d] of the first inputs in pretraining, else None; labels
+    say more about them in finetuning. inputs: of the first batch.
+    """
+
+    scores: dict[str, float]
+    embeddings: np.ndarray | None
+    inputs: Any
+
+
+def evaluate(run: Run) -> Evaluation:
     """Mean scores over every example of the held-out split, with the same random choices every time."""
-    total, count = np.zeros(len(run.names)), 0
-    for _, element in run.held_out.dataset():
-        scores = run.measure(element).numpy()
+    total, count, inputs = np.zeros(len(run.names)), 0, None
+    embeddings: list[np.ndarray] = []
+    embeds = run.keeps == checkpoints.ENCODER_FOLDER
+    for _, element in strategies.to_device(run.held_out.dataset()):
+        seen = run.measure(element, embeds and sum(map(len, embeddings)) < health.LIMIT)
+        scores = seen.scores.numpy()
         total, count = total + scores.sum(axis=0), count + len(scores)
-    return {f"val_{name}": value for name, value in zip(run.names, (total / count).tolist(), strict=True)}
+        embeddings += [] if seen.embeddings is None else [seen.embeddings.numpy()]
+        inputs = seen.inputs if inputs is None else inputs
+    means = {f"val_{name}": value for name, value in zip(run.names, (total / count).tolist(), strict=True)}
+    return Evaluation(means, np.concatenate(embeddings) if embeds else None, inputs)
 
 
 @contextlib.contextmanager
@@ -232,23 +250,33 @@ def _train(
     gives_up: Callable[[], bool],
 ) -> dict[str, float]:
     first_step = done = int(run.progress.step)
-    batches = iter(distribution.distribute_datasets_from_function(_share(run.train, first_step)))
+    dataset = distribution.distribute_datasets_from_function(_share(run.train, first_step))
+    batches = iter(strategies.to_device(dataset))
     window = Window(run.progress.tally.numpy())
     scores: dict[str, float] = {}
+    begun: Begun | None = None
+    ended = finished(run)
     with signals.stop_requested() as stopped_by:
-        while not finished(run):
+        while not ended:
             waiting = time.perf_counter()
             index, element = next(batches)
             waited = time.perf_counter() - waiting
             result = run.advance(element)
+            # Now that the next one is on its way: to ask for its numbers at once would let the device wait for Python.
+            _settle(run, begun, window)
             done += 1
-            window.add(_finite(run, result, index, element), waited)
+            begun = Begun(done, result, index, element, waited)
             journal.advance()
-            if done == first_step + 1:
+            is_first = done == first_step + 1
+            if not (is_first or stopped_by() or _is_due(run, done)):
+                continue
+            _settle(run, begun, window)
+            begun = None
+            if is_first:
                 on_first_step()
                 window.restart_clock()  # the first step is spent on building the graph
             found = _due(run, done, result, window=window, journal=journal)
-            scores = found or scores
+            scores, ended = found or scores, done == run.steps or (bool(found) and _hopeless(run, done))
             if found and done < run.steps and gives_up():
                 return scores
             if (signal := stopped_by()) and done < run.steps:
@@ -256,6 +284,18 @@ def _train(
                 journal.say(f"{signal}: stopped after step {done} of {run.steps}, saved; the same command goes on.")
                 return scores
     return scores
+
+
+def _settle(run: Run, begun: Begun | None, window: Window) -> None:
+    """Reads the numbers of a step that was begun, which waits for it."""
+    if begun is not None:
+        scores = scores_of(begun, run.parts, run.train, on_nonfinite=run.on_nonfinite)
+        window.add(scores, begun.waited_s)
+
+
+def _is_due(run: Run, done: int) -> bool:
+    """Whether anything is logged, evaluated or saved after step `done`."""
+    return done == run.steps or any(done % n == 0 for n in (run.every.log, run.every.evaluate, run.every.save))
 
 
 def _due(run: Run, done: int, result: Result, *, window: Window, journal: Journal) -> dict[str, float]:
@@ -276,10 +316,10 @@ def _due(run: Run, done: int, result: Result, *, window: Window, journal: Journa
 
 def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, float]:
     with checkpoints.averaged_weights(run.parts):
-        scores = evaluate(run)
-        embeddings = _health(run)
-        journal.write(done, scores | {f"val_{name}": value for name, value in embeddings.items()}, show=True)
-        if embeddings and (warning := health.warning(embeddings)):
+        scores, embeddings, inputs = evaluate(run)
+        spread = {} if embeddings is None else health.report(embeddings)
+        journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()}, show=True)
+        if spread and (warning := health.warning(spread)):
             journal.say(warning)
         if scores["val_loss"] < float(run.progress.best):
             run.progress.best.assign(scores["val_loss"])
@@ -287,17 +327,8 @@ def _evaluate_and_keep_best(run: Run, done: int, journal: Journal) -> dict[str, 
             about = {**run.contract, "input_shape": _input_shape(run), "scores": scores}
             kept = run.encoder if run.keeps == checkpoints.ENCODER_FOLDER else run.model
             checkpoints.save_encoder(run.folder / run.keeps, kept, step=done, contract=about)
-    _, element = next(iter(run.held_out.dataset()))
-    inputs, _ = run.held_out.to_views(element)
     journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(run.encoder.input_shape) - 2))
     return scores
-
-
-def _health(run: Run) -> dict[str, float]:
-    """Whether the embeddings still differ: in pretraining only, as labels say more about them in finetuning."""
-    if run.keeps != checkpoints.ENCODER_FOLDER:
-        return {}
-    return health.report(run.embed, (element for _, element in run.held_out.dataset()))
 
 
 def _save(run: Run, window: Window) -> None:
@@ -309,34 +340,6 @@ def _hopeless(run: Run, done: int) -> bool:
     """Whether the best evaluation is `patience` evaluations ago."""
     patience, best = run.every.patience, int(run.progress.best_step)
     return patience is not None and best > 0 and done - best >= patience * run.every.evaluate
-
-
-def _finite(run: Run, result: Result, index: Any, element: Any) -> np.ndarray | None:
-    """The step's scores; None for a batch that was left out.
-
-    A loss can be finite where a gradient is not: on a CPU the ReLU of NaN is 0.
-
-    Raises:
-        InputError: loss or gradients are not finite: names the examples and where the largest numbers are.
-    """
-    scores, norms = result.scores.numpy(), result.gradient_norms.numpy()
-    rescaled = isinstance(run.parts[0].optimizer, keras.optimizers.LossScaleOptimizer)  # sees to its gradients itself
-    if np.isfinite(scores[0]) and (rescaled or np.isfinite(norms).all()):
-        return scores
-    if run.on_nonfinite == "skip":
-        return None
-    ids = [run.train.ids[i] for i in np.ravel(tf.nest.flatten(index)[0])]
-    # The norms are of the first part only while the encoder is frozen.
-    sizes = dict(zip((v.path for v in variables_of(run.parts)), norms, strict=False))
-    worst = sorted(sizes, key=lambda path: (np.isfinite(sizes[path]), -sizes[path]))[:3]
-    inputs = run.train.to_views(element)[0]
-    largest = np.max([np.max(np.abs(tensor)) for tensor in tf.nest.flatten(inputs)])  # of NumPy, NaN comes out
-    fault = "a gradient is not finite" if np.isfinite(scores[0]) else f"the loss is {scores[0]}"
-    raise InputError(
-        f"{fault} at step {int(run.progress.step)}, batch {', '.join(ids)}: "
-        f"largest input {largest:.4g}, largest gradients {', '.join(f'{path} {sizes[path]:.4g}' for path in worst)}; "
-        "lower LEARNING_RATE, set CLIP_NORM, or ON_NONFINITE = 'skip'."
-    )
 
 
 def _share(train: Data, first_step: int) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
@@ -375,7 +378,7 @@ def _opening(run: Run, precision: str, distribution: tf.distribute.Strategy) -> 
     kind = f"{distribution.num_replicas_in_sync} × {devices[0].device_type} ({os.cpu_count()} cores)"
     begun = int(run.progress.step)
     return (
-        f"ssl3d_tf {__version__}, TensorFlow {tf.__version__}, {kind}, {precision}. "
+        f"ssl3d_tf {__version__}, TensorFlow {tf.__version__}, {kind}, {kernels.opening()}, {precision}. "
         f"Encoder {run.encoder.count_params():,} weights, with head {run.model.count_params():,}. "
         f"{len(run.train.ids)} training and {len(run.held_out.ids)} validation examples, "
         f"batch {run.train.batch_size}. "

@@ -5,6 +5,7 @@ manifest its place on disk. Restarting at step s is starting at k = s × batch.
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -78,13 +79,15 @@ def read(
     """One split as batches of cropped volumes and the task's random choices, or of finished views.
 
     Args:
-        training: endless, shuffled, random crops and `task.sample`; otherwise one pass in stored order, centre crops,
-            `task.sample_eval` and the same random choices every time.
+        training: endless, shuffled, random crops and `task.sample`, records verified in the first epoch; otherwise one
+            pass in stored order, centre crops, `task.sample_eval` and the same random choices every time, by a dataset
+            that is built once, when records are verified.
         rank, channels: what the configuration is for; None takes any number of channels.
         view_size: side of the square or cubic crop, voxels; smaller volumes are padded with their minimum.
         views_on: 'host' makes views in a map of the dataset, of one example at a time from 64³ voxels on, else of a
             batch; 'device' in the first lines of the step.
-        cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes; the first ones that fit are kept.
+        cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes, of all splits together; the first
+            ones that fit are kept, those of training before those of validation.
         fields: what to decode, of volume, mask and label.
         threads: size of the pipeline's own thread pool, and batches whose views are made at a time; None is
             TensorFlow's default, and one batch per core. Never changes a number.
@@ -96,16 +99,21 @@ def read(
     _check(data, rank=rank, channels=channels, fields=fields, views_on=views_on)
     found, layout = data.manifest.split(split), parsing.layout(data.manifest)
     entries = found.entries
+    _check_entries(data, entries, fields)
     if training and batch_size > len(entries) and not wraps:
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
         )
-    fetch = fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=int(cache_gb * 1e9))
+    cache_bytes = _cache_left(data.manifest, split, cache_gb=cache_gb)
     same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
+
+    @functools.cache  # when it is first asked for: who only builds a model maps and verifies nothing
+    def fetch() -> fetching.Fetch:
+        return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
 
     def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
         index, example_seed = _locate(k, len(entries), seed=seed, training=training)
-        parsed = dict(fetch(index, k >= len(entries)))
+        parsed = dict(fetch()(index, k >= len(entries) if training else tf.constant(True)))
         if same_size:
             parsed |= cropping.whole(parsed, view_size)
         else:
@@ -117,6 +125,7 @@ def read(
         if batch_size % replicas:
             raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
         share = batch_size // replicas
+        fetch()  # not in the graph that a map traces
         if training:
             numbers = tf.data.Dataset.range(first_step * (batch_size // workers), tf.int64.max)
         else:
@@ -130,7 +139,7 @@ def read(
         return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
 
     return Data(
-        dataset=dataset,
+        dataset=dataset if training else functools.cache(dataset),  # building it takes longer than a small pass
         to_views=(lambda element: task.make_views(*element)) if views_on == "device" else lambda element: element,
         ids=tuple(entry.id for entry in entries),
         batch_size=batch_size,
@@ -183,6 +192,26 @@ def check_fields(data: DataFolder, fields: Sequence[str]) -> None:
         raise InputError(f"{where} has no masks, which this task needs; convert it with its masks.")
     if "label" in fields and not manifest.label_size:
         raise InputError(f"{where} has no labels, which this task needs; convert it with its labels.")
+
+
+def _check_entries(data: DataFolder, entries: Sequence[manifests.Entry], fields: Sequence[str]) -> None:
+    """Raises InputError naming the first example that lacks what a task reads."""
+    lacks = {
+        "mask": lambda entry: entry.stored is not None and entry.stored.mask_dtype is None,
+        "label": lambda entry: not entry.label,
+    }
+    for name in lacks.keys() & set(fields):
+        if example := next(filter(lacks[name], entries), None):
+            raise InputError(
+                f"example '{example.id}' of {data.path} has no {name}; convert again with it, or without it."
+            )
+
+
+def _cache_left(manifest: manifests.Manifest, split: str, *, cache_gb: float) -> int:
+    """Bytes of the cache that the splits before this one leave to it."""
+    before = itertools.takewhile(lambda name: name != split, manifests.SPLITS)
+    taken = sum(shard.bytes for name in before if name in manifest.splits for shard in manifest.splits[name].shards)
+    return max(0, int(cache_gb * 1e9) - taken)
 
 
 def _global_number(m: tf.Tensor, *, worker: int, workers: int, batch_size: int) -> tf.Tensor:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     )
     raw, data = folder / "raw", folder / "data"
     if not (data / "manifest.json").exists():
-        _run("tools.phantoms", f"--output={raw}", "--count=128", "--size=48")
+        _run("tools.phantoms", f"--output={raw}", "--count=128", "--size=32")
         _run("tools.to_tfrecord", f"--input={raw}", f"--output={data}", "--splits=0.75,0.2,0.05")
     rows = [_pretrain(name, data, folder / name) for name in TASKS]
     print("\nPretext accuracy on scans the encoder has not seen:")

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ssl3d_tf import configuration, files
+from ssl3d_tf import configuration, files, kernels
 from ssl3d_tf.errors import InputError
 
 CONFIG, OPERATIVE, RECORD = "config.gin", "operative_config.gin", "run.json"
@@ -50,9 +50,13 @@ def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
 
 
 def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
-    """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too."""
+    """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too.
+
+    Says so where a run goes on with other kernels than it began with.
+    """
     files.make_folder(workdir, "--workdir")
     if has_begun(workdir):
+        _note_kernels(json.loads((workdir / RECORD).read_text(encoding="utf-8")).get("kernels"))
         return
     files.write_json(workdir / RECORD, {**about(), **notes, "data": data})
     with files.atomic(workdir / CONFIG) as file:
@@ -84,9 +88,19 @@ def about() -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "kernels": kernels.in_use(),
         "packages": {name: _version(name) for name in ("ssl3d_tf", *PACKAGES)},
         "commit": _commit(),
     }
+
+
+def _note_kernels(before: dict[str, str] | None) -> None:
+    if before and before != (now := kernels.in_use()):
+        print(
+            f"note: begun with {kernels.describe(before)}, goes on with {kernels.describe(now)}: from here on the "
+            "numbers agree to rounding with those of a run that was never moved, not bit for bit.",
+            flush=True,
+        )
 
 
 def _same_config(workdir: Path, before: str, now: str) -> None:

@@ -3,12 +3,14 @@
 Nothing here branches on tensor values, so AutoGraph is off: it would wrap every error in a page of its own.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from ssl3d_tf import health
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Inputs, Outputs, Targets, Task
 
@@ -110,7 +112,9 @@ def train_step(
         if replicas > 1:
             gradients = [g / replicas for g in context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)]
             scores = context.all_reduce(tf.distribute.ReduceOp.MEAN, scores)
-        norms = tf.stack([tf.norm(gradient) for gradient in gradients])
+        norms = tf.sqrt(
+            2.0 * tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients])
+        )  # in one pass, without a copy
         gradients = _clip(gradients, update)
         if update.on_nonfinite == "skip":
             finite = tf.math.is_finite(scores[0]) & tf.reduce_all(tf.math.is_finite(norms))
@@ -139,30 +143,48 @@ def in_phases(
     parts: Sequence[Part],
     encoder: keras.Model,
     *,
-    step: tf.Variable,
+    steps_done: int,
     frozen_steps: int | None,
 ) -> Callable[[Any], Result]:
     """The step of the first part, the head, while the encoder is frozen, then that of all: each has its own graph.
 
     The head's optimizer goes on with what it has; the encoder's begins when the encoder does, so that its moments are
-    not those of a time without gradients.
+    not those of a time without gradients. Steps are counted here, as to ask the device would wait for it.
     """
     if frozen_steps == 0:
         return step_of(parts)
-    frozen, free = step_of(parts[:1]), step_of(parts)
+    frozen, free, numbers = step_of(parts[:1]), step_of(parts), itertools.count(steps_done)
 
     def run(element: Any) -> Result:
-        # Layers read it when their graph is traced.
-        encoder.trainable = frozen_steps is not None and int(step) >= frozen_steps
-        return free(element) if encoder.trainable else frozen(element)
+        learns = frozen_steps is not None and next(numbers) >= frozen_steps
+        if encoder.trainable != learns:  # setting it walks through all layers, which read it when they are traced
+            encoder.trainable = learns
+        return free(element) if learns else frozen(element)
 
     return run
 
 
+class Seen(NamedTuple):
+    """What evaluation reads of one batch.
+
+    scores: float32 [batch, 1 + metrics], the loss and the metrics in order. embeddings: `health.embeddings` [n, d], or
+    None where nobody asked. inputs: what the network saw.
+    """
+
+    scores: tf.Tensor
+    embeddings: tf.Tensor | None
+    inputs: Inputs
+
+
 def eval_step(
-    model: keras.Model, task: Task, to_views: Callable[[Any], tuple[Inputs, Targets]], *, jit_compile: bool
-) -> Callable[[Any], tf.Tensor]:
-    """Builds element -> scores float32 [batch, 1 + metrics], with dropout off and the moving batch statistics."""
+    model: keras.Model,
+    encoder: keras.Model,
+    task: Task,
+    to_views: Callable[[Any], tuple[Inputs, Targets]],
+    *,
+    jit_compile: bool,
+) -> Callable[[Any, bool], Seen]:
+    """Builds (element, whether to embed) -> Seen, with dropout off and the moving batch statistics."""
 
     @tf.function(autograph=False, jit_compile=jit_compile)
     def scores_of(inputs: Inputs, targets: Targets) -> tf.Tensor:
@@ -170,8 +192,9 @@ def eval_step(
         return _scores(task, targets, outputs, task.loss_fn(targets, outputs))
 
     @tf.function(autograph=False)
-    def run(element: Any) -> tf.Tensor:
-        return scores_of(*to_views(element))
+    def run(element: Any, embed: bool) -> Seen:
+        inputs, targets = to_views(element)
+        return Seen(scores_of(inputs, targets), health.embeddings(encoder, inputs) if embed else None, inputs)
 
     return run
 

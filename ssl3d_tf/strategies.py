@@ -1,6 +1,7 @@
 """On how many devices a run trains: one name of the configuration -> a tf.distribute strategy."""
 
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,6 +32,17 @@ def own_folder(workdir: Path, strategy: tf.distribute.Strategy) -> Path:
     folder = workdir / f".worker-{resolver.task_id}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def to_device(batches: Any, device: str | None = None) -> Any:
+    """The same batches, each copied to the device while the one before is used; None is the GPU, if there is one.
+
+    Distributed datasets do so by themselves, and on a CPU there is nothing to copy.
+    """
+    device = device or (tf.config.list_logical_devices("GPU")[0].name if on_gpu() else None)
+    if device is None or not isinstance(batches, tf.data.Dataset):
+        return batches
+    return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=1))
 
 
 def on_gpu() -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, quiet, run_folder, synthetic
+from ssl3d_tf import cli, configuration, quiet, synthetic
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.places import Place, local, place
 
@@ -21,14 +21,14 @@ with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import loop, pipeline, strategies
+    from ssl3d_tf import kernels, loop, pipeline, run_folder, strategies
     from ssl3d_tf.records import manifest as manifests
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
     tf.get_logger().setLevel("ERROR")
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
-READ_HERE = ("STRATEGY",)  # macros that this file reads itself
+READ_HERE = ("STRATEGY", "DETERMINISTIC")  # macros that this file reads itself
 READ_ALL = (*READ_HERE, "PHANTOM_SIZE", "PHANTOMS")
 
 
@@ -54,8 +54,7 @@ def main(argv: Sequence[str]) -> None:
 def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path) -> dict[str, float]:
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
     free = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
-    distribution = strategies.strategy(configuration.macro("STRATEGY"))  # before TensorFlow does anything else
-    check_precision()
+    distribution = devices()
     if "task" not in gin.get_bindings(loop.fit, resolve_references=False):
         raise InputError(f"{', '.join(sources.files)} sets no task; take one of gin/*_2d.gin and gin/*_3d.gin.")
     data = pipeline.open_folder(folder or _phantoms())
@@ -67,9 +66,9 @@ def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path
         _note_padding(data)
 
     def claim() -> None:
-        devices = [device.name for device in tf.config.list_logical_devices()]
+        names = [device.name for device in tf.config.list_logical_devices()]
         if is_first:
-            notes = {"seed": configuration.macro("SEED"), "devices": devices}
+            notes = {"seed": configuration.macro("SEED"), "devices": names}
             run_folder.claim(workdir, config, data=contract["data"], notes=notes)
 
     def check_config() -> None:
@@ -84,14 +83,20 @@ def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path
     return scores
 
 
-def check_precision() -> None:
-    """Raises InputError where this machine cannot compute in the configuration's PRECISION."""
-    precision = configuration.macro("PRECISION")
+def devices() -> tf.distribute.Strategy:
+    """What the configuration computes on, and how; to be called before TensorFlow does anything else.
+
+    Raises:
+        InputError: an unknown STRATEGY, or a PRECISION that this machine cannot compute in.
+    """
+    kernels.make_deterministic(configuration.macro("DETERMINISTIC", False))  # no knob of runs of before
+    distribution, precision = strategies.strategy(configuration.macro("STRATEGY")), configuration.macro("PRECISION")
     if precision != "float32" and not strategies.on_gpu():
         raise InputError(
             f"PRECISION '{precision}' needs a GPU: on a CPU TensorFlow has no float16 pooling, and its bfloat16 "
             "gradients of 3D convolutions are wrong for inputs of 2³; take 'float32'."
         )
+    return distribution
 
 
 def _phantoms() -> Path:

@@ -21,16 +21,16 @@ from pathlib import Path
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, knobs, quiet, run_folder, search
+from ssl3d_tf import cli, configuration, knobs, quiet, search
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
-    from ssl3d_tf import admission, finetune, pipeline, protocol, trials, tuning
+    from ssl3d_tf import admission, finetune, pipeline, protocol, run_folder, trials, tuning
     from ssl3d_tf.trials import Objective, Trial
     from ssl3d_tf.tuning import BASE, OWN, READ, Plan, Search
 
-_FIXED = ("ARMS", "FRACTIONS", "REPETITIONS", "FOLDS", "SEED", "STRATEGY", "RANK", "EVAL_EVERY", *OWN)
+_FIXED = ("ARMS", "FRACTIONS", "REPETITIONS", "FOLDS", "SEED", "STRATEGY", "DETERMINISTIC", "RANK", "EVAL_EVERY", *OWN)
 
 
 def main(argv: Sequence[str]) -> None:

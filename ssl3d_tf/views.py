@@ -20,7 +20,7 @@ with quiet.greeting():
 
 EXAMPLES = 4
 _WIDTH_IN = 12.0
-_READ = ("STRATEGY",)  # macros that nothing here reads but training does
+_READ = ("STRATEGY", "DETERMINISTIC")  # macros that nothing here reads but training does
 
 
 def draw(folder: Place, sources: configuration.Sources, png: Path) -> None:

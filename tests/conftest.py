@@ -8,8 +8,13 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from ssl3d_tf import quiet
+
+with quiet.greeting():
+    import tensorflow as tf
+
+from ssl3d_tf.evaluation import overlays, report, search_report
 from ssl3d_tf.records import manifest as manifests
 from ssl3d_tf.records import schema, writer
 
@@ -84,3 +89,11 @@ def volumes_3d(tmp_path_factory):
     """(folder, examples by split): 14 training and 5 validation volumes of three shapes, some below 12 voxels."""
     folder = tmp_path_factory.mktemp("volumes_3d")
     return folder, make_folder(folder, counts={"train": 14, "val": 5}, shapes=[(14, 13, 16), (12, 12, 12), (9, 15, 12)])
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Finetuning and searches without pages and pictures: most of a tiny run's time, and tested on whole ones."""
+    monkeypatch.setattr(report, "write", lambda *_: None)
+    monkeypatch.setattr(search_report, "write", lambda *_: None)
+    monkeypatch.setattr(overlays, "draw", lambda *_, **__: None)

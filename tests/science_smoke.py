@@ -23,11 +23,11 @@ EXPECTED = {  # about half of what they reach above chance
     "cpc_2d": Expected(100, 0.025),
     "rotation_3d": Expected(100, 0.25),
     "rotation_2d": Expected(100, 0.6),
-    "rpl_3d": Expected(100, 0.12),
+    "rpl_3d": Expected(100, 0.15),
     "rpl_2d": Expected(100, 0.28),
-    "jigsaw_3d": Expected(100, 0.3),
+    "jigsaw_3d": Expected(100, 0.4),
     "jigsaw_2d": Expected(100, 0.25),
-    "exemplar_3d": Expected(100, 0.12),
+    "exemplar_3d": Expected(100, 0.17),
     "exemplar_2d": Expected(100, 0.04),
 }
 
@@ -36,7 +36,7 @@ EXPECTED = {  # about half of what they reach above chance
 def phantoms(tmp_path_factory):
     """rank -> data folder."""
     root = tmp_path_factory.mktemp("phantoms")
-    for rank, side, count in ((2, 64, 512), (3, 48, 96)):
+    for rank, side, count in ((2, 64, 512), (3, 32, 96)):
         synthetic.write_dataset(root / str(rank), shape=(side,) * rank, counts={"train": count, "val": count // 4})
     yield {rank: root / str(rank) for rank in (2, 3)}
     shutil.rmtree(root)

@@ -9,9 +9,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
     | {"separable", "affine", "filters", "addons", "losses", "overlap", "regions", "metrics", "schedules"}
-    | {"places", "synthetic", "phantoms", "strategies", "signals", "pictures", "journal", "search", "leftovers"},
+    | {"places", "synthetic", "phantoms", "strategies", "kernels", "signals", "pictures", "journal", "search"}
+    | {"optimizers", "leftovers"},
     1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
-    2: {"tasks", "steps", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
+    2: {"tasks", "steps", "faults", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
     3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"}
     | {"tune", "tuning"},
 }

@@ -85,6 +85,12 @@ def test_an_encoder_is_chosen_by_name(encoder):
     )
 
 
+def test_retina_data_take_the_published_encoder():
+    load(files=("gin/rotation_2d.gin", "gin/datasets/kaggle_retina.gin"))
+    assert configuration.macros()["ENCODER"] == "@applications.encoder"
+    assert gin.query_parameter("applications.encoder.name") == "DenseNet121"
+
+
 def test_the_knobs_of_an_encoder_reach_a_resnet():
     load("ENCODER=@resnet.encoder", "FILTERS=4", "NORM='none'", "resnet.encoder.depth=34")
     expected = resnet.encoder(1, rank=3, filters=4, norm="none", depth=34)

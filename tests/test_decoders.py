@@ -85,7 +85,7 @@ def test_with_pooling_or_without_the_bottleneck_is_the_same():
     other.set_weights(encoder.get_weights())
     plain.set_weights(model.get_weights())
     volumes = noise(1, 16, 16, 1)
-    assert np.array_equal(model(volumes), plain(volumes))
+    assert np.allclose(model(volumes), plain(volumes), atol=1e-5)
 
 
 def test_published_start_enlarges_the_pooled_features():
@@ -109,7 +109,7 @@ def test_patch_decoder_with_one_patch_is_the_plain_one():
     plain = decoders.unet_3d_upconv(norm="group")(encoder, 3)
     patches = decoders.unet_3d_upconv_patches(patches_per_side=1, norm="group")(encoder, 3)
     patches.set_weights(plain.get_weights())
-    assert np.array_equal(plain(noise(1, 4, 6, 8, 1)), patches(noise(1, 4, 6, 8, 1)))
+    assert np.allclose(plain(noise(1, 4, 6, 8, 1)), patches(noise(1, 4, 6, 8, 1)), atol=1e-5)
 
 
 def test_patch_decoder_takes_sizes_that_do_not_divide():
@@ -150,7 +150,7 @@ def test_dropout_and_batch_statistics_of_a_frozen_encoder_are_off():
     volumes = noise(2, 8, 8, 1)
     encoder.trainable = False
     weights = encoder.get_weights()
-    assert np.array_equal(encoder(volumes, training=True), encoder(volumes, training=False))
+    assert np.allclose(encoder(volumes, training=True), encoder(volumes, training=False), atol=1e-5)
     assert all(np.array_equal(a, b) for a, b in zip(weights, encoder.get_weights(), strict=True))
 
 
@@ -159,10 +159,10 @@ def test_unfrozen_again_a_new_graph_trains_everything():
     volumes = noise(2, 8, 8, 1)
     encoder.trainable = False
     frozen = tf.function(lambda: encoder(volumes, training=True), autograph=False)
-    assert np.array_equal(frozen(), frozen())
+    assert np.allclose(frozen(), frozen(), atol=1e-5)
     encoder.trainable = True
     warm = tf.function(lambda: encoder(volumes, training=True), autograph=False)
-    assert not np.array_equal(warm(), warm())
+    assert not np.allclose(warm(), warm(), atol=1e-5)
     assert len(gradients(model, volumes)) == len(model.trainable_variables) > len(encoder.trainable_variables)
 
 
@@ -201,10 +201,10 @@ def test_logits_are_float32_in_mixed_precision():
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        logits = small(2)[1](noise(1, 9, 9, 1))
+        _, model = small(2)  # not called: no CPU need compute in bfloat16
     finally:
         keras.mixed_precision.set_global_policy(policy)
-    assert logits.dtype == tf.float32
+    assert (model.get_layer("decoder_level0_conv1").compute_dtype, model.output.dtype) == ("bfloat16", "float32")
 
 
 def test_an_encoder_without_skips_is_refused_with_those_that_can():

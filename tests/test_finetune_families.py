@@ -60,6 +60,7 @@ SMALL += ("REPETITIONS=1", "LOG_EVERY=1")
 UNET = ("FILTERS=2", "LEVELS=1", "VIEW_SIZE=8")
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("name", "shape", "params"),
     [

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,9 +15,12 @@ from ssl3d_tf.evaluation import tables
 from ssl3d_tf.records import manifest as manifests
 from tests.conftest import make_folder
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SIZE = 16
 TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "REPETITIONS=1")
 SCRATCH = (*TINY, "ARMS=('random',)")
+PLAIN = {"segmentation": ("segmentation.task.transforms=[]",), "classification": ()}  # without augmentation
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +40,13 @@ def encoder(folder, tmp_path_factory):
 
 
 def run(folder, workdir, *params, encoders=(), task="segmentation"):
-    return finetune.run(configuration.Sources((f"gin/finetune/{task}_2d.gin",), params), folder, encoders, workdir)
+    sources = configuration.Sources((f"gin/finetune/{task}_2d.gin",), (*params, *PLAIN[task]))
+    return finetune.run(sources, folder, encoders, workdir)
 
 
 def plan(folder, workdir, *params):
     """The experiment of a configuration, from scratch, and its runs; nothing is written."""
-    configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), params))
+    configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*params, *PLAIN["segmentation"])))
     data, one_device = pipeline.open_folder(folder), tf.distribute.get_strategy()
     experiment = finetune.experiment_of(data, {}, workdir, distribution=one_device)
     return experiment, protocol.cells(experiment.plan, [])
@@ -71,9 +76,11 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     bad = poison(encoder, tmp_path / "rotation")
     params = (*TINY, "ARMS=('random','pretrained')")
     assert run(folder, tmp_path / "ft", *params, encoders=[tmp_path / "rotation"]) == 1
-    assert "failed, the others go on: a gradient is not finite at step 1" in capsys.readouterr().err
+    # Whether NaN comes as far as the loss is the kernels' choice: the ReLU of some turns it into 0.
+    fault = r"(a gradient is not finite|the loss is nan) at step 1, batch phantom_\d+, phantom_\d+: .*/kernel nan"
+    assert re.search(f"failed, the others go on: {fault}", capsys.readouterr().err)
     failed = tmp_path / "ft" / "runs" / "rotation-pretrained" / "100" / "0" / protocol.FAILED
-    assert "decoder_level0_conv1/kernel nan" in json.loads(failed.read_text())["reason"]
+    assert re.match(fault, json.loads(failed.read_text())["reason"])
     before = scores(tmp_path / "ft")
     assert {arm for arm, *_ in before} == {"random"}
     shutil.copy(good, bad)
@@ -93,27 +100,26 @@ def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(folder
         run(folder, tmp_path / "ft", *params, encoders=[copy], task="classification")
 
 
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out of memory: lower BATCH_SIZE"),
-        (MemoryError(), "out of memory: lower BATCH_SIZE"),
-        (tf.errors.InternalError(None, None, "at node:\n  a file\nfailed\n\t [[node]]"), "InternalError: failed"),
-    ],
-)
-def test_a_run_that_the_machine_fails_leaves_the_others(error, reason, folder, tmp_path):
-    experiment, planned = plan(folder, tmp_path / "ft", *SCRATCH, "FRACTIONS=(50,100)")
+def test_runs_that_the_machine_fails_leave_the_others(folder, tmp_path):
+    faults = {  # cases trained on -> what happens, and how it is told
+        2: (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out of memory: lower BATCH_SIZE"),
+        3: (MemoryError(), "out of memory: lower BATCH_SIZE"),
+        4: (tf.errors.InternalError(None, None, "at node:\n  a file\nfailed\n\t [[node]]"), "InternalError: failed"),
+    }
+    experiment, planned = plan(folder, tmp_path / "ft", *SCRATCH, "STEPS=1", "FRACTIONS=(34,50,67,100)")
 
     def score(model, data, split):
-        if len(data.manifest.split("train").entries) < 6:
-            raise error
+        labelled = len(data.manifest.split("train").entries)
+        if labelled in faults:
+            raise faults[labelled][0]
         return scoring.Scores([("dice", "mean", 0.5)], [], [])
 
     failing = experiment._replace(plan=experiment.plan._replace(scorer=scoring.Scorer(score)))
-    assert finetune.run_all(failing, planned) == 1
+    assert finetune.run_all(failing, planned) == 3
     assert {row.fraction for row in results(tmp_path / "ft")} == {100}
-    failed = tmp_path / "ft" / "runs" / "scratch-random" / "50" / "0" / protocol.FAILED
-    assert json.loads(failed.read_text())["reason"].startswith(reason)
+    for percent, (_, told) in zip((34, 50, 67), faults.values(), strict=True):
+        failed = tmp_path / "ft" / "runs" / "scratch-random" / str(percent) / "0" / protocol.FAILED
+        assert json.loads(failed.read_text())["reason"].startswith(told)
 
 
 def test_a_fault_of_the_program_ends_the_grid(folder, tmp_path):
@@ -206,7 +212,7 @@ def test_a_label_that_is_no_class_is_refused(label, params, message, tmp_path):
 
 
 def test_a_result_is_the_same_on_two_devices_and_with_views_made_on_the_host(folder, encoder, tmp_path):
-    grid = (*TINY, "STEPS=3", "WARMUP_STEPS=1", "LOG_EVERY=1", "ARMS=('pretrained',)", "SCORES=('dice','hd95')")
+    grid = (*TINY, "WARMUP_STEPS=1", "LOG_EVERY=1", "ARMS=('pretrained',)", "SCORES=('dice','hd95')")
     run(folder, tmp_path / "one", *grid, encoders=[encoder])
     for name, param in (("two", "STRATEGY='mirrored'"), ("host", "VIEWS_ON='host'")):
         run(folder, tmp_path / name, *grid, param, encoders=[encoder])

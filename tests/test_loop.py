@@ -5,6 +5,9 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,6 +21,7 @@ from ssl3d_tf.tasks import cpc, rotation
 from tests.conftest import make_folder
 
 SIZE = 8
+HALF = ("mixed_float16", "mixed_bfloat16")
 SCORES = ("loss", "accuracy", "chance", "val_loss", "val_accuracy")
 
 
@@ -71,11 +75,16 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing is saved on its way out."""
 
 
-def dies_after(steps, seed=5):
+def train_split(data, task=None):
+    task = task or rotation.task(rank=3, view_size=SIZE, top=top)
+    return pipeline.read(data, task, split="train", training=True, rank=3, view_size=SIZE, batch_size=4, seed=5)
+
+
+def dies_after(steps):
     """Training data whose process is killed after some steps."""
 
     def read(data, task):
-        whole = pipeline.read(data, task, split="train", training=True, rank=3, view_size=SIZE, batch_size=4, seed=seed)
+        whole = train_split(data, task)
 
         def dataset(*args):
             yield from itertools.islice(whole.dataset(*args), steps)
@@ -137,6 +146,45 @@ def test_a_loss_that_is_not_finite_names_the_batch(data, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_a_fault_in_the_middle_names_its_own_batch_and_saves_nothing_after_it(data, tmp_path):
+    order = [index.numpy() for index, _ in itertools.islice(train_split(data).dataset(), 5)]
+
+    def poisoned(data, task):
+        whole = train_split(data, task)
+
+        def dataset(*args):
+            for step, (index, (batch, params)) in enumerate(whole.dataset(*args), start=1):
+                yield index, ({**batch, "scale": batch["scale"] * (np.nan if step == 5 else 1)}, params)
+
+        return whole._replace(dataset=dataset)
+
+    names = ", ".join(f"train{i}" for i in order[4])
+    with pytest.raises(InputError, match=f"at step 5, batch {names}: largest input nan"):
+        fit(tmp_path / "run", data, train_data=poisoned, encoder=without_norm, every=loop.Every(100, 100, 2))
+    assert {path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index")} == {"ckpt-2", "ckpt-4"}
+
+
+def test_an_evaluation_is_one_pass_over_one_dataset(data, tmp_path):
+    passes = []
+
+    def counted(data, task):
+        whole = pipeline.read(data, task, split="val", training=False, rank=3, view_size=SIZE, batch_size=2, seed=5)
+
+        def batches():
+            passes.append("begun")
+            yield from whole.dataset()
+
+        return whole._replace(dataset=batches)
+
+    fit(tmp_path / "run", data, eval_data=counted)
+    assert len(passes) == 2  # after steps 4 and 8
+
+
+def test_batches_are_copied_ahead_unchanged():
+    batches = tf.data.Dataset.range(3)
+    assert list(strategies.to_device(batches)) == list(strategies.to_device(batches, "CPU:0")) == [0, 1, 2]
+
+
 def test_skip_leaves_the_weights_as_they_are(data, tmp_path):
     fit(
         tmp_path / "run",
@@ -185,14 +233,20 @@ def test_two_devices_share_the_candidates_of_cpc(data, tmp_path):
     assert all(np.allclose(expected[name], found[name], atol=1e-5) for name in expected)
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_trains_and_keeps_float32_weights(data, tmp_path, precision):
-    try:
-        scores = fit(tmp_path / "run", data, steps=4, precision=precision, update=Update(clip_norm=1.0))
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    assert np.isfinite(scores["val_loss"])
-    assert all(value.dtype == "float32" for value in weights(tmp_path / "run").values())
+def test_mixed_precision_trains_and_keeps_float32_weights(data, tmp_path):
+    # In a process of its own, for Eigen's kernels: they have half precision on every CPU, oneDNN's on few.
+    code = "import sys; from tests import test_loop; test_loop.train_in_half_precision(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, str(data.path), str(tmp_path)]
+    subprocess.run(command, env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}, cwd=Path(__file__).parents[1], check=True)
+    for precision in HALF:
+        assert np.isfinite(journal(tmp_path / precision)[-1]["val_loss"])
+        assert all(value.dtype == "float32" for value in weights(tmp_path / precision).values())
+
+
+def train_in_half_precision(folder, root):
+    for precision in HALF:
+        data = pipeline.open_folder(Path(folder))
+        fit(Path(root) / precision, data, steps=4, precision=precision, update=Update(clip_norm=1.0))
 
 
 def test_patience_ends_the_run_early(data, tmp_path):

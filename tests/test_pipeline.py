@@ -96,6 +96,39 @@ def test_the_first_epoch_verifies_checksums_and_later_ones_see_the_file_itself(t
     assert fetched(tmp_path, was_read=True)[0]["volume"].shape == (4, 4, 4, 1)
 
 
+def test_evaluation_is_one_dataset_verified_when_it_is_built(tmp_path):
+    made = make_folder(tmp_path, counts={"val": 2}, shapes=[(SIZE,) * 3])
+    held_out = read(tmp_path, split="val", training=False, batch_size=2)
+    assert held_out.dataset() is held_out.dataset()
+    assert same(take(held_out, 1), take(held_out, 1))
+    path = tmp_path / "val-0.tfrecord"
+    path.write_bytes(path.read_bytes().replace(b"uint8", b"uint9"))  # nothing of the voxels, which are mapped
+    assert np.array_equal(held_out.ids, [example.id for example in made["val"]])
+    assert len(take(held_out, 1)[0][1]) == 2
+    with pytest.raises(InputError, match=r"the record at byte 0 of .*val-0\.tfrecord is damaged"):
+        read(tmp_path, split="val", training=False, batch_size=2).dataset()
+
+
+def test_the_cache_is_of_all_splits_together(tmp_path):
+    make_folder(tmp_path, counts={"train": 4, "val": 2, "test": 2}, shapes=[(SIZE,) * 3])
+    manifest = pipeline.open_folder(tmp_path).manifest
+    sizes = {name: sum(shard.bytes for shard in manifest.split(name).shards) for name in ("train", "val", "test")}
+    left = [pipeline._cache_left(manifest, name, cache_gb=(sizes["train"] + 10) / 1e9) for name in sizes]
+    assert left == [sizes["train"] + 10, 10, 0]
+
+
+@pytest.mark.parametrize(("fields", "lacking"), [(("volume", "mask"), "mask"), (("volume", "label"), "label")])
+def test_an_example_without_what_the_task_reads_is_named(volumes_3d, fields, lacking):
+    data = pipeline.open_folder(volumes_3d[0])
+    first, second, *rest = (split := data.manifest.split("train")).entries
+    bare = second._replace(label=None, stored=second.stored._replace(mask_dtype=None))
+    splits = {"train": split._replace(entries=(first, bare, *rest))}
+    data = data._replace(manifest=data.manifest._replace(splits=splits))
+    options = {"split": "train", "training": True, "rank": 3, "view_size": SIZE, "batch_size": 4, "seed": 7}
+    with pytest.raises(InputError, match=f"example 'train1' of .* has no {lacking}"):
+        pipeline.read(data, identity_task(), **options, fields=fields)
+
+
 def test_shards_are_not_written_into_the_graphs_that_read_them(volumes_3d):
     data = pipeline.open_folder(volumes_3d[0])
     split, layout = data.manifest.split("train"), parsing.layout(data.manifest)

@@ -8,11 +8,15 @@ import pytest
 from ssl3d_tf import configuration, finetune, pipeline, synthetic, train, trials, tune
 from ssl3d_tf.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("undrawn")  # but for the search that several tests look at
+
 SIZE = 16
 GIN_FILE = "gin/finetune/segmentation_2d.gin"
 NETWORK = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "STEPS=2", "EVAL_EVERY=1", "SAVE_EVERY=1")
 TINY = (*NETWORK, "segmentation.task.transforms=[]")
 RATES = "SPACE={'LEARNING_RATE': {'low': 1e-4, 'high': 1e-1, 'log': True}, 'DROPOUT': [0.0, 0.2]}"
+
+SEARCH = (RATES, "MAX_TRIALS=2", "FRACTION=50")
 
 
 def make(folder):
@@ -31,9 +35,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def searched(data, tmp_path_factory):
-    """The workdir of a search of three trials with half of the labels, and its best trial."""
+    """The workdir of a search of two trials with half of the labels, and its best trial."""
     workdir = tmp_path_factory.mktemp("searched") / "hp"
-    return workdir, run(data, workdir, RATES, "MAX_TRIALS=3", "FRACTION=50")
+    return workdir, run(data, workdir, *SEARCH)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def steps(workdir, trial):
 def test_a_search_leaves_a_table_of_its_trials_and_a_page(searched):
     workdir, best = searched
     rows = list(csv.DictReader((workdir / trials.TABLE).read_text().splitlines()))
-    assert [row["status"] for row in rows] == ["completed"] * 3
+    assert [row["status"] for row in rows] == ["completed"] * 2
     assert max(float(row["val_dice"]) for row in rows) == pytest.approx(best.value, rel=1e-5)
     assert rows[0]["LEARNING_RATE"] == "0.001"  # the first trial has the knobs of the files
     assert "<svg" in (workdir / "report.html").read_text()
@@ -79,7 +83,7 @@ def test_best_gin_is_a_file_for_finetuning(searched, tmp_path):
 
 def test_a_search_that_has_ended_runs_nothing_again(searched, data, capsys):
     workdir, best = searched
-    assert run(data, workdir, RATES, "MAX_TRIALS=3", "FRACTION=50") == best
+    assert run(data, workdir, *SEARCH) == best
     assert "[trial" not in capsys.readouterr().out
 
 
@@ -87,15 +91,15 @@ def test_trials_of_a_lost_state_of_keras_tuner_are_not_run_again(data, searched,
     workdir, best = searched
     (workdir / "keras_tuner" / "oracle.json").rename(tmp_path / "oracle.json")
     with pytest.raises(InputError, match="remove that folder"):
-        run(data, workdir, RATES, "MAX_TRIALS=3", "FRACTION=50")
+        run(data, workdir, *SEARCH)
     (workdir / "keras_tuner").rename(tmp_path / "keras_tuner")
-    assert run(data, workdir, RATES, "MAX_TRIALS=3", "FRACTION=50") == best
+    assert run(data, workdir, *SEARCH) == best
     assert "[trial" not in capsys.readouterr().out
 
 
 def test_another_search_does_not_take_the_folder(searched, data):
     with pytest.raises(InputError, match="is a run of another configuration"):
-        run(data, searched[0], RATES, "MAX_TRIALS=4", "FRACTION=50")
+        run(data, searched[0], *SEARCH, "MAX_TRIALS=4")
 
 
 def test_trials_that_fail_are_recorded_and_the_others_go_on(data, tmp_path, capsys):
@@ -112,7 +116,7 @@ def test_trials_that_fail_are_recorded_and_the_others_go_on(data, tmp_path, caps
 
 
 def test_a_search_in_which_all_fail_has_no_best(data, tmp_path, capsys):
-    assert run(data, tmp_path / "hp", "SPACE={'LEARNING_RATE': [1e30, 1e31]}", "TUNER='grid'") is None
+    assert run(data, tmp_path / "hp", "SPACE={'LEVELS': [5, 6]}", "TUNER='grid'") is None
     assert not (tmp_path / "hp" / trials.BEST).exists()
     assert "no trial succeeded; trials.csv says why" in capsys.readouterr().err
 

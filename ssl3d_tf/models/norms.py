@@ -1,8 +1,10 @@
 """Normalisation layers by name: batch, group, instance, layer, none.
 
 Group, instance and layer norm are one layer that differs in the number of groups (Wu & He, 2018, arXiv:1803.08494).
-It takes E[x] and E[x²] per channel and applies one scale and one offset per channel, so that a volume is read three
-times and never reshaped: on a CPU a step of the layer takes a third to a half of Keras' GroupNormalization.
+It takes E[x] and E[x²] per channel and applies one scale and one offset per channel, and has a gradient of its own, as
+what is derived from means takes twice the passes over a volume: on a CPU a step of the layer takes a quarter to a third
+of Keras' GroupNormalization. Volumes are seen as rows, [batch, first axis, others · channels]: an innermost axis as
+short as the channels keeps a CPU's vectors half empty.
 """
 
 import math
@@ -10,6 +12,7 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from ssl3d_tf.errors import InputError
 
@@ -43,24 +46,10 @@ class GroupNorm(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises; the result has the inputs' dtype."""
-        values = tf.cast(inputs, tf.float32)
-        spatial = tuple(range(1, inputs.shape.rank - 1))
-        mean = self._merge(tf.reduce_mean(values, spatial, keepdims=True))
-        square = self._merge(tf.reduce_mean(tf.square(values), spatial, keepdims=True))
-        inverse = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)
-        scale = inverse * tf.cast(self.gamma, tf.float32)
-        offset = tf.cast(self.beta, tf.float32) - mean * scale
-        return tf.cast(values * scale + offset, inputs.dtype)
-
-    def _merge(self, per_channel: tf.Tensor) -> tf.Tensor:
-        """The mean over each group's channels, at every channel: [batch, 1, ..., channels] to the same."""
-        channels = per_channel.shape[-1]
-        if self.groups == channels:
-            return per_channel
-        ones = tf.ones((1, channels // self.groups))
-        grouped = tf.reshape(per_channel, (-1, self.groups, channels // self.groups))
-        merged = tf.reduce_mean(grouped, axis=-1, keepdims=True) * ones  # [batch, groups, channels / groups]
-        return tf.reshape(merged, tf.shape(per_channel))
+        # Weights go in as tensors: what has a gradient of its own must not read variables.
+        options = {"groups": self.groups, "epsilon": self.epsilon}
+        normalise = tf.custom_gradient(lambda *tensors: _normalise(*tensors, **options))
+        return normalise(inputs, *(tf.cast(weight, tf.float32) for weight in (self.gamma, self.beta)))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
@@ -69,6 +58,59 @@ class GroupNorm(keras.layers.Layer):
     def get_config(self) -> dict:
         """What the constructor takes."""
         return {**super().get_config(), "groups": self.groups, "epsilon": self.epsilon}
+
+
+def _normalise(
+    inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, groups: int, epsilon: float
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]]:
+    """The normalised inputs, and their gradient -> those of inputs, gamma and beta."""
+    rows, voxels = _rows(inputs), math.prod(ops.shape(inputs)[1:-1])
+    others = math.prod(ops.shape(inputs)[2:-1])
+
+    def sums(of_rows: tf.Tensor) -> tf.Tensor:
+        """[batch, others · channels] -> [batch, channels]."""
+        return tf.reduce_sum(tf.reshape(of_rows, (-1, others, gamma.shape[0])), axis=1)
+
+    def means(per_channel: tf.Tensor) -> tf.Tensor:
+        return _merge(per_channel, groups) / tf.cast(voxels, tf.float32)
+
+    def spread(per_channel: tf.Tensor) -> tf.Tensor:
+        """[batch, channels] -> [batch, 1, others · channels]."""
+        return tf.tile(per_channel, (1, others))[:, None]
+
+    mean = means(sums(tf.reduce_sum(rows, axis=1)))
+    square = means(sums(tf.reduce_sum(tf.square(rows), axis=1)))
+    inverse = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + epsilon)
+    scale = inverse * gamma
+    outputs = rows * spread(scale) + spread(beta - mean * scale)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """With x̂ the normalised inputs: scale · dy − inverse · (mean of γ · dy + x̂ · mean of γ · dy · x̂)."""
+        coming = _rows(upstream)
+        of_beta = sums(tf.reduce_sum(coming, axis=1))
+        of_gamma = (sums(tf.reduce_sum(coming * rows, axis=1)) - mean * of_beta) * inverse
+        slope = tf.square(inverse) * means(of_gamma * gamma)
+        shift = mean * slope - inverse * means(of_beta * gamma)
+        going = coming * spread(scale) + (spread(shift) - rows * spread(slope))
+        of_inputs = tf.cast(tf.reshape(going, tf.shape(inputs)), inputs.dtype)
+        return of_inputs, tf.reduce_sum(of_gamma, axis=0), tf.reduce_sum(of_beta, axis=0)
+
+    return tf.cast(tf.reshape(outputs, tf.shape(inputs)), inputs.dtype), gradient
+
+
+def _rows(values: tf.Tensor) -> tf.Tensor:
+    """[batch, *spatial, channels] -> float32 [batch, first axis, others · channels]."""
+    shape = ops.shape(values)
+    return tf.cast(tf.reshape(values, (-1, shape[1], math.prod(shape[2:]))), tf.float32)
+
+
+def _merge(per_channel: tf.Tensor, groups: int) -> tf.Tensor:
+    """The mean over each group's channels, at every channel: [batch, channels] to the same."""
+    channels = per_channel.shape[-1]
+    if groups == channels:
+        return per_channel
+    grouped = tf.reshape(per_channel, (-1, groups, channels // groups))
+    return tf.repeat(tf.reduce_mean(grouped, axis=-1), channels // groups, axis=-1)
 
 
 def norm(kind: str) -> Callable[[int, str], keras.layers.Layer]:

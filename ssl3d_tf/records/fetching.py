@@ -1,19 +1,21 @@
 """Reads any example from its place in its shard: no scan, no shuffle buffer, nothing to restore.
 
-The first time, the whole record is read and its checksum verified. After that voxels are taken where they lie, in
-shards that are mapped into memory (`records/mapping.py`): half the time or less, and of a crop only what it needs.
+Once, the whole record is read and its checksum verified. After that voxels are taken where they lie, in shards that are
+mapped into memory (`records/mapping.py`): half the time or less, and of a crop only what it needs.
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from ssl3d_tf.places import Place
-from ssl3d_tf.records import mapping, parsing
+from ssl3d_tf.records import mapping, parsing, writer
 from ssl3d_tf.records.manifest import Split
 
-Example = Mapping[str, tf.Tensor]
+Example: TypeAlias = Mapping[str, tf.Tensor]
+Fetch: TypeAlias = Callable[[tf.Tensor, tf.Tensor], Example]
 
 
 def by_index(
@@ -23,23 +25,31 @@ def by_index(
     *,
     fields: Sequence[str] = ("volume",),
     cache_bytes: int = 0,
-) -> Callable[[tf.Tensor, tf.Tensor], Example]:
-    """Returns (index int64, whether it was read before) -> what `parsing.parse` returns, usable in a graph.
+    verify: bool = False,
+) -> Fetch:
+    """Returns (index int64, whether it was verified before) -> what `parsing.parse` returns, usable in a graph.
 
     Args:
         folder: where the shards are.
         fields: what to decode, of volume, mask and label.
         cache_bytes: shards as stored are kept in memory as long as they fit, the first ones first.
+        verify: reads all that will be taken from mapped or kept shards now, and verifies its checksums.
+
+    Raises:
+        InputError: a damaged record, of those that are verified now.
     """
     with tf.device("CPU:0"):  # where the input pipeline runs
         record = record_by_index(folder, split)
         shards, held = mapping.shards(folder, split.shards, cache_bytes=cache_bytes)
         in_place = mapping.by_index(shards, split.entries, layout, fields=fields)
         is_held = tf.constant([held[entry.shard] for entry in split.entries])
+    for entry in split.entries if verify else ():
+        if held[entry.shard]:
+            writer.read_record(folder / split.shards[entry.shard].file, entry.offset)
 
-    def example(index: tf.Tensor, was_read: tf.Tensor) -> Example:
+    def example(index: tf.Tensor, was_verified: tf.Tensor) -> Example:
         return tf.cond(
-            was_read & tf.gather(is_held, index),
+            was_verified & tf.gather(is_held, index),
             lambda: in_place(index),
             lambda: parsing.parse(record(index), layout, fields=fields),
         )
