@@ -56,6 +56,13 @@ def test_threads_place_and_cache_change_nothing(volumes_3d, options):
     assert same(take(read(volumes_3d[0]), 5), take(read(volumes_3d[0], **options), 5))
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("options", [{}, {"threads": 1}, {"views_on": "host"}])
+def test_the_end_of_a_dataset_waits_for_no_autotuning(training, options, volumes_3d):
+    dataset = read(volumes_3d[0], split="train" if training else "val", training=training, **options).dataset()
+    assert not dataset.options().autotune.enabled
+
+
 def fetched(folder, *, was_read, cache_bytes=0, fields=("volume", "mask", "label")):
     """Every example of the training split, read as in the first epoch or as later."""
     data = pipeline.open_folder(folder)
