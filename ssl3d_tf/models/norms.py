@@ -47,8 +47,7 @@ class GroupNorm(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises; the result has the inputs' dtype."""
         # Weights go in as tensors: what has a gradient of its own must not read variables.
-        options = {"groups": self.groups, "epsilon": self.epsilon}
-        normalise = tf.custom_gradient(lambda *tensors: _normalise(*tensors, **options))
+        normalise = tf.custom_gradient(lambda *each: _normalise(*each, groups=self.groups, epsilon=self.epsilon))
         return normalise(inputs, *(tf.cast(weight, tf.float32) for weight in (self.gamma, self.beta)))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
