@@ -23,6 +23,7 @@ BATCHES = {  # at 'real' size what 16 GB hold
 LEARNING_RATE = 1e-4
 _CLASSES = {"rotation_3d": 10, "rpl_3d": 26, "jigsaw_3d": 100, SEGMENTATION: len(phantoms.CLASSES)}
 _WITH_DROPOUT = ("rotation_3d", "rpl_3d", "jigsaw_3d")
+_SMALL_SIDE = 48  # voxels
 _DRAWN = 4  # different phantoms
 
 
@@ -39,7 +40,7 @@ def write(folder: Path, sized: Sized, *, dropout: bool) -> None:
     task, batch_size = sized.task, sized.batch_size or BATCHES[sized.size][sized.task]
     sizes: dict[str, Any] = {
         "files": _files(sized),
-        "params": _params(task, batch_size, dropout=dropout),
+        "params": _params(sized, batch_size, dropout=dropout),
         "learning_rate": LEARNING_RATE,
         "batch_size": batch_size,
     }
@@ -57,8 +58,10 @@ def _files(sized: Sized) -> list[str]:
     return [f"gin/{kind}.gin", *(["gin/datasets/phantoms_3d.gin"] if sized.size == "small" else [])]
 
 
-def _params(task: str, batch_size: int, *, dropout: bool) -> list[str]:
-    params = [f"BATCH_SIZE={batch_size}"]
+def _params(sized: Sized, batch_size: int, *, dropout: bool) -> list[str]:
+    task, params = sized.task, [f"BATCH_SIZE={batch_size}"]
+    if sized.size == "small":
+        params.append(f"VIEW_SIZE={_SMALL_SIDE}")
     if task == SEGMENTATION:
         params.append(f"CLASSES={_CLASSES[task]}")
     if task in _WITH_DROPOUT and not dropout:
