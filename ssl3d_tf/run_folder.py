@@ -100,8 +100,8 @@ def _note_kernels(path: Path) -> None:
     if before in (None, now):  # None: a run of before kernels were noted
         return
     print(
-        f"note: ran with {kernels.describe(before)}, goes on with {kernels.describe(now)}: from here on the numbers agree "
-        "to rounding with those of a run that was never moved, not bit for bit.",
+        f"note: ran with {kernels.describe(before)}, goes on with {kernels.describe(now)}: from here on the numbers "
+        "agree to rounding with those of a run that was never moved, not bit for bit.",
         flush=True,
     )
     files.write_json(path, {**record, "went_on_with": [*record.get("went_on_with", ()), now]})
