@@ -42,7 +42,8 @@ def to_device(batches: Any, device: str | None = None) -> Any:
     device = device or (tf.config.list_logical_devices("GPU")[0].name if on_gpu() else None)
     if device is None or not isinstance(batches, tf.data.Dataset):
         return batches
-    return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=1))
+    copied = batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=1))
+    return copied.with_options(batches.options())  # which do not go through a copy
 
 
 def on_gpu() -> bool:
