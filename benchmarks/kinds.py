@@ -15,7 +15,7 @@ _BY_OP = (
 _BY_PATH = (
     ("optimizer", re.compile(r"(^|/)adam_w")),
     ("rnn", re.compile(r"(^|/)context(_\d+)?(/|$)")),
-    ("norm", re.compile(r"_norm\d")),
+    ("norm", re.compile(r"_norm\d|norm_gradient")),
     ("convolution", re.compile(r"_conv\d|_up(_\d+)?/|_join")),
     ("dense", re.compile(r"(^|/)(head_dense\d|logits|code|predictions)(_\d+)?/")),
 )

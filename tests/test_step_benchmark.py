@@ -35,6 +35,7 @@ def test_another_loss_is_refused_whatever_the_step(loss):
         ("gradient_tape/m/unet_3d_1/level0_conv1_1/BiasAdd/BiasAddGrad:BiasAddGrad", "convolution"),
         ("m/decoder_level1_up_1/conv_transpose:_MklNativeConv3DBackpropInputV2", "convolution"),
         ("gradient_tape/m/unet_3d_1/level0_norm2_1/mul_2/Mul:Mul", "norm"),
+        ("norm_gradient_3/mul_1:Mul", "norm"),
         ("m/head_norm1_1/moments/mean:Mean", "norm"),
         ("gradient_tape/m/unet_3d_1/level0_pool_1/MaxPool3D/MaxPool3DGrad:_MklNativeMaxPool3DGrad", "pooling"),
         ("gradient_tape/m/head_dense1_1/MatMul/MatMul_1:_MklMatMul", "dense"),
