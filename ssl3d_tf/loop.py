@@ -250,6 +250,7 @@ def _train(
     gives_up: Callable[[], bool],
 ) -> dict[str, float]:
     first_step = done = int(run.progress.step)
+    run.held_out.dataset()  # verifies it: damage is told now, not after the steps before an evaluation
     dataset = distribution.distribute_datasets_from_function(_share(run.train, first_step))
     batches = iter(strategies.to_device(dataset))
     window = Window(run.progress.tally.numpy())
