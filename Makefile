@@ -2,6 +2,7 @@
 # make check  format, lint, types               make science-smoke   does every pretext task learn? 5 minutes
 # make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
+# make bench-step    a training step, ours and PyTorch's, of every task: 15 minutes
 # Each sets up .venv once. Another Python, in .venv-3.12: make test PYTHON=python3.12
 PYTHON ?= python3
 PYTHONS := 3.10 3.11 3.12 3.13
@@ -12,10 +13,10 @@ PEERS := torch==2.13.0 monai==1.6.1 torchio==1.2.1 batchgenerators==0.25.5 batch
 PEERS_VENV := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pythons science-smoke bench-peers check format clean
+.PHONY: help install demo test test-pythons science-smoke bench-peers bench-step check format clean
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 13) else \
@@ -52,6 +53,10 @@ $(PEERS_VENV)/.installed:
 
 bench-peers: $(STAMP) $(PEERS_VENV)/.installed
 	$(BIN)/python -m benchmarks.peers --python=$(PEERS_VENV)/bin/python --json=runs/peers.json
+
+bench-step: $(STAMP) $(PEERS_VENV)/.installed
+	@mkdir -p runs
+	$(BIN)/python -m benchmarks.step --python=$(PEERS_VENV)/bin/python --json=runs/step.json
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

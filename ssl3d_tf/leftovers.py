@@ -1,4 +1,4 @@
-"""What TensorFlow and Keras keep of a model as long as the process lives; many runs in one process must not."""
+"""What TensorFlow and Keras keep of a model as long as the process lives, which many runs in one process must not."""
 
 import keras
 from tensorflow.python.framework import ops

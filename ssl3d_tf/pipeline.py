@@ -243,7 +243,7 @@ def _cores() -> int:
 def _options(threads: int | None) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
-    # Its thread misses now and then that an iterator ends, and who lets go of that waits until it wakes, up to 60 s.
+    # Its thread misses the end of an iterator now and then; whoever lets go of that waits until it wakes, up to 60 s.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     if threads is not None:

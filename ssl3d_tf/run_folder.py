@@ -52,11 +52,11 @@ def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
 def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
     """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too.
 
-    Says so where a run goes on with other kernels than it began with.
+    Where a run goes on with other kernels than before, this is said, and in run.json too.
     """
     files.make_folder(workdir, "--workdir")
     if has_begun(workdir):
-        _note_kernels(json.loads((workdir / RECORD).read_text(encoding="utf-8")).get("kernels"))
+        _note_kernels(workdir / RECORD)
         return
     files.write_json(workdir / RECORD, {**about(), **notes, "data": data})
     with files.atomic(workdir / CONFIG) as file:
@@ -94,13 +94,17 @@ def about() -> dict[str, Any]:
     }
 
 
-def _note_kernels(before: dict[str, str] | None) -> None:
-    if before and before != (now := kernels.in_use()):
-        print(
-            f"note: begun with {kernels.describe(before)}, goes on with {kernels.describe(now)}: from here on the "
-            "numbers agree to rounding with those of a run that was never moved, not bit for bit.",
-            flush=True,
-        )
+def _note_kernels(path: Path) -> None:
+    record, now = json.loads(path.read_text(encoding="utf-8")), kernels.in_use()
+    before = [record.get("kernels"), *record.get("went_on_with", ())][-1]
+    if before in (None, now):  # None: a run of before kernels were noted
+        return
+    print(
+        f"note: ran with {kernels.describe(before)}, goes on with {kernels.describe(now)}: from here on the numbers "
+        "agree to rounding with those of a run that was never moved, not bit for bit.",
+        flush=True,
+    )
+    files.write_json(path, {**record, "went_on_with": [*record.get("went_on_with", ()), now]})
 
 
 def _same_config(workdir: Path, before: str, now: str) -> None:

@@ -44,7 +44,7 @@ def test_the_text_makes_the_same_configuration_again(tmp_path):
 def test_a_data_set_file_comes_between_files_and_parameters():
     sources = Sources(ROTATION, ("BATCH_SIZE=2",))
     configuration.load(sources, dataset="gin/datasets/phantoms_{rank}d.gin")
-    assert (configuration.macro("VIEW_SIZE"), configuration.macro("BATCH_SIZE")) == (48, 2)
+    assert (configuration.macro("VIEW_SIZE"), configuration.macro("BATCH_SIZE")) == (32, 2)
 
 
 @pytest.mark.parametrize(

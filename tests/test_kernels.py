@@ -41,7 +41,10 @@ def test_a_run_that_goes_on_with_other_kernels_says_so(tmp_path, capsys):
     assert not capsys.readouterr().out
     path.write_text(json.dumps(record | {"kernels": {"library": "Eigen", "instructions": "AVX"}}))
     run_folder.claim(tmp_path / "run", "STEPS = 2", **here)
-    assert "begun with Eigen kernels (AVX), goes on with" in capsys.readouterr().out
+    assert "ran with Eigen kernels (AVX), goes on with" in capsys.readouterr().out
+    assert json.loads(path.read_text())["went_on_with"] == [kernels.in_use()]
+    run_folder.claim(tmp_path / "run", "STEPS = 2", **here)
+    assert not capsys.readouterr().out
 
 
 def test_commands_and_benchmarks_import_the_package_before_tensorflow():

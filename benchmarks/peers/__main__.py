@@ -7,12 +7,8 @@ Each peer runs in a process of its own. Its batches are checked first (gate.py),
 """
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,14 +17,14 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from benchmarks.peers import folders, gate, processes
+from benchmarks.peers import folders, gate
+from benchmarks.peers.driving import Worker
 from benchmarks.peers.jobs import JOBS
 from ssl3d_tf import cli
 from ssl3d_tf.errors import InputError
 
 OURS, MEMORY_MAP = "with_ours", "with_numpy"
 OUR_PYTHON = (OURS, MEMORY_MAP, "with_original")
-_REST_S, _REST_MOST_S, _IDLE = 0.2, 30.0, 0.2  # of one core
 ALL = tuple(job for job in JOBS if job != "cpc")  # which no library has
 PEERS = {  # module -> variants and the jobs that it has
     OURS: (("from disk", "CACHE_GB=1"), tuple(JOBS)),
@@ -115,7 +111,7 @@ def _measure(job: str, names: Sequence[str], root: Path) -> dict[str, Row]:
         for variant in variants
     ]
     faults = {peer: _faults(peer, job, root) for peer in tqdm(peers, f"{job}: checks", disable=None, leave=False)}
-    workers = {peer.name: Worker(peer, job, _phantoms(root)) for peer in peers if not faults[peer]}
+    workers = {peer.name: _worker(peer, job, _phantoms(root)) for peer in peers if not faults[peer]}
     try:
         costs: dict[str, list[Mapping[str, float]]] = {name: [] for name in workers}
         for _ in tqdm(range(flags.FLAGS.rounds), desc=job, unit="round", disable=None, leave=False):
@@ -135,7 +131,7 @@ def _measure(job: str, names: Sequence[str], root: Path) -> dict[str, Row]:
 
 def _faults(peer: Peer, job: str, root: Path) -> list[str]:
     """Where a peer does something else than its job, so that its speed says nothing."""
-    worker = Worker(peer, job, _phantoms(root) if job == "read" else root / "ramps")
+    worker = _worker(peer, job, _phantoms(root) if job == "read" else root / "ramps")
     try:
         with tempfile.TemporaryDirectory() as scratch:
             saved = Path(scratch) / "batches.npy"
@@ -147,55 +143,11 @@ def _faults(peer: Peer, job: str, root: Path) -> list[str]:
     return gate.faults(job, batches, np.array(known))
 
 
-class Worker:
-    """The process of one peer; it and all that it starts end with `end`."""
-
-    def __init__(self, peer: Peer, job: str, folder: Path):
-        python = sys.executable if peer.module in OUR_PYTHON else flags.FLAGS.python
-        command = [python, "-m", "benchmarks.peers.worker", peer.module, peer.variant, job, str(folder)]
-        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"), "1")
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore"}
-        self._name, self._errors = peer.name, tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `end`
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            start_new_session=True,  # so that nothing that a library started stays behind
-            env={**os.environ, **quiet, **({} if peer.module == OURS else one_thread)},
-        )
-        self.started = self._answer()
-
-    def ask(self, **wanted: Any) -> dict[str, Any]:
-        """Sends a line and waits for the answer."""
-        print(json.dumps(wanted), file=self._process.stdin, flush=True)
-        return self._answer()
-
-    def rest(self) -> None:
-        """Waits until its buffers are full again and it is idle, so that it takes nothing from the next one's turn."""
-        began = time.monotonic()
-        while time.monotonic() - began < _REST_MOST_S:
-            before = processes.cpu_s(self._process.pid)
-            time.sleep(_REST_S)
-            if processes.cpu_s(self._process.pid) - before < _REST_S * _IDLE:
-                return
-
-    def end(self) -> None:
-        """Kills it and all it started."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._errors.close()
-
-    def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()  # type: ignore[union-attr]  # a pipe
-        if not line:
-            self._errors.seek(0)
-            said = (self._errors.read().strip() or "nothing").splitlines()
-            remedy = "make bench-peers installs what it needs, and --python is that environment's"
-            status = self._process.wait()
-            raise InputError(f"{self._name} ended with status {status}; its last words: {said[-1]} ({remedy}).")
-        return json.loads(line)
+def _worker(peer: Peer, job: str, folder: Path) -> Worker:
+    python = sys.executable if peer.module in OUR_PYTHON else flags.FLAGS.python
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"), "1")
+    environment = {} if peer.module == OURS else one_thread
+    return Worker(python, [peer.module, peer.variant, job, str(folder)], name=peer.name, environment=environment)
 
 
 def _row(worker: Worker, costs: Sequence[Mapping[str, float]]) -> Row:

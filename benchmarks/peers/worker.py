@@ -3,7 +3,8 @@
 python -m benchmarks.peers.worker MODULE VARIANT JOB FOLDER
 
 Imports nothing of ssl3d_tf; the module of the peer does, if it is ours. {"save": file, "count": n} writes the next n
-batches as one array; {"seconds": s} times for that long, behind a warm-up; {"memory_s": s} watches its memory.
+batches as one array; {"seconds": s} times for that long, behind a warm-up; {"memory_s": s} watches its memory;
+{"call": name} asks the batches themselves.
 """
 
 import importlib
@@ -65,7 +66,16 @@ def _memory(batches: Iterator[Any], *, memory_s: float) -> dict[str, float]:
     return {"peak_mb": max(found)}
 
 
-_DOES: dict[str, Callable[..., dict[str, Any]]] = {"save": _save, "seconds": _time, "memory_s": _memory}
+def _call(batches: Iterator[Any], *, call: str) -> dict[str, Any]:
+    return {call: getattr(batches, call)()}
+
+
+_DOES: dict[str, Callable[..., dict[str, Any]]] = {
+    "save": _save,
+    "seconds": _time,
+    "memory_s": _memory,
+    "call": _call,
+}
 
 
 def _say(answers: Any, value: dict[str, Any]) -> None:

@@ -47,8 +47,8 @@ class GroupNorm(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises; the result has the inputs' dtype."""
         # Weights go in as tensors: what has a gradient of its own must not read variables.
-        options = {"groups": self.groups, "epsilon": self.epsilon}
-        normalise = tf.custom_gradient(lambda *tensors: _normalise(*tensors, **options))
+        groups, epsilon = self.groups, self.epsilon
+        normalise = tf.custom_gradient(lambda *tensors: _normalise(*tensors, groups=groups, epsilon=epsilon))
         return normalise(inputs, *(tf.cast(weight, tf.float32) for weight in (self.gamma, self.beta)))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -86,14 +86,15 @@ def _normalise(
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """With x̂ the normalised inputs: scale · dy − inverse · (mean of γ · dy + x̂ · mean of γ · dy · x̂)."""
-        coming = _rows(upstream)
-        of_beta = sums(tf.reduce_sum(coming, axis=1))
-        of_gamma = (sums(tf.reduce_sum(coming * rows, axis=1)) - mean * of_beta) * inverse
-        slope = tf.square(inverse) * means(of_gamma * gamma)
-        shift = mean * slope - inverse * means(of_beta * gamma)
-        going = coming * spread(scale) + (spread(shift) - rows * spread(slope))
-        of_inputs = tf.cast(tf.reshape(going, tf.shape(inputs)), inputs.dtype)
-        return of_inputs, tf.reduce_sum(of_gamma, axis=0), tf.reduce_sum(of_beta, axis=0)
+        with tf.name_scope("norm_gradient"):  # or a profile would not say whose it is
+            coming = _rows(upstream)
+            of_beta = sums(tf.reduce_sum(coming, axis=1))
+            of_gamma = (sums(tf.reduce_sum(coming * rows, axis=1)) - mean * of_beta) * inverse
+            slope = tf.square(inverse) * means(of_gamma * gamma)
+            shift = mean * slope - inverse * means(of_beta * gamma)
+            going = coming * spread(scale) + (spread(shift) - rows * spread(slope))
+            of_inputs = tf.cast(tf.reshape(going, tf.shape(inputs)), inputs.dtype)
+            return of_inputs, tf.reduce_sum(of_gamma, axis=0), tf.reduce_sum(of_beta, axis=0)
 
     return tf.cast(tf.reshape(outputs, tf.shape(inputs)), inputs.dtype), gradient
 
