@@ -34,9 +34,10 @@ class Window:
         self._timed += 1
 
     def close(self, names: Sequence[str], batch_size: int) -> dict[str, float]:
-        """Mean scores, and the speed of this process, since the last line; begins the next."""
+        """Mean scores, NaN of no step, and the speed of this process, since the last line; begins the next."""
         seconds = time.perf_counter() - self._began
-        means = self.tally[1:] / np.maximum(self.tally[0], 1.0)
+        # Of no step, where every batch was left out, there is no mean.
+        means = self.tally[1:] / self.tally[0] if self.tally[0] else np.full_like(self.tally[1:], np.nan)
         values = dict(zip(names, means.tolist(), strict=True))
         values |= {"examples_per_s": self._timed * batch_size / seconds, "stall_fraction": self._waited / seconds}
         self.tally = np.zeros_like(self.tally)

@@ -21,7 +21,9 @@ def in_use() -> dict[str, str]:
         about = tf.config.experimental.get_device_details(devices[0])
         capability = ".".join(map(str, about.get("compute_capability", ())))
         return {"library": "cuDNN", "instructions": f"{about.get('device_name', 'GPU')} {capability}".strip()}
-    return {"library": "oneDNN" if ports.IsMklEnabled() else "Eigen", "instructions": _instructions()}
+    if ports.IsMklEnabled():
+        return {"library": "oneDNN", "instructions": _limit() or _instructions()}
+    return {"library": "Eigen", "instructions": _instructions()}
 
 
 def make_deterministic(wanted: bool) -> None:
@@ -46,10 +48,13 @@ def opening() -> str:
 
 
 def _instructions() -> str:
-    """The newest set that this CPU has and ONEDNN_MAX_CPU_ISA, oneDNN's own limit, allows."""
+    """The newest set that this CPU has."""
     extensions = np.show_config(mode="dicts")["SIMD Extensions"]
     have = {*extensions.get("baseline", ()), *extensions.get("found", ())}
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if limit and not limit.startswith(("AVX512", "AVX10", "DEFAULT", "ALL")):
-        return limit.replace("_", "-")
     return next((name for name, names in _INSTRUCTIONS if have & names), platform.machine())
+
+
+def _limit() -> str | None:
+    """What oneDNN is held to by its own variable, if that is less than AVX-512."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    return None if limit.startswith(("AVX512", "AVX10", "DEFAULT", "ALL")) else limit.replace("_", "-") or None

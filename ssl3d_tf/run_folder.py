@@ -113,7 +113,8 @@ def _same_config(workdir: Path, before: str, now: str) -> None:
     lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm="")
     changes = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     shown = "; ".join(" ".join(line.split()) for line in changes[:8]) + (" …" if len(changes) > 8 else "")
-    raise InputError(f"--workdir {workdir} is a run of another configuration ({shown}): take another folder.")
+    own = f"or go on with its own, --gin_file={workdir / CONFIG} alone"
+    raise InputError(f"--workdir {workdir} is a run of another configuration ({shown}): take another folder, {own}.")
 
 
 def _same_data(workdir: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -195,6 +195,9 @@ def test_skip_leaves_the_weights_as_they_are(data, tmp_path):
         encoder=without_norm,
     )
     assert checkpoints_are_finite(tmp_path / "run")
+    logged = [line["loss"] for line in journal(tmp_path / "run") if "loss" in line]
+    assert logged
+    assert np.isnan(logged).all()  # of no step
 
 
 def test_clipping_is_per_variable_norm_then_value():
