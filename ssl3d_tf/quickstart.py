@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     folder = files.make_folder(local(flags.FLAGS.workdir, "--workdir"), "--workdir")
     print(
         f"128 phantom scans -> TFRecords -> an encoder by each of {' and '.join(TASKS)}, all in {folder}: "
-        "3 to 4 minutes on two CPU cores.",
+        "two minutes on two CPU cores.",
         flush=True,
     )
     raw, data = folder / "raw", folder / "data"
