@@ -164,16 +164,8 @@ def build(
         parts = _parts(model, network, lambda: _with_loss_scale(optimizer(), precision), update.frozen_steps)
         manager = checkpoints.manager(folder, model, parts, progress)
         checkpoints.restore(manager, workdir)
-        step_of = functools.partial(
-            train_step,
-            model,
-            task,
-            to_views=train.to_views,
-            schedule=schedule,
-            step=progress.step,
-            update=update,
-            jit_compile=jit,
-        )
+        fixed: dict[str, Any] = {"schedule": schedule, "step": progress.step, "update": update, "jit_compile": jit}
+        step_of = functools.partial(train_step, model, task, to_views=train.to_views, **fixed)
         done, frozen = int(progress.step), update.frozen_steps
         advance = in_phases(step_of, parts, network, steps_done=done, frozen_steps=frozen)
     return Run(

@@ -100,10 +100,8 @@ def read(
     found, layout = data.manifest.split(split), parsing.layout(data.manifest)
     entries = found.entries
     _check_entries(data, entries, fields)
-    if training and batch_size > len(entries) and not wraps:
-        raise InputError(
-            f"BATCH_SIZE {batch_size} exceeds the {len(entries)} examples of split '{split}' in {data.path}; lower it."
-        )
+    if training and not wraps:
+        _check_batch(data, split, batch_size)
     cache_bytes = _cache_left(data.manifest, split, cache_gb=cache_gb)
     same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
 
@@ -192,6 +190,13 @@ def check_fields(data: DataFolder, fields: Sequence[str]) -> None:
         raise InputError(f"{where} has no masks, which this task needs; convert it with its masks.")
     if "label" in fields and not manifest.label_size:
         raise InputError(f"{where} has no labels, which this task needs; convert it with its labels.")
+
+
+def _check_batch(data: DataFolder, split: str, batch_size: int) -> None:
+    if batch_size > (count := len(data.manifest.split(split).entries)):
+        raise InputError(
+            f"BATCH_SIZE {batch_size} exceeds the {count} examples of split '{split}' in {data.path}; lower it."
+        )
 
 
 def _check_entries(data: DataFolder, entries: Sequence[manifests.Entry], fields: Sequence[str]) -> None:
