@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, fro
 from benchmarks import timing
 from benchmarks.peers import folders
 from benchmarks.peers.jobs import SIDE
-from ssl3d_tf import cli
+from ssl3d_tf.command import cli
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HEADER = 352  # bytes of a NIfTI file before its voxels

@@ -14,13 +14,15 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli
 
 with quiet.greeting():
     import numpy as np
     import tensorflow as tf
 
-    from ssl3d_tf import kernels, strategies
+    from ssl3d_tf.command import kernels
+    from ssl3d_tf.training import strategies
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 

@@ -25,7 +25,7 @@ with quiet.greeting():
     import tensorflow as tf
     from keras import ops
 
-    from ssl3d_tf import contrast
+    from ssl3d_tf.losses import contrast
     from ssl3d_tf.models import heads, pyramid, unet
     from ssl3d_tf.task import Task
     from ssl3d_tf.tasks import cpc

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl3d_tf import phantoms
-from ssl3d_tf.records import manifest as manifests
-from ssl3d_tf.records import schema, writer
+from ssl3d_tf.data import phantoms
+from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.data.records import schema, writer
 
 
 def phantom_folder(count: int, side: int) -> Path:

@@ -26,7 +26,7 @@ if [ "${1:-}" = --dry-run ]; then
   part convolutions 60 "$PYTHON" benchmarks/convolutions.py --size=8 --repeats=1
   part loop 150 "$PYTHON" benchmarks/loop.py --size=tiny --task=rotation_3d --views_on=device --views_on=host --rounds=1 --steps=3
   part step 120 "$PYTHON" benchmarks/step.py --python="$TORCH_PYTHON" --task=rotation_3d --rounds=1 --seconds=0
-  part tests 120 env CUDA_VISIBLE_DEVICES=-1 "$PYTHON" -m pytest tests/test_kernels.py
+  part tests 120 env CUDA_VISIBLE_DEVICES=-1 "$PYTHON" -m pytest tests/command/test_kernels.py
   part variants 150 "$PYTHON" benchmarks/variants.py --gin_param=STEPS=2 --gin_param=VIEW_SIZE=16 --gin_param=LEVELS=1
 else
   part convolutions 45 "$PYTHON" benchmarks/convolutions.py

@@ -22,7 +22,8 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, configuration, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
     import gin
@@ -31,7 +32,9 @@ with quiet.greeting():
     import tensorflow as tf
 
     from benchmarks import data
-    from ssl3d_tf import kernels, loop, pipeline, strategies
+    from ssl3d_tf.command import kernels
+    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.training import loop, strategies
 
 TASKS = ("rotation_3d", "rpl_3d", "jigsaw_3d", "cpc_3d", "exemplar_3d")
 SIZES = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks import data as folders
 from benchmarks.peers import processes
-from ssl3d_tf import pipeline
-from ssl3d_tf.records import manifest as manifests
+from ssl3d_tf.data import pipeline
+from ssl3d_tf.data.records import manifest as manifests
 
 BATCHES = 300  # the same for every data set, so that only the number of volumes differs
 

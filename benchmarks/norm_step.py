@@ -12,7 +12,8 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli
 
 with quiet.greeting():
     import keras

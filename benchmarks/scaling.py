@@ -14,14 +14,16 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, configuration, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
     import gin
 
     from benchmarks import data as folders
     from benchmarks import stages, timing
-    from ssl3d_tf import loop, pipeline
+    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.training import loop
 
 _BATCH = 4
 

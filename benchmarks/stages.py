@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from ssl3d_tf import cropping, pipeline, strategies, volumes
-from ssl3d_tf.records import fetching, parsing
-from ssl3d_tf.steps import Part, train_step
+from ssl3d_tf.data import cropping, pipeline
+from ssl3d_tf.data.records import fetching, parsing
 from ssl3d_tf.task import Task
+from ssl3d_tf.training import strategies
+from ssl3d_tf.training.steps import Part, train_step
+from ssl3d_tf.views import volumes
 
 _CHUNK = 1 << 20  # bytes
 _BEYOND_CACHES = 1 << 28  # bytes

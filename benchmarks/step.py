@@ -23,14 +23,16 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli
 
 with quiet.greeting():
     import tensorflow as tf
 
     from benchmarks import kinds, step_data
     from benchmarks.peers.driving import Worker
-    from ssl3d_tf import kernels, strategies
+    from ssl3d_tf.command import kernels
+    from ssl3d_tf.training import strategies
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
     tf.get_logger().setLevel("ERROR")

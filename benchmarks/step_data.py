@@ -10,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.peers import step_ours
-from ssl3d_tf import configuration, loop, phantoms
+from ssl3d_tf.command import configuration
+from ssl3d_tf.data import phantoms
 from ssl3d_tf.models import pyramid
 from ssl3d_tf.task import Task
+from ssl3d_tf.training import loop
 
 SEGMENTATION = "segmentation_3d"
 TASKS = ("rotation_3d", "rpl_3d", "jigsaw_3d", "cpc_3d", "exemplar_3d", SEGMENTATION)

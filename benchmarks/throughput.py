@@ -18,7 +18,8 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, configuration, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
     import gin
@@ -26,7 +27,8 @@ with quiet.greeting():
 
     from benchmarks import data as folders
     from benchmarks import memory, stages, timing
-    from ssl3d_tf import loop, pipeline
+    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.training import loop
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
     tf.get_logger().setLevel("ERROR")

@@ -18,13 +18,15 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, configuration, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
 from ssl3d_tf.errors import InputError
 
 with quiet.greeting():
     import keras
 
-    from ssl3d_tf import kernels, train
+    from ssl3d_tf import train
+    from ssl3d_tf.command import kernels
 
 VARIANTS = {
     "float32": (),

@@ -28,7 +28,8 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, from any folder
 
-from ssl3d_tf import cli, configuration, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
     import gin
@@ -36,9 +37,10 @@ with quiet.greeting():
     import tensorflow as tf
 
     from benchmarks import equality, original, timing
-    from ssl3d_tf import loop, pipeline
+    from ssl3d_tf.data import pipeline
     from ssl3d_tf.errors import InputError
     from ssl3d_tf.task import Batch, Params, Task
+    from ssl3d_tf.training import loop
 
     tf.config.set_visible_devices([], "GPU")  # views on the host
     tf.get_logger().setLevel("ERROR")

@@ -3,7 +3,7 @@
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # oneDNN's kernels, three to five times as fast as Eigen's in 3D, which TensorFlow turns on by itself only on CPUs with
 # VNNI or AMX. It reads this once, when it is imported; a user's own setting stands.

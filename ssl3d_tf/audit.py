@@ -14,17 +14,23 @@ from typing import Any, NamedTuple
 from absl import app, flags
 from matplotlib.figure import Figure
 
-from ssl3d_tf import cli, configuration, files, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import Place, local, place
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import checkpoints, loop, pictures, pipeline, run_folder, shortcuts, train
-    from ssl3d_tf.records import manifest as manifests
+    from ssl3d_tf import train
+    from ssl3d_tf.command import run_folder
+    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.data.records import manifest as manifests
     from ssl3d_tf.task import Task
+    from ssl3d_tf.training import checkpoints, loop
+    from ssl3d_tf.views import pictures, shortcuts
 
 REAL = "real"
 READING = (

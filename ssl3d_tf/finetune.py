@@ -14,18 +14,24 @@ from typing import Any, NamedTuple
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, files, quiet
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import Place, local, place
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import admission, loop, pipeline, protocol, run_folder, train
+    from ssl3d_tf import train
+    from ssl3d_tf.command import run_folder
+    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.data.records import manifest as manifests
     from ssl3d_tf.evaluation import report, subsets
-    from ssl3d_tf.records import manifest as manifests
+    from ssl3d_tf.experiment import admission, protocol
     from ssl3d_tf.task import Task
+    from ssl3d_tf.training import loop
 
     tf.get_logger().setLevel("ERROR")
 

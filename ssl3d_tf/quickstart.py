@@ -10,8 +10,9 @@ from pathlib import Path
 
 from absl import flags
 
-from ssl3d_tf import cli, files
-from ssl3d_tf.places import local
+from ssl3d_tf.command import cli
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import local
 
 TASKS = ("rotation_3d", "cpc_3d")
 

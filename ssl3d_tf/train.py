@@ -13,16 +13,20 @@ from typing import Any
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, quiet, synthetic
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration
+from ssl3d_tf.data import synthetic
+from ssl3d_tf.data.places import Place, local, place
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place, local, place
 
 with quiet.greeting():
     import gin
     import tensorflow as tf
 
-    from ssl3d_tf import kernels, loop, pipeline, run_folder, strategies
-    from ssl3d_tf.records import manifest as manifests
+    from ssl3d_tf.command import kernels, run_folder
+    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.data.records import manifest as manifests
+    from ssl3d_tf.training import loop, strategies
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
     tf.get_logger().setLevel("ERROR")

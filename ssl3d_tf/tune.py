@@ -21,14 +21,20 @@ from pathlib import Path
 
 from absl import app, flags
 
-from ssl3d_tf import cli, configuration, knobs, quiet, search
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli, configuration, knobs
+from ssl3d_tf.data.places import Place, local, place
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place, local, place
+from ssl3d_tf.search import space
 
 with quiet.greeting():
-    from ssl3d_tf import admission, finetune, pipeline, protocol, run_folder, trials, tuning
-    from ssl3d_tf.trials import Objective, Trial
-    from ssl3d_tf.tuning import BASE, OWN, READ, Plan, Search
+    from ssl3d_tf import finetune
+    from ssl3d_tf.command import run_folder
+    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.experiment import admission, protocol
+    from ssl3d_tf.search import trials, tuning
+    from ssl3d_tf.search.trials import Objective, Trial
+    from ssl3d_tf.search.tuning import BASE, OWN, READ, Plan, Search
 
 _FIXED = ("ARMS", "FRACTIONS", "REPETITIONS", "FOLDS", "SEED", "STRATEGY", "DETERMINISTIC", "RANK", "EVAL_EVERY", *OWN)
 
@@ -58,7 +64,7 @@ def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path],
     prepared = finetune.prepare(first, folder, encoders, workdir, read=READ, unread=("test",))
     found = _search_of(plan, prepared, sources)
 
-    from ssl3d_tf import tuners  # takes two seconds, which a mistyped command need not wait for
+    from ssl3d_tf.search import tuners  # takes two seconds, which a mistyped command need not wait for
 
     chief = tuners.is_chief()
     finetune.occupy(workdir, prepared, config)
@@ -89,25 +95,25 @@ def plan_of(sources: configuration.Sources, *, pretrained: bool) -> Plan:
     own = (f"ARMS=('{'pretrained' if pretrained else 'random'}',)", "FRACTIONS=(%FRACTION,)", "REPETITIONS=1")
     sources = configuration.Sources((BASE, *sources.files), (*own, *sources.params))
     configuration.load(sources, read=READ)
-    space, now = search.space(configuration.macro("SPACE")), configuration.macros()
-    as_is = all(search.holds(values, now.get(name, "")) for name, values in space.items())
+    searched, now = space.parse(configuration.macro("SPACE")), configuration.macros()
+    as_is = all(space.holds(values, now.get(name, "")) for name, values in searched.items())
     plan = Plan(
         sources=sources,
-        space=space,
-        first={name: now[name] if as_is else search.ends(values)[0] for name, values in space.items()},
+        space=searched,
+        first={name: now[name] if as_is else space.ends(values)[0] for name, values in searched.items()},
         as_is=as_is,
         tuner=configuration.macro("TUNER"),
         max_trials=configuration.macro("MAX_TRIALS"),
         prune_after=configuration.macro("PRUNE_AFTER"),
     )
-    if plan.tuner not in search.TUNERS:
-        raise InputError(f"TUNER is {plan.tuner!r}; it must be one of {', '.join(search.TUNERS)}.")
-    for name, values in space.items():
+    if plan.tuner not in space.TUNERS:
+        raise InputError(f"TUNER is {plan.tuner!r}; it must be one of {', '.join(space.TUNERS)}.")
+    for name, values in searched.items():
         _check_knob(plan, name, values, pretrained=pretrained)
     return plan
 
 
-def _check_knob(plan: Plan, name: str, values: search.Numbers | search.Choices, *, pretrained: bool) -> None:
+def _check_knob(plan: Plan, name: str, values: space.Numbers | space.Choices, *, pretrained: bool) -> None:
     if not re.fullmatch("[A-Z][A-Z0-9_]*", name):
         raise InputError(f"SPACE has '{name}'; it takes knobs, which are in capitals, such as LEARNING_RATE.")
     fixed = _FIXED + (("STEPS",) if plan.tuner == "hyperband" else ())
@@ -115,7 +121,7 @@ def _check_knob(plan: Plan, name: str, values: search.Numbers | search.Choices, 
         raise InputError(f"SPACE has {name}, which must be the same in all trials to compare them: remove it.")
     if pretrained and name in admission.ARCHITECTURE:
         raise InputError(f"SPACE has {name}, which must be as in the pretraining run of --encoder: remove it.")
-    for text in search.ends(values):
+    for text in space.ends(values):
         if not text.startswith("@"):
             knobs.check(name, ast.literal_eval(text))
 

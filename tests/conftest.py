@@ -14,9 +14,11 @@ from ssl3d_tf import quiet
 with quiet.greeting():
     import tensorflow as tf
 
-from ssl3d_tf.evaluation import overlays, report, search_report
-from ssl3d_tf.records import manifest as manifests
-from ssl3d_tf.records import schema, writer
+from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.data.records import schema, writer
+from ssl3d_tf.evaluation import overlays
+from ssl3d_tf.evaluation import report as finetuning_report
+from ssl3d_tf.search import report as search_report
 
 # Two devices, for the tests of several replicas; everything else uses the first.
 tf.config.set_logical_device_configuration(
@@ -94,6 +96,6 @@ def volumes_3d(tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Finetuning and searches without pages and pictures: most of a tiny run's time, and tested on whole ones."""
-    monkeypatch.setattr(report, "write", lambda *_: None)
-    monkeypatch.setattr(search_report, "write", lambda *_: None)
+    for each in (finetuning_report, search_report):
+        monkeypatch.setattr(each, "write", lambda *_: None)
     monkeypatch.setattr(overlays, "draw", lambda *_, **__: None)

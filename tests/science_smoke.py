@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
-from ssl3d_tf import configuration, synthetic, train
+from ssl3d_tf import train
+from ssl3d_tf.command import configuration
+from ssl3d_tf.data import synthetic
 
 
 class Expected(NamedTuple):

@@ -30,7 +30,7 @@ def imports(path):
 
 
 def part_of(name):
-    """'ssl3d_tf.records.schema' -> 'records'; None for what is not of the package."""
+    """'ssl3d_tf.data.records.schema' -> 'records'; None for what is not of the package."""
     parts = name.split(".")
     return parts[1] if parts[0] == "ssl3d_tf" and len(parts) > 1 and parts[1] in LAYER_OF else None
 
@@ -66,7 +66,7 @@ def test_file_formats_are_known_to_tools_only():
 
 def test_the_converter_does_without_tensorflow():
     free = {"errors", "files", "places", "cli", "phantoms"}
-    late = {"ssl3d_tf.configuration", "ssl3d_tf.views"}  # by inspect_records, where --views asks for them
+    late = {"ssl3d_tf.command.configuration", "ssl3d_tf.preview"}  # by inspect_records, where --views asks for them
     for path in SOURCES:
         for name in set(imports(path)) - (late if path.stem == "inspect_records" else set()):
             if path.is_relative_to(ROOT / "tools"):

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ssl3d_tf import files
-from ssl3d_tf.places import Place
-from ssl3d_tf.records import manifest, reading
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import manifest, reading
 from tools import draw
 from tools.findings import Finding
 

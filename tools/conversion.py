@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ssl3d_tf import files
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place
-from ssl3d_tf.records import manifest
 from tools import contact_sheet, findings, output, plan, shards, workers
 from tools import summary as page
 from tools.readers import layouts

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from absl import app, flags
 
-from ssl3d_tf import cli, files
+from ssl3d_tf.command import cli
+from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 from tools import original_rules
 from tools.original_keys import BOTH, FINETUNE, GENERATOR_KEYS, KEYS, TRAIN

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ssl3d_tf.records import reading
-from ssl3d_tf.records.schema import Example
+from ssl3d_tf.data.records import reading
+from ssl3d_tf.data.records.schema import Example
 
 OUTLINES = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 240), (80, 230, 230))
 CAPTION_PX = 14

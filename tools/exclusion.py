@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from ssl3d_tf.data.places import place
+from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import place
-from ssl3d_tf.records import manifest
 from tools.readers.contract import UnusableFileError
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from ssl3d_tf import cli, files
+from ssl3d_tf.command import cli
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import Place, local, place
+from ssl3d_tf.data.records import manifest, reading, schema, writer
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place, local, place
-from ssl3d_tf.records import manifest, reading, schema, writer
 from tools import draw
 
 SAMPLE = 64  # examples per split that intensities are read from
@@ -115,13 +116,11 @@ def show(folder: Place, data: manifest.Manifest, name: str, png: Path) -> None:
 
 
 def show_views(folder: Place, gin_files: Sequence[str], params: Sequence[str], png: Path) -> None:
-    """Draws what the network sees of a few training examples. Raises InputError, as `ssl3d_tf.views.draw` does."""
-    from ssl3d_tf import (
-        configuration,
-        views,
-    )  # late: all else here does without TensorFlow, and starts ten times faster
+    """Draws what the network sees of a few training examples. Raises InputError, as `ssl3d_tf.preview.draw` does."""
+    from ssl3d_tf import preview  # late: all else here does without TensorFlow, and starts ten times faster
+    from ssl3d_tf.command import configuration
 
-    views.draw(folder, configuration.Sources(tuple(gin_files), tuple(params)), png)
+    preview.draw(folder, configuration.Sources(tuple(gin_files), tuple(params)), png)
 
 
 def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:

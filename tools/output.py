@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl3d_tf import files
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import Place, remove_tree
+from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.places import Place, remove_tree
-from ssl3d_tf.records import manifest
 from tools.plan import recipe_hash
 from tools.shards import PROGRESS
 

@@ -11,7 +11,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from ssl3d_tf import cli, files, phantoms, places
+from ssl3d_tf.command import cli
+from ssl3d_tf.data import files, phantoms, places
 
 SPACING_MM = 3.0
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl3d_tf import __version__
+from ssl3d_tf.data.records.manifest import SPLITS
+from ssl3d_tf.data.records.schema import SCHEMA_VERSION
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records.manifest import SPLITS
-from ssl3d_tf.records.schema import SCHEMA_VERSION
 from tools import prepare, splits
 from tools.intensity import Normalisation
 from tools.readers import files

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.records.schema import Example
+from ssl3d_tf.data.records.schema import Example
 from tools import geometry, intensity, slices
 from tools.intensity import Normalisation
 from tools.pieces import pieces

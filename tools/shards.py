@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssl3d_tf import files
-from ssl3d_tf.places import Place
-from ssl3d_tf.records import schema, writer
-from ssl3d_tf.records.manifest import Brick, Entry, entry_from_json
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import schema, writer
+from ssl3d_tf.data.records.manifest import Brick, Entry, entry_from_json
 from tools import bricks, exclusion, prepare, ranges, slices
 from tools import facts as measuring
 from tools.facts import Facts

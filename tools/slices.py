@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ssl3d_tf.records.schema import Example
+from ssl3d_tf.data.records.schema import Example
 from tools.readers.contract import UnusableFileError, Volume
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # of RAS+

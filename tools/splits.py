@@ -12,8 +12,8 @@ are added.
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records.manifest import SPLITS
 from tools.readers.contract import Item
 
 SALT = "ssl3d_tf splits"

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ssl3d_tf.records import reading
-from ssl3d_tf.records.manifest import SPLITS, Manifest
+from ssl3d_tf.data.records import reading
+from ssl3d_tf.data.records.manifest import SPLITS, Manifest
 from tools.findings import REMEDIES, Case, Finding
 from tools.readers.contract import Fault
 

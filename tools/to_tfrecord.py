@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from absl import app, flags
 
-from ssl3d_tf import cli, places
+from ssl3d_tf.command import cli
+from ssl3d_tf.data import places
+from ssl3d_tf.data.records import schema
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records import schema
 from tools import cluster, conversion, exclusion, intensity, plan, prepare, presets, shards, slices, workers
 from tools.readers import folder, layouts, limits
 

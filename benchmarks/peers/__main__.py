@@ -20,7 +20,7 @@ from tqdm import tqdm
 from benchmarks.peers import folders, gate
 from benchmarks.peers.driving import Worker
 from benchmarks.peers.jobs import JOBS
-from ssl3d_tf import cli
+from ssl3d_tf.command import cli
 from ssl3d_tf.errors import InputError
 
 OURS, MEMORY_MAP = "with_ours", "with_numpy"

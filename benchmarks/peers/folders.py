@@ -10,9 +10,9 @@ import nibabel
 import numpy as np
 
 from benchmarks.peers.jobs import SIDE, TOP
-from ssl3d_tf import phantoms
-from ssl3d_tf.records import manifest as manifests
-from ssl3d_tf.records import schema, writer
+from ssl3d_tf.data import phantoms
+from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.data.records import schema, writer
 
 FORMATS = "nii_gz", "nii", "int16", "float32", "records"
 

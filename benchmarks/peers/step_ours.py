@@ -14,8 +14,9 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks.peers.training import Steps
-from ssl3d_tf import configuration, loop, strategies
-from ssl3d_tf.steps import Part, Update, train_step
+from ssl3d_tf.command import configuration
+from ssl3d_tf.training import loop, strategies
+from ssl3d_tf.training.steps import Part, Update, train_step
 
 _PROFILED = 3
 

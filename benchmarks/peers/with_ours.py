@@ -20,10 +20,11 @@ from benchmarks.peers.jobs import (
     SIDE,
     ZOOM,
 )
-from ssl3d_tf import affine, augment, patches, pipeline, volumes
+from ssl3d_tf.data import pipeline
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
 from ssl3d_tf.tasks import cpc, rotation
-from ssl3d_tf.volumes import Turn
+from ssl3d_tf.views import affine, augment, patches, volumes
+from ssl3d_tf.views.volumes import Turn
 
 VARIANTS = ("from disk", "CACHE_GB=1")
 

@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ssl3d_tf import files
+from ssl3d_tf.data import files
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 
 INK, FAINT = "#010203", "#010204"  # stand-ins, replaced by the page's own

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ssl3d_tf import files
+from ssl3d_tf.data import files
 from ssl3d_tf.evaluation import drawing, runs
 from ssl3d_tf.evaluation.comparison import LOWER_IS_BETTER
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from absl import app, flags
 
-from ssl3d_tf import cli, files
+from ssl3d_tf.command import cli
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import local
 from ssl3d_tf.evaluation import comparison, drawing, figures, page, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
-from ssl3d_tf.places import local
 
 NAME, SUMMARY = "report.html", "summary.md"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.regions import Regions
+from ssl3d_tf.losses.regions import Regions
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 

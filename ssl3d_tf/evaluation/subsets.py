@@ -8,8 +8,8 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 
+from ssl3d_tf.data.records.manifest import Entry, Manifest, Split
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records.manifest import Entry, Manifest, Split
 
 
 def fraction(entries: Sequence[Entry], percent: float, *, seed: int, repetition: int) -> tuple[Entry, ...]:

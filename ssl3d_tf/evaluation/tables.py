@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ssl3d_tf import files
+from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 
 RESULTS, CASES, PREDICTIONS = "results.csv", "cases.csv", "predictions.csv"

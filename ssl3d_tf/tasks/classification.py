@@ -6,12 +6,13 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from ssl3d_tf import affine, augment, losses, volumes
-from ssl3d_tf import metrics as scores
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.losses import classification
+from ssl3d_tf.losses import metrics as scores
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Op, Params, Task, Volumes
+from ssl3d_tf.views import affine, augment, volumes
 
 Scorer = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -33,27 +34,27 @@ def nominal(*, classes: int) -> Labels:
     """One of K classes, as a number in 0..K−1: softmax cross entropy."""
     _at_least(classes, 2, "classes")
     metrics = {"accuracy": scores.accuracy, "chance": scores.chance}
-    return Labels("nominal", classes, _first_as_integer, losses.softmax_cross_entropy, metrics)
+    return Labels("nominal", classes, _first_as_integer, classification.softmax_cross_entropy, metrics)
 
 
 def ordinal(*, classes: int) -> Labels:
     """A grade in 0..K−1, as K − 1 questions 'is it above 0, 1, …?': grade 2 of 5 is yes yes no no."""
     _at_least(classes, 2, "classes")
     metrics = {"accuracy": scores.ordinal_accuracy}
-    return Labels("ordinal", classes - 1, _first_as_integer, losses.ordinal_crossentropy, metrics)
+    return Labels("ordinal", classes - 1, _first_as_integer, classification.ordinal_crossentropy, metrics)
 
 
 def multilabel(*, labels: int) -> Labels:
     """Any of L findings, each 0 or 1: binary cross entropy."""
     _at_least(labels, 1, "labels")
     metrics = {"accuracy": scores.binary_accuracy}
-    return Labels("multilabel", labels, lambda values: values, losses.binary_crossentropy, metrics)
+    return Labels("multilabel", labels, lambda values: values, classification.binary_crossentropy, metrics)
 
 
 def regression(*, values: int = 1) -> Labels:
     """One or several numbers: mean squared error."""
     _at_least(values, 1, "values")
-    return Labels("regression", values, lambda given: given, losses.mse, {"mse": scores.mse})
+    return Labels("regression", values, lambda given: given, classification.mse, {"mse": scores.mse})
 
 
 def task(

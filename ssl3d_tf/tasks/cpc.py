@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf import patches, volumes
-from ssl3d_tf.contrast import Objective, info_nce
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.losses.contrast import Objective, info_nce
 from ssl3d_tf.models import pyramid
 from ssl3d_tf.task import Batch, Params, Task
+from ssl3d_tf.views import patches, volumes
 
 _CROP = {2: 11 / 12, 3: 7 / 8}  # side of each patch's random crop, by rank
 _FLIP = {2: 0.0, 3: 0.5}  # probability of a patch's flip along the first axis, by rank

@@ -9,12 +9,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from ssl3d_tf import pairs, volumes
-from ssl3d_tf.contrast import Objective
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.losses import pairs
+from ssl3d_tf.losses.contrast import Objective
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task
+from ssl3d_tf.views import volumes
 
 _VIEWS = 2
 

@@ -9,11 +9,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from ssl3d_tf import losses, metrics, patches, volumes
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.losses import classification, metrics
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Params, Seed, Task
+from ssl3d_tf.views import patches, volumes
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
 
@@ -74,7 +75,7 @@ def task(
         sample_eval=sample_eval,
         make_views=make_views,
         build_model=lambda encoder: _model(encoder, grid, queries, top),
-        loss_fn=losses.softmax_cross_entropy,
+        loss_fn=classification.softmax_cross_entropy,
         metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
     )
 

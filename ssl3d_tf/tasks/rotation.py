@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from ssl3d_tf import losses, metrics, volumes
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.losses import classification, metrics
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
-from ssl3d_tf.volumes import Turn
+from ssl3d_tf.views import volumes
+from ssl3d_tf.views.volumes import Turn
 
 _LABEL, _AUGMENTATION = range(2)  # what a folded seed is for
 
@@ -95,7 +96,7 @@ def task(
         sample_eval=sample_eval,
         make_views=make_views,
         build_model=build_model,
-        loss_fn=losses.softmax_cross_entropy,
+        loss_fn=classification.softmax_cross_entropy,
         metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
     )
 

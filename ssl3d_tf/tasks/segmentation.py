@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from ssl3d_tf import affine, augment, volumes
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.decoders import Decoder
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
+from ssl3d_tf.views import affine, augment, volumes
 
 _GEOMETRY, _INTENSITY = range(2)  # what a folded seed is for
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ssl3d_tf.records.schema import mask_dtype
+from ssl3d_tf.data.records.schema import mask_dtype
 from tools.pieces import pieces
 from tools.readers import arrays, limits, nifti, pictures
 from tools.readers.contract import Probe, UnusableFileError, Volume

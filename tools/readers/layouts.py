@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ssl3d_tf import places
+from ssl3d_tf.data import places
 from ssl3d_tf.errors import InputError
 from tools.readers import (
     bids,

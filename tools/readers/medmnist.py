@@ -8,8 +8,8 @@ from typing import IO
 
 import numpy as np
 
+from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records.manifest import SPLITS
 from tools.readers import files, limits
 from tools.readers.arrays import MOST_COLOURS, Header, read_header
 from tools.readers.contract import Item, Kind, Listing, Probe, UnusableFileError, Volume, plain_volume

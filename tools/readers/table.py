@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.records.manifest import SPLITS
 from tools.readers import files, paths
 from tools.readers.contract import Item, Listing
 

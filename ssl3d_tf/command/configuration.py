@@ -1,0 +1,209 @@
+"""gin files and parameters -> one checked configuration. With the commands, the only place that knows gin."""
+
+import contextlib
+import difflib
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gin
+from gin import config as gin_config
+
+from ssl3d_tf.command import knobs
+from ssl3d_tf.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]  # where gin/ lies: files are found from any current folder
+_BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
+
+_MACRO = re.compile(r"^([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
+
+
+class Sources(NamedTuple):
+    """What a configuration is made of, in order: later bindings win."""
+
+    files: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = ()) -> frozenset[str]:
+    """Parses and locks the configuration; returns the names in it that a run need not use.
+
+    Those are what base files set for whoever may need it, other than what `sources.params` ask for, and `read`.
+
+    Args:
+        dataset: a template such as 'gin/datasets/phantoms_{rank}d.gin', parsed behind the files and before the
+            parameters, `rank` being the files' RANK.
+        read: macros that the command itself reads.
+
+    Raises:
+        InputError: a file that is not there, a name that does not exist, a macro that nothing reads, a knob out of
+            its range.
+    """
+    gin.clear_config()
+    gin.add_config_file_search_path(str(ROOT))
+    try:
+        with _silent_search():
+            parsed = [gin.parse_config_file(file) for file in sources.files]
+            if dataset is not None:
+                parsed.append(gin.parse_config_file(dataset.format(rank=macro("RANK"))))
+        for param in sources.params:
+            _parse_param(param)
+        gin.finalize()
+    except InputError:
+        raise
+    except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
+        raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
+    declared = frozenset(_declared(parsed))
+    _check_macros(sources, declared, read)
+    for (name, selector), values in gin_config._CONFIG.items():
+        if selector == "gin.macro" and not _is_reference(values["value"], called=name not in knobs.FUNCTIONS):
+            knobs.check(name, values["value"])
+    return _free(sources, declared) | frozenset(read)
+
+
+def macro(name: str, *default: Any):
+    """The value of a macro. Raises InputError where the configuration has none of that name and there is no default."""
+    try:
+        return gin.query_parameter(f"%{name}")
+    except ValueError as error:
+        if default:
+            return default[0]
+        raise InputError(f"the configuration sets no {name}; include 'gin/base.gin' in its --gin_file.") from error
+
+
+def bind(name: str, value: Any) -> None:
+    """Gives a macro the value that the data say."""
+    with gin.unlock_config():
+        gin.bind_parameter(f"{name}/gin.macro.value", value)
+
+
+def text() -> str:
+    """The whole configuration, as a gin file that makes it again."""
+    return gin.config_str(max_line_length=120)
+
+
+def operative_text() -> str:
+    """What was used of it so far, defaults included."""
+    return gin.operative_config_str(max_line_length=120)
+
+
+def macros() -> dict[str, str]:
+    """Macro -> its value as the text of a gin file; of values over several lines the first."""
+    return dict(_MACRO.findall(text()))
+
+
+def differences(before: str, names: Iterable[str]) -> list[str]:
+    """Which of those macros have another value than in the text of another configuration."""
+    there, here = dict(_MACRO.findall(before)), macros()
+    return [
+        f"{name} {there[name]} there, {here[name]} here" for name in names if there.get(name, here[name]) != here[name]
+    ]
+
+
+def check_all_used(free: frozenset[str]) -> None:
+    """Compares what is configured with what was called; to be asked once everything was built.
+
+    Args:
+        free: what `load` returned.
+
+    Raises:
+        InputError: a knob that the run does not read, or a binding of something that it does not call.
+    """
+    unused = sorted(_names(gin_config._CONFIG) - _names(gin_config._OPERATIVE_CONFIG) - free)
+    if unused:
+        raise InputError(f"the configuration sets {', '.join(unused)}, which this run does not use; remove it.")
+
+
+@contextlib.contextmanager
+def _silent_search() -> Iterator[None]:
+    """gin logs an error for every place where it looks for a file in vain before it finds it."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _parse_param(param: str) -> None:
+    name = param.partition("=")[0].strip()
+    if "=" not in param:
+        raise InputError(f"--gin_param={param} must be NAME=VALUE, as in --gin_param=STEPS=40.")
+    try:
+        gin.parse_config(param)
+    except Exception as error:
+        hint = _did_you_mean(name, [*_macros(), *_parameters()])
+        raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
+
+
+def _is_reference(value: Any, *, called: bool) -> bool:
+    """Whether `value` is a function, such as @unet.encoder; `called`: or what one returns, such as @cpc.task()."""
+    return isinstance(value, gin_config.ConfigurableReference) and (called or not value.evaluate)
+
+
+def _names(config: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Of a gin configuration: the macros, and the full names of everything else that has bindings."""
+    return frozenset(scope.split("/")[-1] if selector == "gin.macro" else selector for scope, selector in config)
+
+
+def _free(sources: Sources, declared: frozenset[str]) -> frozenset[str]:
+    asked_for = {
+        found["macro"] or found["configurable"] for param in sources.params if (found := _BINDING.match(param))
+    }
+    names = _names(gin_config._CONFIG)
+    return frozenset(name for name in names if _is_among(declared, name) and not _is_among(asked_for, name))
+
+
+def _is_among(short_names: Iterable[str], name: str) -> bool:
+    return any(f".{name}".endswith(f".{short}") for short in short_names)
+
+
+def _check_macros(sources: Sources, declared: frozenset[str], also_read: Iterable[str]) -> None:
+    """Every macro must be read by something; those that base files declare for all tasks, only where asked for."""
+    read = {reference.scopes[-1] for reference in _macro_references()} | set(also_read)
+    asked_for = {param.partition("=")[0].strip() for param in sources.params}
+    for name in _macros():
+        if name in read or (name in declared and name not in asked_for):
+            continue
+        hint = _did_you_mean(name, read) or " remove it."
+        raise InputError(f"{name} is set, but nothing in {', '.join(sources.files)} reads it:{hint}")
+
+
+def _macros() -> list[str]:
+    return [scope for scope, selector in gin_config._CONFIG if selector == "gin.macro"]
+
+
+def _parameters() -> list[str]:
+    return [f"{selector}.{name}" for (_, selector), values in gin_config._CONFIG.items() for name in values]
+
+
+def _macro_references() -> Iterable[gin_config.ConfigurableReference]:
+    return (ref for ref in gin_config.iterate_references(gin_config._CONFIG) if ref.selector == "gin.macro")
+
+
+def _declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) -> set[str]:
+    """Macros and configurables that base files set, and macros of files that set nothing else (gin/datasets)."""
+    names: set[str] = set()
+    for path in (ROOT / "gin").rglob("base.gin"):
+        names |= {found["macro"] or found["configurable"] for found in _bindings(path)}
+    for file in parsed:
+        path = next(folder / file.filename for folder in (Path(), ROOT) if (folder / file.filename).is_file())
+        found = [binding["macro"] for binding in _bindings(path)]
+        if None not in found and not file.imports and not file.includes:
+            names |= set(found)
+    return names
+
+
+def _bindings(path: Path) -> list[re.Match[str]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [binding for line in lines if (binding := _BINDING.match(line))]
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(set(known)), n=1)
+    return f" did you mean {close[0]}?" if close else ""
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,143 @@
+"""The folder of one run: claimed by a configuration and a data set, and described well enough to be made again."""
+
+import datetime
+import difflib
+import itertools
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ssl3d_tf.command import configuration, kernels
+from ssl3d_tf.data import files
+from ssl3d_tf.errors import InputError
+
+CONFIG, OPERATIVE, RECORD = "config.gin", "operative_config.gin", "run.json"
+PACKAGES = ("tensorflow", "keras", "numpy", "gin-config", "tensorflow-addons", "keras-tuner")
+
+
+def fresh(gin_file: str) -> Path:
+    """A new folder runs/NAME-NUMBER for a run of that gin file."""
+    name = Path(gin_file).stem
+    return next(path for number in itertools.count(1) if not (path := Path("runs") / f"{name}-{number}").exists())
+
+
+def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
+    """Finds that `workdir` may become the run of this configuration and data, or already is; writes nothing.
+
+    A run without a checkpoint has nothing to lose: its folder may be taken again with another configuration.
+
+    Args:
+        config: text of the configuration. data: with 'path' and 'sha256'.
+
+    Raises:
+        InputError: it is another run's, or holds something else.
+    """
+    if not workdir.exists():
+        return
+    if not workdir.is_dir():
+        raise InputError(f"--workdir {workdir} is a file; give a folder.")
+    before, record = workdir / CONFIG, workdir / RECORD
+    if before.exists() and record.exists():
+        if has_begun(workdir):
+            _same_config(workdir, before.read_text(encoding="utf-8"), config)
+            _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
+    elif any(path for path in workdir.iterdir() if not path.name.startswith(".") and path != record):
+        raise InputError(f"--workdir {workdir} holds other files and is no run of this program; take an empty folder.")
+
+
+def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
+    """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too.
+
+    Where a run goes on with other kernels than before, this is said, and in run.json too.
+    """
+    files.make_folder(workdir, "--workdir")
+    if has_begun(workdir):
+        _note_kernels(workdir / RECORD)
+        return
+    files.write_json(workdir / RECORD, {**about(), **notes, "data": data})
+    with files.atomic(workdir / CONFIG) as file:
+        file.write(config.encode())
+
+
+def has_begun(workdir: Path) -> bool:
+    """Whether there is something to lose: a checkpoint, the runs of an experiment or the trials of a search."""
+    return any((workdir / name).exists() for name in ("checkpoints", "runs", "trials"))
+
+
+def trained(workdir: Path) -> dict[str, Any]:
+    """What run.json says of a run that has a checkpoint: 'data' with 'path' and 'sha256', 'seed', 'packages', …
+
+    Raises:
+        InputError: no run in the folder, or no checkpoint yet.
+    """
+    if not ((workdir / CONFIG).is_file() and (workdir / RECORD).is_file()):
+        raise InputError(f"--workdir {workdir} holds no run: no {CONFIG} and {RECORD}; give that of ssl3d_tf.train.")
+    if not (workdir / "checkpoints" / "checkpoint").is_file():
+        raise InputError(f"the run in --workdir {workdir} has no checkpoint yet: let it train until SAVE_EVERY.")
+    return json.loads((workdir / RECORD).read_text(encoding="utf-8"))
+
+
+def about() -> dict[str, Any]:
+    """What ran, with what, on what, when: for run.json and reports."""
+    return {
+        "command": shlex.join(sys.argv),
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "kernels": kernels.in_use(),
+        "packages": {name: _version(name) for name in ("ssl3d_tf", *PACKAGES)},
+        "commit": _commit(),
+    }
+
+
+def _note_kernels(path: Path) -> None:
+    record, now = json.loads(path.read_text(encoding="utf-8")), kernels.in_use()
+    before = [record.get("kernels"), *record.get("went_on_with", ())][-1]
+    if before in (None, now):  # None: a run of before kernels were noted
+        return
+    print(
+        f"note: ran with {kernels.describe(before)}, goes on with {kernels.describe(now)}: from here on the numbers "
+        "agree to rounding with those of a run that was never moved, not bit for bit.",
+        flush=True,
+    )
+    files.write_json(path, {**record, "went_on_with": [*record.get("went_on_with", ()), now]})
+
+
+def _same_config(workdir: Path, before: str, now: str) -> None:
+    if before == now:
+        return
+    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm="")
+    changes = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    shown = "; ".join(" ".join(line.split()) for line in changes[:8]) + (" …" if len(changes) > 8 else "")
+    own = f"or go on with its own, --gin_file={workdir / CONFIG} alone"
+    raise InputError(f"--workdir {workdir} is a run of another configuration ({shown}): take another folder, {own}.")
+
+
+def _same_data(workdir: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    if before["sha256"] != now["sha256"]:
+        found = f"now {now['path']}, {now['sha256'][:12]}; then {before['path']}, {before['sha256'][:12]}"
+        raise InputError(f"--workdir {workdir} is a run on other data ({found}): take another folder.")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the source tree, with '+' where files differ from it; None outside a checkout."""
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--match="],
+            cwd=configuration.ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()

@@ -1,0 +1,256 @@
+"""manifest -> batches, by index: example number k is a pure function of (seed, k), so no buffer and no state.
+
+(epoch, position) = divmod(k, n); a pseudo-random permutation of 0..n−1 per epoch gives the example's index, the
+manifest its place on disk. Restarting at step s is starting at k = s × batch.
+"""
+
+import functools
+import itertools
+import os
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from ssl3d_tf.data import cropping
+from ssl3d_tf.data.places import Place, place
+from ssl3d_tf.data.records import fetching, parsing, writer
+from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
+
+_BATCHES_AHEAD = 1  # more are no faster, and take a batch of memory each
+_LARGE = 64**3  # voxels of a view
+_ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
+
+
+class DataFolder(NamedTuple):
+    """A data folder whose manifest was read and checked."""
+
+    path: Place
+    manifest: manifests.Manifest
+
+
+class Data(NamedTuple):
+    """One split as the loop wants it.
+
+    dataset: (first step, worker, workers, devices of all workers) -> tf.data.Dataset of (index int64 [share], element);
+        one share per device and step.
+    to_views: element -> (inputs, targets): the identity with views on the host, `Task.make_views` on the device.
+    ids: example ids by index. batch_size: examples per step, over all workers.
+    """
+
+    dataset: Callable[..., tf.data.Dataset]
+    to_views: Callable[[Any], tuple[Inputs, Targets]]
+    ids: tuple[str, ...]
+    batch_size: int
+
+
+def open_folder(path: str | os.PathLike[str], *, unread: Collection[str] = ()) -> DataFolder:
+    """Opens a folder made by tools.to_tfrecord. Arguments and errors are those of `records.manifest.read`."""
+    return DataFolder(place(path), manifests.read(path, unread=unread))
+
+
+def verify(data: DataFolder) -> None:
+    """Reads every shard and its checksums. Raises InputError naming file and record at the first damage."""
+    for split in data.manifest.splits.values():
+        for shard in split.shards:
+            for _ in writer.read_shard(data.path / shard.file):
+                pass
+
+
+def read(
+    data: DataFolder,
+    task: Task,
+    *,
+    split: str,
+    training: bool,
+    rank: int,
+    view_size: int,
+    batch_size: int,
+    seed: int,
+    channels: int | None = None,
+    views_on: str = "device",
+    cache_gb: float = 0.0,
+    fields: Sequence[str] = ("volume",),
+    threads: int | None = None,
+    wraps: bool = False,
+) -> Data:
+    """One split as batches of cropped volumes and the task's random choices, or of finished views.
+
+    Args:
+        training: endless, shuffled, random crops and `task.sample`, records verified in the first epoch; otherwise one
+            pass in stored order, centre crops, `task.sample_eval` and the same random choices every time, by a dataset
+            that is built once, when records are verified.
+        rank, channels: what the configuration is for; None takes any number of channels.
+        view_size: side of the square or cubic crop, voxels; smaller volumes are padded with their minimum.
+        views_on: 'host' makes views in a map of the dataset, of one example at a time from 64³ voxels on, else of a
+            batch; 'device' in the first lines of the step.
+        cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes, of all splits together; the first
+            ones that fit are kept, those of training before those of validation.
+        fields: what to decode, of volume, mask and label.
+        threads: size of the pipeline's own thread pool, and batches whose views are made at a time; None is
+            TensorFlow's default, and one batch per core. Never changes a number.
+        wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
+
+    Raises:
+        InputError: rank, channels, split, batch size, fields or `views_on` do not fit the data.
+    """
+    _check(data, rank=rank, channels=channels, fields=fields, views_on=views_on)
+    found, layout = data.manifest.split(split), parsing.layout(data.manifest)
+    entries = found.entries
+    _check_entries(data, entries, fields)
+    if training and not wraps:
+        _check_batch(data, split, batch_size)
+    cache_bytes = _cache_left(data.manifest, split, cache_gb=cache_gb)
+    same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
+
+    @functools.cache  # when it is first asked for: who only builds a model maps and verifies nothing
+    def fetch() -> fetching.Fetch:
+        return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
+
+    def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
+        index, example_seed = _locate(k, len(entries), seed=seed, training=training)
+        parsed = dict(fetch()(index, k >= len(entries) if training else tf.constant(True)))
+        if same_size:
+            parsed |= cropping.whole(parsed, view_size)
+        else:
+            parsed |= cropping.crop(parsed, view_size, seed=_fold(example_seed, _CROP) if training else None)
+        sample = task.sample if training else task.sample_eval
+        return index, (parsed, sample(_fold(example_seed, _CHOICES)))
+
+    def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
+        if batch_size % replicas:
+            raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
+        share = batch_size // replicas
+        fetch()  # not in the graph that a map traces
+        if training:
+            numbers = tf.data.Dataset.range(first_step * (batch_size // workers), tf.int64.max)
+        else:
+            numbers, worker, workers = tf.data.Dataset.range(len(entries)), 0, 1
+        number = functools.partial(_global_number, worker=worker, workers=workers, batch_size=batch_size)
+        # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
+        examples = numbers.map(lambda m: example(number(m)), threads or _cores())
+        batched = functools.partial(tf.data.Dataset.batch, batch_size=share, drop_remainder=training)
+        made = functools.partial(with_views, task=task, view_voxels=view_size**rank, threads=threads)
+        batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
+        return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
+
+    return Data(
+        dataset=dataset if training else functools.cache(dataset),  # building it takes longer than a small pass
+        to_views=(lambda element: task.make_views(*element)) if views_on == "device" else lambda element: element,
+        ids=tuple(entry.id for entry in entries),
+        batch_size=batch_size,
+    )
+
+
+def with_views(
+    examples: tf.data.Dataset,
+    task: Task,
+    batched: Callable[[tf.data.Dataset], tf.data.Dataset],
+    *,
+    view_voxels: int,
+    threads: int | None = None,
+) -> tf.data.Dataset:
+    """(index, (example, choices)) -> batches of (index, views), made on the host.
+
+    Large views are made one by one: half of the memory, and an op that is off for an example costs nothing. Small ones
+    by the batch, as making them costs less than asking for them.
+    """
+
+    def of_one(index: tf.Tensor, element: tuple[Batch, Params]) -> tuple[tf.Tensor, tuple[Inputs, Targets]]:
+        views = task.make_views(*tf.nest.map_structure(lambda value: value[None], element))
+        return index, tf.nest.map_structure(lambda value: tf.squeeze(value, 0), views)
+
+    if view_voxels >= _LARGE:
+        return batched(examples.map(of_one, threads or _cores()))
+    return batched(examples).map(lambda index, element: (index, task.make_views(*element)), threads or _cores())
+
+
+def smaller_than(data: DataFolder, split: str, view_size: int) -> int:
+    """How many volumes of the split are smaller than the view on some axis, and so will be padded."""
+    return sum(min(entry.shape[:-1]) < view_size for entry in data.manifest.split(split).entries)
+
+
+def _check(data: DataFolder, *, rank: int, channels: int | None, fields: Sequence[str], views_on: str) -> None:
+    manifest, where = data.manifest, f"data set '{data.manifest.name}' in {data.path}"
+    if manifest.rank != rank:
+        raise InputError(f"{where} is {manifest.rank}D, the configuration {rank}D: take the {manifest.rank}d gin file.")
+    if channels is not None and len(manifest.channels) != channels:
+        raise InputError(f"{where} has {len(manifest.channels)} channels, CHANNELS is {channels}: set it, or None.")
+    if views_on not in ("host", "device"):
+        raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
+    check_fields(data, fields)
+
+
+def check_fields(data: DataFolder, fields: Sequence[str]) -> None:
+    """Raises InputError where the data lack what a task reads."""
+    manifest, where = data.manifest, f"data set '{data.manifest.name}' in {data.path}"
+    if "mask" in fields and not manifest.mask_dtypes:
+        raise InputError(f"{where} has no masks, which this task needs; convert it with its masks.")
+    if "label" in fields and not manifest.label_size:
+        raise InputError(f"{where} has no labels, which this task needs; convert it with its labels.")
+
+
+def _check_batch(data: DataFolder, split: str, batch_size: int) -> None:
+    if batch_size > (count := len(data.manifest.split(split).entries)):
+        raise InputError(
+            f"BATCH_SIZE {batch_size} exceeds the {count} examples of split '{split}' in {data.path}; lower it."
+        )
+
+
+def _check_entries(data: DataFolder, entries: Sequence[manifests.Entry], fields: Sequence[str]) -> None:
+    """Raises InputError naming the first example that lacks what a task reads."""
+    lacks = {
+        "mask": lambda entry: entry.stored is not None and entry.stored.mask_dtype is None,
+        "label": lambda entry: not entry.label,
+    }
+    for name in lacks.keys() & set(fields):
+        if example := next(filter(lacks[name], entries), None):
+            raise InputError(
+                f"example '{example.id}' of {data.path} has no {name}; convert again with it, or without it."
+            )
+
+
+def _cache_left(manifest: manifests.Manifest, split: str, *, cache_gb: float) -> int:
+    """Bytes of the cache that the splits before this one leave to it."""
+    before = itertools.takewhile(lambda name: name != split, manifests.SPLITS)
+    taken = sum(shard.bytes for name in before if name in manifest.splits for shard in manifest.splits[name].shards)
+    return max(0, int(cache_gb * 1e9) - taken)
+
+
+def _global_number(m: tf.Tensor, *, worker: int, workers: int, batch_size: int) -> tf.Tensor:
+    """Example m of one worker -> k: of every global batch it has the worker-th of `workers` equal slices."""
+    share = batch_size // workers
+    return m // share * batch_size + worker * share + m % share if workers > 1 else m
+
+
+def _locate(k: tf.Tensor, n: int, *, seed: int, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    """Example number k -> (index of the example, seed of its random choices)."""
+    run_seed = tf.constant([seed & 0x7FFFFFFF, 0 if training else _EVALUATION], tf.int32)
+    if not training:
+        return k, _fold(run_seed, k)
+    epoch_seed = _fold(run_seed, k // n)
+    position = tf.cast(k % n, tf.int32)
+    index = tf.random.experimental.index_shuffle(position, seed=_fold(epoch_seed, _ORDER), max_index=n - 1)
+    return tf.cast(index, tf.int64), _fold(epoch_seed, index + 1)  # + 1: _ORDER, 0, is the permutation's own
+
+
+def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
+
+
+def _cores() -> int:
+    """CPU cores of this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _options(threads: int | None) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Its thread misses the end of an iterator now and then; whoever lets go of that waits until it wakes, up to 60 s.
+    options.autotune.enabled = False
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    if threads is not None:
+        options.threading.private_threadpool_size = threads
+    return options

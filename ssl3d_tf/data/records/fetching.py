@@ -1,0 +1,78 @@
+"""Reads any example from its place in its shard: no scan, no shuffle buffer, nothing to restore.
+
+Once, the whole record is read and its checksum verified. After that voxels are taken where they lie, in shards that are
+mapped into memory (`records/mapping.py`): half the time or less, and of a crop only what it needs.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import mapping, parsing, writer
+from ssl3d_tf.data.records.manifest import Split
+
+Example: TypeAlias = Mapping[str, tf.Tensor]
+Fetch: TypeAlias = Callable[[tf.Tensor, tf.Tensor], Example]
+
+
+def by_index(
+    folder: Place,
+    split: Split,
+    layout: parsing.Layout,
+    *,
+    fields: Sequence[str] = ("volume",),
+    cache_bytes: int = 0,
+    verify: bool = False,
+) -> Fetch:
+    """Returns (index int64, whether it was verified before) -> what `parsing.parse` returns, usable in a graph.
+
+    Args:
+        folder: where the shards are.
+        fields: what to decode, of volume, mask and label.
+        cache_bytes: shards as stored are kept in memory as long as they fit, the first ones first.
+        verify: reads all that will be taken from mapped or kept shards now, and verifies its checksums.
+
+    Raises:
+        InputError: a damaged record, of those that are verified now.
+    """
+    with tf.device("CPU:0"):  # where the input pipeline runs
+        record = record_by_index(folder, split)
+        shards, held = mapping.shards(folder, split.shards, cache_bytes=cache_bytes)
+        in_place = mapping.by_index(shards, split.entries, layout, fields=fields)
+        is_held = tf.constant([held[entry.shard] for entry in split.entries])
+    for entry in split.entries if verify else ():
+        if held[entry.shard]:
+            writer.read_record(folder / split.shards[entry.shard].file, entry.offset)
+
+    def example(index: tf.Tensor, was_verified: tf.Tensor) -> Example:
+        return tf.cond(
+            was_verified & tf.gather(is_held, index),
+            lambda: in_place(index),
+            lambda: parsing.parse(record(index), layout, fields=fields),
+        )
+
+    return example
+
+
+def record_by_index(folder: Place, split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns index (int64 scalar) -> serialised record (string scalar), its checksums verified."""
+    shards, entries = split
+    paths = tf.constant([os.fspath(folder / shard.file) for shard in shards])
+    shard = tf.constant([entry.shard for entry in entries], tf.int32)
+    offset = tf.constant([entry.offset for entry in entries], tf.int64)
+
+    def record(index: tf.Tensor) -> tf.Tensor:
+        # No buffer: the record is read once, at its length, straight into its tensor.
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=tf.gather(paths, tf.gather(shard, [index])),
+            compression_type="",
+            buffer_size=tf.constant(0, tf.int64),
+            byte_offsets=tf.gather(offset, [index]),
+        )
+        records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+        return records.take(1).get_single_element()
+
+    return record

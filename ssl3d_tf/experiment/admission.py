@@ -1,0 +1,100 @@
+"""What a finetuning experiment is refused for before it begins: its data, their labels, and encoders made otherwise."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+
+from ssl3d_tf.command import configuration, run_folder
+from ssl3d_tf.data.pipeline import DataFolder
+from ssl3d_tf.data.records.manifest import Entry
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.experiment.scoring import Probe
+from ssl3d_tf.training import checkpoints
+
+ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
+
+
+def check_data(folds: Sequence[DataFolder], probe: Probe | None) -> None:
+    """Finds that every split has cases, and that masks or labels hold nothing but classes.
+
+    Args:
+        folds: of the same cases. probe: of a task with labels.
+
+    Raises:
+        InputError: a split is empty, a mask or a label holds what is no class.
+    """
+    for data in folds:
+        for name in ("train", "val", "test"):
+            if not data.manifest.split(name).entries:
+                remedy = "convert again with --splits=0.8,0.1,0.1, say"
+                raise InputError(f"split '{name}' of {data.path} is empty; {remedy}.")
+    for split in folds[0].manifest.splits.values():
+        for entry in split.entries:
+            _check_mask(entry, folds[0]) if probe is None else _check_label(entry, folds[0], probe)
+
+
+def _check_mask(entry: Entry, data: DataFolder) -> None:
+    known = set(data.manifest.classes)
+    if known and (foreign := set(entry.counts or ()) - known):
+        values = ", ".join(sorted(foreign))
+        raise InputError(f"the mask of '{entry.id}' in {data.path} holds {values}, classes are {sorted(known)}.")
+
+
+def _check_label(entry: Entry, data: DataFolder, probe: Probe) -> None:
+    values = entry.label or ()
+    if probe.kind == "multilabel":
+        wrong, rule = [value for value in values if value not in (0, 1)], "each must be 0 or 1"
+    elif probe.kind == "regression":
+        wrong, rule = [value for value in values if value - value != 0], "each must be finite"
+    else:
+        wrong = [value for value in values[:1] if value not in range(probe.classes)]
+        rule = f"it must be a whole number in 0..{probe.classes - 1}, as there are {probe.classes} CLASSES"
+    if wrong:
+        raise InputError(f"the label of '{entry.id}' in {data.path} is {wrong[0]:g}; {rule}.")
+
+
+def check_input(name: str, folder: Path, data: DataFolder) -> None:
+    """Raises InputError, with the differences, where an encoder was trained on another grid, channels or intensity."""
+    if differences := checkpoints.contract_differences(checkpoints.read_contract(folder), data.manifest):
+        found = f"encoder '{name}' was trained on other input than {data.path}: {'; '.join(differences)}"
+        raise InputError(f"{found}; convert these data as those were, or pretrain on data like these.")
+
+
+def check_weights(name: str, folder: Path, network: keras.Model) -> str:
+    """Loads the weights into the encoder of this configuration; returns the line that says how many.
+
+    Raises:
+        InputError: they are of another network: says which knobs differ, or else which weights.
+    """
+    contract = checkpoints.read_contract(folder)
+    try:
+        loaded = checkpoints.load_encoder(folder, network)
+        if options := checkpoints.architecture_differences(contract, network):
+            raise InputError(f"the encoder in {folder} does not fit: {'; '.join(options)}.")
+    except InputError as error:
+        differences = configuration.differences(contract.get("gin", ""), ARCHITECTURE)
+        if not differences:
+            raise
+        found = f"encoder '{name}' in {folder} is another network: {'; '.join(differences)}"
+        raise InputError(f"{found}; set them as there.") from error
+    return (
+        f"encoder '{name}': {loaded} of {len(network.weights)} weights loaded "
+        f"({network.count_params():,} numbers) from {contract['folder']}"
+    )
+
+
+def origin(folder: Path) -> dict[str, str]:
+    """Where an encoder lies and which it is, for run.json."""
+    return {"path": str(folder), "sha256": checkpoints.read_contract(folder)["weights_sha256"]}
+
+
+def check_same_encoders(workdir: Path, encoders: Mapping[str, Mapping[str, str]]) -> None:
+    """Raises InputError where runs of the folder used other weights by the same name, as of a run that has gone on."""
+    record = workdir / run_folder.RECORD
+    before = json.loads(record.read_text(encoding="utf-8")).get("encoders", {}) if record.is_file() else {}
+    for name in sorted(before.keys() & encoders.keys()):
+        if run_folder.has_begun(workdir) and before[name]["sha256"] != encoders[name]["sha256"]:
+            found = f"--workdir {workdir} has runs of encoder '{name}' with other weights"
+            raise InputError(f"{found}, from {before[name]['path']}: take another folder.")

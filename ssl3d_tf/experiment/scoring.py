@@ -1,0 +1,248 @@
+"""What a finetuned model is worth on one split, case by case: builders of (prediction, data, split) -> Scores.
+
+Segmentation predicts whole volumes in windows, one case at a time, whatever their number; classification scores the
+list of all predictions. Neither depends on a batch size.
+"""
+
+import functools
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf.data.pipeline import Data, DataFolder
+from ssl3d_tf.data.records import reading
+from ssl3d_tf.data.records.schema import Example
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import grading, overlays, scores, surfaces
+from ssl3d_tf.evaluation.sliding_window import predict_volume
+from ssl3d_tf.losses.regions import Regions
+from ssl3d_tf.task import Batch, Inputs, Params, Task
+from ssl3d_tf.tasks.classification import Labels
+
+Predict = Callable[[np.ndarray], np.ndarray]  # a batch -> outputs, always of that size
+View = Callable[[DataFolder, str], Iterator[tuple[tf.Tensor, np.ndarray]]]
+MEAN = "mean"  # the class of a score over all foreground regions
+
+
+class Scores(NamedTuple):
+    """summary: (score, class, value). cases: (case, score, class, value). predictions: (case, true, predicted)."""
+
+    summary: list[tuple[str, str, float]]
+    cases: list[tuple[str, str, str, float]]
+    predictions: list[tuple[str, int, int]]
+
+
+class Probe(NamedTuple):
+    """What scores classes that were found without a model: kind and number of classes, the cases, and their scores.
+
+    score: (labels [n, labels], probabilities, ids) -> Scores.
+    """
+
+    kind: str
+    classes: int
+    view: View
+    score: Callable[[np.ndarray, np.ndarray, Sequence[str]], Scores]
+
+
+class Scorer(NamedTuple):
+    """score: (predict, data, split) -> Scores, where predict is `prediction` of a model. probe: of classification only.
+
+    draw: (predict, data, scores of the test split, folder), of segmentation only: pictures of some test cases.
+    """
+
+    score: Callable[[Predict, DataFolder, str], Scores]
+    probe: Probe | None = None
+    draw: Callable[[Predict, DataFolder, Scores, Path], None] | None = None
+
+
+def prediction(model: keras.Model) -> Predict:
+    """What a model says of a batch, compiled once: weights that are loaded later count."""
+    graph = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
+    return lambda inputs: graph(tf.convert_to_tensor(inputs)).numpy()
+
+
+def segmentation(
+    *,
+    view_size: int,
+    names: Sequence[str] = ("dice",),
+    regions: Regions | None = None,
+    overlap: float = 0.5,
+    flips: bool = False,
+    batch_size: int = 4,
+    tolerance_mm: float = 1.0,
+) -> Scorer:
+    """Scores of whole cases. Regions without a score in a case, as neither mask has them, count in no mean.
+
+    Args:
+        view_size: side of the windows, as in training.
+        names: of 'dice', 'jaccard', 'hd95' (mm), 'nsd', and of the whole split 'pooled_dice', 'pooled_jaccard'.
+        regions: name -> values of the mask; None is every class of the data but the background.
+        overlap: of neighbouring windows, as a share. flips: averages the logits over all flips of the volume.
+        batch_size: windows at a time. tolerance_mm: of 'nsd'.
+
+    Raises:
+        InputError: no such score.
+    """
+    known = {"dice", "jaccard", "hd95", "nsd", *_POOLED}
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {', '.join(sorted(known))}.")
+
+    def segment(predict: Predict, data: DataFolder, volume: np.ndarray) -> np.ndarray:
+        rank = data.manifest.rank
+        logits = predict_volume(
+            volume,
+            predict=predict,
+            size=(view_size,) * rank,
+            overlap=overlap,
+            batch_size=batch_size,
+            flip_axes=tuple(range(rank)) if flips else (),
+        )
+        return np.argmax(logits, axis=-1)
+
+    def score(predict: Predict, data: DataFolder, split: str) -> Scores:
+        classes = 1 + max(int(value) for value in data.manifest.classes)
+        areas = regions or {data.manifest.classes[str(value)]: (value,) for value in range(1, classes)}
+        cases, counts = [], np.zeros((classes, classes), np.int64)
+        for example, truth, volume in _cases(data, split):
+            predicted = segment(predict, data, volume)
+            counts += scores.confusion(truth, predicted, classes=classes)
+            for name in (name for name in names if name not in _POOLED):
+                how = _score_of(name, spacing_mm=example.spacing_mm, tolerance_mm=tolerance_mm)
+                values = scores.per_region(how, truth, predicted, regions=areas)
+                cases += [(example.id, name, label, value) for label, value in values.items()]
+                cases.append((example.id, name, MEAN, scores.mean(values.values())))
+        pooled = [(name, "", _POOLED[name](counts)) for name in names if name in _POOLED]
+        return Scores([*_means(cases), *pooled], cases, [])
+
+    def draw(predict: Predict, data: DataFolder, scored: Scores, folder: Path) -> None:
+        chosen = overlays.choose(scored.cases, MEAN)
+        for example, truth, volume in _cases(data, "test", only=set(chosen.values())):
+            values = [
+                f"{label} {value:.3f}"
+                for case, name, label, value in scored.cases
+                if (case, name) == (example.id, scored.cases[0][1])
+            ]
+            for name in (name for name, case in chosen.items() if case == example.id):
+                overlays.draw(
+                    folder / f"{name}.png",
+                    title=f"{name}: {example.id}\n{scored.cases[0][1]}: {', '.join(values)}",
+                    volume=volume[..., 0],
+                    truth=truth,
+                    predicted=segment(predict, data, volume),
+                    spacing_mm=example.spacing_mm,
+                    is_ras=example.source.get("orientation") is not None,
+                    classes={int(value): label for value, label in data.manifest.classes.items() if int(value)},
+                )
+
+    return Scorer(score, draw=draw)
+
+
+def classification(*, labels: Labels, task: Task, read: Callable[..., Data], names: Sequence[str]) -> Scorer:
+    """Scores of the list of all predictions.
+
+    Args:
+        labels: from `tasks.classification`. task: of that module, which makes the views.
+        read: `pipeline.read` for evaluation, but for its split.
+        names: of `grading`: nominal labels have 'cat_accuracy', 'auc' and 'qw_kappa'; ordinal ones 'cat_acc_kaggle' and
+            'qw_kappa_kaggle'; several yes-or-no labels 'bin_accuracy' and 'auc'; numbers 'mse'.
+
+    Raises:
+        InputError: no such score for labels of this kind.
+    """
+    kind, known, view = labels.kind, _GRADED[labels.kind], _labelled_views(read, task)
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"SCORES holds {', '.join(unknown)}; for {kind} labels there are {', '.join(known)}.")
+
+    def of_values(truth: np.ndarray, values: np.ndarray, ids: Sequence[str]) -> Scores:
+        summary = [(name, "", float(known[name](truth, values))) for name in names]
+        decided = _DECIDED.get(kind)
+        if decided is None:
+            return Scores(summary, [], [])
+        predictions = zip(ids, truth[:, 0].astype(int).tolist(), decided(values).astype(int).tolist(), strict=True)
+        return Scores(summary, [], list(predictions))
+
+    def score(predict: Predict, data: DataFolder, split: str) -> Scores:
+        outputs, truth = [], []
+        for inputs, given in view(data, split):
+            outputs.append(predict(inputs))
+            truth.append(given)
+        ids = [entry.id for entry in data.manifest.split(split).entries]
+        return of_values(np.concatenate(truth), _ACTIVATED[kind](np.concatenate(outputs)), ids)
+
+    return Scorer(score, Probe(kind, labels.units + (kind == "ordinal"), view, of_values))
+
+
+def _labelled_views(read: Callable[..., Data], task: Task) -> View:
+    """(data, split) -> (inputs, labels as they are in the data) of every case once, in order, batch by batch."""
+
+    def make_views(batch: Batch, params: Params) -> tuple[Inputs, tf.Tensor]:
+        return task.make_views(batch, params)[0], batch["label"]
+
+    def view(data: DataFolder, split: str) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
+        found = read(data, task._replace(make_views=make_views), split=split)
+        for _, element in found.dataset():
+            inputs, labels = found.to_views(element)
+            yield inputs, labels.numpy()
+
+    return view
+
+
+def _cases(
+    data: DataFolder, split: str, *, only: Container[str] | None = None
+) -> Iterable[tuple[Example, np.ndarray, np.ndarray]]:
+    """(example, its mask, its intensities) of one case after the other, or of those whose ids are in `only`."""
+    part = data.manifest.split(split)
+    for entries in reading.cases(part.entries):
+        name = entries[0].brick.of if entries[0].brick else entries[0].id
+        if only is None or name in only:
+            example = reading.read_case(data.path, part, entries)
+            if example.mask is None:
+                raise InputError(f"example '{name}' of {data.path} has no mask; convert the data with their masks.")
+            yield example, example.mask, reading.intensities(example.volume, example)
+
+
+def _score_of(name: str, *, spacing_mm: Sequence[float], tolerance_mm: float) -> scores.Score:
+    if name == "hd95":
+        return functools.partial(surfaces.hd95, spacing_mm=spacing_mm)
+    if name == "nsd":
+        return functools.partial(surfaces.nsd, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+    return {"dice": scores.dice, "jaccard": scores.jaccard}[name]
+
+
+def _means(cases: Sequence[tuple[str, str, str, float]]) -> list[tuple[str, str, float]]:
+    keys = list(dict.fromkeys((name, label) for _, name, label, _ in cases))
+    return [(*key, scores.mean(value for _, name, label, value in cases if (name, label) == key)) for key in keys]
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return tf.sigmoid(values).numpy()
+
+
+_POOLED = {"pooled_dice": scores.pooled_dice, "pooled_jaccard": scores.pooled_jaccard}
+_ACTIVATED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "nominal": lambda logits: tf.nn.softmax(logits).numpy(),
+    "ordinal": _sigmoid,
+    "multilabel": _sigmoid,
+    "regression": lambda values: values,
+}
+_DECIDED = {"nominal": lambda values: np.argmax(values, axis=-1), "ordinal": grading.grades}
+_GRADED: Mapping[str, Mapping[str, Callable[[np.ndarray, np.ndarray], float]]] = {
+    "nominal": {
+        "cat_accuracy": lambda labels, values: grading.cat_accuracy(labels[:, 0], np.argmax(values, axis=-1)),
+        "auc": lambda labels, values: grading.auc(labels[:, 0], values),
+        "qw_kappa": lambda labels, values: grading.qw_kappa(labels[:, 0], np.argmax(values, axis=-1)),
+    },
+    "ordinal": {
+        "cat_acc_kaggle": lambda labels, values: grading.cat_acc_kaggle(labels[:, 0], values),
+        "qw_kappa_kaggle": lambda labels, values: grading.qw_kappa_kaggle(labels[:, 0], values),
+    },
+    "multilabel": {
+        "bin_accuracy": grading.bin_accuracy,
+        "auc": lambda labels, values: scores.mean(grading.auc(*pair) for pair in zip(labels.T, values.T, strict=True)),
+    },
+    "regression": {"mse": lambda labels, values: np.mean((labels - values) ** 2)},
+}

@@ -1,0 +1,26 @@
+"""What every loss needs: one number per example, and the examples of all replicas."""
+
+import tensorflow as tf
+
+
+def per_example(values: tf.Tensor) -> tf.Tensor:
+    """The mean over all axes but the first: [batch, ...] -> float32 [batch]."""
+    values = tf.cast(values, tf.float32)
+    return tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank)))
+
+
+def across_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | int]:
+    """Joins [batch, ...] of all replicas that compute this step: ([global batch, ...], number of the own first row).
+
+    Gradients flow back to every replica. On one replica it is the identity. Every replica must hold equally many rows.
+    """
+    context = tf.distribute.get_replica_context()
+    if replicas() == 1:
+        return values, 0
+    return context.all_gather(values, axis=0), context.replica_id_in_sync_group * tf.shape(values)[0]
+
+
+def replicas() -> int:
+    """How many replicas compute this step; 1 outside of a distribution strategy's step."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync

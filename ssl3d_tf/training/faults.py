@@ -1,0 +1,53 @@
+"""Steps whose numbers are not finite: found as they are read, and told with the batch and what may have caused it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf.data.pipeline import Data
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.training.steps import Part, Result, variables_of
+
+
+class Begun(NamedTuple):
+    """A step whose numbers were not read yet: a device may still compute them.
+
+    number: counted from 1. index, element: its batch. waited_s: for that batch.
+    """
+
+    number: int
+    result: Result
+    index: Any
+    element: Any
+    waited_s: float
+
+
+def scores_of(step: Begun, parts: Sequence[Part], train: Data, *, on_nonfinite: str) -> np.ndarray | None:
+    """The step's scores, once it is computed; None for a batch that was left out.
+
+    A loss can be finite where a gradient is not: oneDNN's ReLU of NaN is 0.
+
+    Raises:
+        InputError: loss or gradients are not finite: names the examples and where the largest numbers are.
+    """
+    scores, norms = step.result.scores.numpy(), step.result.gradient_norms.numpy()
+    rescaled = isinstance(parts[0].optimizer, keras.optimizers.LossScaleOptimizer)  # sees to its gradients itself
+    if np.isfinite(scores[0]) and (rescaled or np.isfinite(norms).all()):
+        return scores
+    if on_nonfinite == "skip":
+        return None
+    ids = [train.ids[i] for i in np.ravel(tf.nest.flatten(step.index)[0])]
+    # The norms are of the first part only while the encoder is frozen.
+    sizes = dict(zip((v.path for v in variables_of(parts)), norms, strict=False))
+    worst = sorted(sizes, key=lambda path: (np.isfinite(sizes[path]), -sizes[path]))[:3]
+    inputs = train.to_views(step.element)[0]
+    largest = np.max([np.max(np.abs(tensor)) for tensor in tf.nest.flatten(inputs)])  # of NumPy, NaN comes out
+    fault = "a gradient is not finite" if np.isfinite(scores[0]) else f"the loss is {scores[0]}"
+    raise InputError(
+        f"{fault} at step {step.number}, batch {', '.join(ids)}: "
+        f"largest input {largest:.4g}, largest gradients {', '.join(f'{path} {sizes[path]:.4g}' for path in worst)}; "
+        "lower LEARNING_RATE, set CLIP_NORM, or ON_NONFINITE = 'skip'."
+    )

@@ -1,0 +1,104 @@
+"""Where a run writes what it measures: metrics.jsonl, TensorBoard events, a progress bar and plain lines."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from ssl3d_tf.data import files
+
+FILE = "metrics.jsonl"
+
+
+class Window:
+    """Sums since the last log line: the tally that checkpoints keep, and this process's clock."""
+
+    def __init__(self, tally: np.ndarray) -> None:
+        self.tally = tally  # float64 [1 + scores]: steps, then sums
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Begins to time anew, so that neither evaluation nor saving counts as training."""
+        self._began, self._waited, self._timed = time.perf_counter(), 0.0, 0
+
+    def add(self, scores: np.ndarray | None, waited_s: float) -> None:
+        """Takes one step's scores, None for a batch left out, and the seconds it waited for its data."""
+        if scores is not None:
+            self.tally = self.tally + np.concatenate([[1.0], scores])
+        self._waited += waited_s
+        self._timed += 1
+
+    def close(self, names: Sequence[str], batch_size: int) -> dict[str, float]:
+        """Mean scores, NaN of no step, and the speed of this process, since the last line; begins the next."""
+        seconds = time.perf_counter() - self._began
+        # Of no step, where every batch was left out, there is no mean.
+        means = self.tally[1:] / self.tally[0] if self.tally[0] else np.full_like(self.tally[1:], np.nan)
+        values = dict(zip(names, means.tolist(), strict=True))
+        values |= {"examples_per_s": self._timed * batch_size / seconds, "stall_fraction": self._waited / seconds}
+        self.tally = np.zeros_like(self.tally)
+        self.restart_clock()
+        return values
+
+
+class Journal:
+    """One run's log; a context manager. Lines after `first_step`, left by a run that was killed, are dropped."""
+
+    def __init__(self, workdir: Path, *, first_step: int, steps: int) -> None:
+        self._path = workdir / FILE
+        _truncate(self._path, first_step)
+        self._file = self._path.open("a", encoding="utf-8")
+        self._events = tf.summary.create_file_writer(str(workdir / "tensorboard"))
+        # disable=None: no bar where the output is a file; the plain lines below are there in any case.
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=None, dynamic_ncols=True, leave=False)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+        self._events.close()
+        self._file.close()
+
+    def advance(self) -> None:
+        """Moves the bar by one step."""
+        self._bar.update()
+
+    def write(self, step: int, values: Mapping[str, float], *, show: bool) -> None:
+        """Logs `values` of `step`; `show` prints them as a line even where there is a bar."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        with self._events.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        brief = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        if show or self._bar.disable:
+            self.say(f"step {step}/{self._bar.total}  {brief}")
+        else:
+            self._bar.set_postfix_str(brief)
+
+    def picture(self, step: int, name: str, image: np.ndarray) -> None:
+        """Logs one grey or colour image, [height, width, 1 or 3] in [0, 1], to TensorBoard."""
+        with self._events.as_default(step=step):
+            tf.summary.image(name, image[None])
+
+    def say(self, line: str) -> None:
+        """Prints one line above the bar."""
+        self._bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+
+def _truncate(path: Path, last_step: int) -> None:
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        # A kill can cut the last line short.
+        if line.endswith("\n") and json.loads(line)["step"] <= last_step:
+            kept.append(line)
+    with files.atomic(path) as file:
+        file.write("".join(kept).encode())

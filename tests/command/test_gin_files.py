@@ -1,0 +1,129 @@
+"""Every gin file of pretraining: it trains, leaves what it should, and its encoder arrives whole in finetuning."""
+
+import functools
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl3d_tf import finetune, train
+from ssl3d_tf.command import configuration
+from ssl3d_tf.data import pipeline
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.experiment import protocol
+from tests.conftest import make_folder
+
+SIDE = 24  # of views: of three patches along an axis with 3 voxels between them, 5 are left, and one level needs 4
+NETWORK = ("FILTERS=2", "LEVELS=1")
+TINY = (*NETWORK, f"VIEW_SIZE={SIDE}", "STEPS=2", "LOG_EVERY=1", "EVAL_EVERY=1", "BATCH_SIZE=2")
+GIN_FILES = sorted(
+    path.relative_to(configuration.ROOT)
+    for path in (configuration.ROOT / "gin").rglob("*_?d*.gin")
+    if path.parent.name not in ("datasets", "finetune", "tune")
+)
+WITH_ADDONS = ("triplet",)  # what needs tensorflow-addons, which is for Python up to 3.11
+FINETUNED = [path for path in GIN_FILES if path.stem[-2:] in ("2d", "3d")]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """rank -> data folder of 6 training, 2 validation and 2 test examples."""
+    root, counts = tmp_path_factory.mktemp("gin_files"), {"train": 6, "val": 2, "test": 2}
+    for rank in (2, 3):
+        make_folder(root / str(rank), counts=counts, shapes=[(SIDE, SIDE + 1, SIDE + 2)[:rank]])
+    return {rank: root / str(rank) for rank in (2, 3)}
+
+
+@pytest.fixture(scope="module")
+def trained(folders, tmp_path_factory):
+    """path of a gin file -> (the last scores, the workdir) of two steps; each file is trained once."""
+
+    @functools.cache
+    def pretrain(path, *params):
+        sources = configuration.Sources((str(path),), (*TINY, *params))
+        workdir = tmp_path_factory.mktemp(path.stem) / "run"
+        return train.pretrain(sources, folders[rank_of(path)], workdir), workdir
+
+    return pretrain
+
+
+def rank_of(path):
+    return int(re.search(r"_(\d)d", path.stem)[1])
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("path", GIN_FILES, ids=str)
+def test_every_gin_file_trains_two_steps_and_uses_every_binding(path, trained):
+    if sys.version_info >= (3, 12) and path.stem.endswith(WITH_ADDONS):
+        with pytest.raises(InputError, match="needs tensorflow-addons"):
+            trained(path)
+        return
+    scores, workdir = trained(path)
+    assert np.isfinite(scores["val_loss"])
+    assert 0 < scores["val_chance"] < 1
+    for name in ("config.gin", "operative_config.gin", "run.json", "encoder/contract.json"):
+        assert (workdir / name).stat().st_size
+    evaluations = [line for line in lines(workdir) if "val_loss" in line]
+    assert [line["step"] for line in evaluations] == [1, 2]
+    assert all(0 < line["val_embedding_std"] <= 1 and line["val_effective_rank"] >= 1 for line in evaluations)
+
+
+@pytest.mark.parametrize("path", FINETUNED, ids=str)
+def test_every_weight_of_every_task_arrives_in_the_finetuning_model(path, trained, folders, tmp_path):
+    _, workdir = trained(path)
+    (stored_in,) = (workdir / "encoder").glob("weights-*.npz")
+    stored = dict(np.load(stored_in))
+    norm = "NORM='batch'" if path.parent.name == "released" else "NORM='group'"
+    made, run = experiment(folders[rank_of(path)], workdir, tmp_path, norm, rank=rank_of(path))
+    built = protocol.build(made, run, tmp_path, distribution=made.distribution)
+    used = {variable.path: variable.numpy() for variable in built.model.weights if variable.path in stored}
+    new = {variable.path: variable.numpy() for variable in made.encoder(1).weights}
+    assert used.keys() == stored.keys() == new.keys()
+    for name, value in stored.items():
+        np.testing.assert_array_equal(used[name], value, err_msg=name)
+        assert not np.array_equal(new[name], value), name
+
+
+def experiment(folder, encoder, workdir, *params, rank):
+    """An experiment and its one run from that encoder, not begun."""
+    params = (*NETWORK, "VIEW_SIZE=16", "BATCH_SIZE=2", "ARMS=('pretrained',)", *params)
+    configuration.load(configuration.Sources((f"gin/finetune/segmentation_{rank}d.gin",), params))
+    data, one_device = pipeline.open_folder(folder), tf.distribute.get_strategy()
+    found = finetune.experiment_of(data, {"it": encoder}, workdir, distribution=one_device)
+    return found, protocol.cells(found.plan, ["it"])[0]
+
+
+def path_of(name):
+    (path,) = (path for path in GIN_FILES if str(path) == f"gin/{name}.gin")
+    return path
+
+
+def test_the_contract_says_what_the_encoder_takes(trained):
+    contract = json.loads((trained(path_of("rotation_3d"))[1] / "encoder" / "contract.json").read_text())
+    assert contract["rank"] == 3
+    assert contract["channels"] == ["channel0"]
+    assert contract["axes"] == ["batch", "depth", "height", "width", "channels"]
+    assert contract["input_shape"] == [SIDE, SIDE, SIDE, 1]
+    assert "STEPS = 2" in contract["gin"]
+
+
+def test_views_on_host_and_device_give_the_same_run(trained):
+    runs = [lines(trained(path_of("cpc_3d"), *params)[1]) for params in ((), ("VIEWS_ON='host'",))]
+    device, host = ([(line["step"], line.get("loss"), line.get("val_loss")) for line in run] for run in runs)
+    np.testing.assert_allclose(np.array(host, float), np.array(device, float), rtol=1e-5)
+
+
+def test_a_workdir_of_another_run_is_refused_with_the_difference(trained, folders, tmp_path):
+    _, workdir = trained(path_of("rotation_3d"))
+    sources = configuration.Sources(("gin/rotation_3d.gin",), (*TINY, "SEED=1"))
+    with pytest.raises(InputError, match=r"another configuration \(-SEED = 0; \+SEED = 1\)"):
+        train.pretrain(sources, folders[3], workdir)
+    make_folder(tmp_path / "data", counts={"train": 6, "val": 2}, shapes=[(SIDE,) * 3])
+    with pytest.raises(InputError, match="other data"):
+        train.pretrain(configuration.Sources(("gin/rotation_3d.gin",), TINY), tmp_path / "data", workdir)

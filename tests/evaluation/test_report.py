@@ -1,0 +1,172 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ssl3d_tf.evaluation import comparison, drawing, figures, report, runs, tables
+from tests.evaluation import finetuning_workdir as made
+
+SECTIONS = ("Learning curves", "Test cases", "Best, median and worst test case", "Confusion", "Method", "Origin")
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    return made.write(tmp_path_factory.mktemp("finetuning") / "all")
+
+
+@pytest.fixture(scope="module")
+def whole(workdir):
+    report.write([workdir], workdir / "report.html")
+    return (workdir / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def small(tmp_path):
+    """One encoder, two uses, two repetitions: quick."""
+    return made.write(tmp_path / "small", repetitions=2, cases=8, encoders=["cpc_3d"], inits=["pretrained", "knn"])
+
+
+def render(folder):
+    report.write([folder], folder / "report.html")
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_everything(whole, workdir):
+    for title in SECTIONS:
+        assert f">{title}</h" in whole
+    assert whole.count("<svg") == 8
+    assert whole.count("<img") == 24
+    assert "All 325 runs" in whole
+    assert "no difference shown" in whole
+    assert "ab" * 32 in whole  # the data's hash
+    assert "--gin_file=gin/finetune/segmentation_3d.gin" in whole
+    assert (workdir / "summary.md").read_text(encoding="utf-8").startswith("# Finetuning: summary")
+
+
+def test_the_page_needs_nothing_but_itself(whole):
+    assert len(whole) < 2e6
+    assert "<script" not in whole
+    assert not re.search(r'(?:src|href)="(?!data:|#)', whole.replace("xlink:href", "href"))
+    assert not re.search(r"@import|url\((?!#)", whole)
+
+
+def test_figures_take_their_ink_from_the_page(whole):
+    assert drawing.INK not in whole
+    assert drawing.FAINT not in whole
+    assert "currentColor" in whole
+
+
+def test_a_score_that_no_run_has_is_said_to_be_undefined(small):
+    path = small / "results.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(re.sub(r",hd95,mean,[^,]*,", ",hd95,mean,,", line) for line in lines) + "\n")
+    assert "hd95 is undefined in every run" in render(small)
+    assert "hd95 is undefined in every run" in (small / "summary.md").read_text(encoding="utf-8")
+
+
+def test_equal_files_make_equal_pages(small):
+    assert render(small) == render(small)
+
+
+def test_the_csv_files_are_enough_and_what_is_missing_is_said(tmp_path):
+    folder = made.write(tmp_path / "bare", repetitions=2, cases=8, encoders=["cpc_3d"], inits=["frozen"], extras=False)
+    page = render(folder)
+    assert page.count("<svg") == 5
+    for message in ("No curves", "No overlays", "run.json is missing", "operative_config.gin is missing"):
+        assert message in page
+
+
+def test_without_scores_per_case_there_is_a_report_that_says_so(small):
+    (small / "cases.csv").unlink()
+    page = render(small)
+    assert "No scores of single cases" in page
+    assert "intervals say nothing on the choice of test cases" in page
+
+
+def test_no_results_make_a_page_that_says_so(tmp_path):
+    made.write_csv(tmp_path / "results.csv", made.RESULT_COLUMNS, [])
+    assert "There are no results" in render(tmp_path)
+    assert "No results on the test split yet." in (tmp_path / "summary.md").read_text()
+
+
+def test_scratch_alone_is_drawn(tmp_path):
+    page = render(made.write(tmp_path / "scratch", repetitions=1, cases=4, encoders=[]))
+    assert "difference" not in page.partition("Method</h2>")[0]
+    assert page.count("<svg") == 6
+
+
+def test_damaged_pictures_and_lines_are_passed_over(small):
+    run = small / "runs" / "cpc_3d-pretrained" / "5" / "0"
+    (run / "overlays" / "best.png").write_bytes(b"no picture")
+    (run / "overlays" / "worst.png").unlink()
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 420, "val_di')
+    (small / "run.json").write_text("{")
+    page = render(small)
+    assert "best.png cannot be read" in page
+    assert "<td>missing</td>" in page
+
+
+def test_a_missing_run_is_named(small):
+    rows = (small / "results.csv").read_text().splitlines(keepends=True)
+    kept = [row for row in rows if not row.startswith("segmentation,cpc_3d,pretrained,25.0,50,1,")]
+    (small / "results.csv").write_text("".join(kept))
+    assert (
+        "1 of 30 runs (arms × fractions × repetitions) are missing: cpc_3d, pretrained, 25 %, repetition 1"
+        in render(small)
+    )
+
+
+def test_names_are_text_and_not_html(tmp_path):
+    folder = made.write(tmp_path / "odd", repetitions=2, cases=4, encoders=['<b>"$x'], inits=["frozen"], extras=False)
+    page = render(folder)
+    assert "&lt;b&gt;&quot;$x, frozen" in page
+    assert '<b>"' not in page
+
+
+def test_workdirs_come_together_in_one_page(small, tmp_path):
+    other = made.write(tmp_path / "b", repetitions=2, cases=8, encoders=["cpc_3d"], inits=["frozen"], task="grading")
+    report.write([small, other], tmp_path / "new" / "both.html")
+    page = (tmp_path / "new" / "both.html").read_text(encoding="utf-8")
+    assert ">segmentation</h2>" in page
+    assert ">grading</h2>" in page
+
+
+def test_encoders_of_a_run_may_have_hyphens(tmp_path):
+    path = tmp_path / "runs" / "my-encoder-frozen" / "12.5" / "3"
+    path.mkdir(parents=True)
+    (tmp_path / "runs" / "notes" / "x" / "y").mkdir(parents=True)
+    assert runs.find([tmp_path]) == [runs.Run(tables.Arm("my-encoder", "frozen"), 12.5, 3, path)]
+
+
+def test_figures_are_the_same_each_time(small):
+    (result, *_) = comparison.compare_all(tables.read([small]))
+    first, again = (drawing.svg(figures.boxes(result), "boxes") for _ in range(2))
+    assert first == again
+
+
+def test_the_command_needs_neither_tensorflow_nor_a_flag(small):
+    check = "import sys; from ssl3d_tf.evaluation import report; assert not {'tensorflow', 'gin'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "ssl3d_tf.evaluation.report", str(small)], check=True, capture_output=True, text=True
+    )
+    assert "report.html" in run.stdout
+    assert (small / "report.html").is_file()
+
+
+def test_a_wrong_folder_is_one_line(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "ssl3d_tf.evaluation.report", str(tmp_path)], capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    assert run.stderr.strip() == f"{tmp_path} has no results.csv; name the --workdir of a finetuning run."
+
+
+def test_figures_are_written_as_files_that_are_equal_each_time(small, tmp_path):
+    report.draw([small], tmp_path / "a")
+    report.draw([small], tmp_path / "b")
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names[:3] == [f"segmentation-dice-{what}.png" for what in ("cases", "curve", "difference")]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)

@@ -1,0 +1,247 @@
+"""The grid of finetuning runs as a whole: faults of one run, folds, probes, kinds of labels, devices, mistakes."""
+
+import io
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssl3d_tf import finetune, train
+from ssl3d_tf.command import configuration
+from ssl3d_tf.data import pipeline, synthetic
+from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import tables
+from ssl3d_tf.experiment import protocol, scoring
+from tests.conftest import make_folder
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+SIZE = 16
+TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "REPETITIONS=1")
+SCRATCH = (*TINY, "ARMS=('random',)")
+PLAIN = {"segmentation": ("segmentation.task.transforms=[]",), "classification": ()}  # without augmentation
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Phantoms of 2D, ten altogether."""
+    root = tmp_path_factory.mktemp("grid") / "data"
+    synthetic.write_dataset(root, shape=(SIZE, SIZE), counts={"train": 6, "val": 2, "test": 2})
+    return root
+
+
+@pytest.fixture(scope="module")
+def encoder(folder, tmp_path_factory):
+    """The workdir of a rotation run of two steps."""
+    workdir = tmp_path_factory.mktemp("pretrained") / "rotation"
+    train.pretrain(configuration.Sources(("gin/rotation_2d.gin",), TINY[:-1]), folder, workdir)
+    return workdir
+
+
+def run(folder, workdir, *params, encoders=(), task="segmentation"):
+    sources = configuration.Sources((f"gin/finetune/{task}_2d.gin",), (*params, *PLAIN[task]))
+    return finetune.run(sources, folder, encoders, workdir)
+
+
+def plan(folder, workdir, *params):
+    """The experiment of a configuration, from scratch, and its runs; nothing is written."""
+    configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*params, *PLAIN["segmentation"])))
+    data, one_device = pipeline.open_folder(folder), tf.distribute.get_strategy()
+    experiment = finetune.experiment_of(data, {}, workdir, distribution=one_device)
+    return experiment, protocol.cells(experiment.plan, [])
+
+
+def scores(workdir):
+    """(arm, split, score, class, checkpoint) -> value."""
+    return {(r.init, r.fraction, r.split, r.score, r.label_class, r.checkpoint): r.value for r in results(workdir)}
+
+
+def results(workdir):
+    return tables.read([workdir]).results
+
+
+def poison(encoder, copy):
+    """A copy of a pretraining run whose encoder returns no numbers."""
+    shutil.copytree(encoder, copy)
+    (path,) = (copy / "encoder").glob("weights-*.npz")
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: np.full_like(value, np.inf) for name, value in np.load(path).items()})
+    path.write_bytes(buffer.getvalue())
+    return path
+
+
+def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tmp_path, capsys):
+    (good,) = (encoder / "encoder").glob("weights-*.npz")
+    bad = poison(encoder, tmp_path / "rotation")
+    params = (*TINY, "ARMS=('random','pretrained')")
+    assert run(folder, tmp_path / "ft", *params, encoders=[tmp_path / "rotation"]) == 1
+    # Whether NaN comes as far as the loss is the kernels' choice: the ReLU of some turns it into 0.
+    fault = r"(a gradient is not finite|the loss is nan) at step 1, batch phantom_\d+, phantom_\d+: .*/kernel nan"
+    assert re.search(f"failed, the others go on: {fault}", capsys.readouterr().err)
+    failed = tmp_path / "ft" / "runs" / "rotation-pretrained" / "100" / "0" / protocol.FAILED
+    assert re.match(fault, json.loads(failed.read_text())["reason"])
+    before = scores(tmp_path / "ft")
+    assert {arm for arm, *_ in before} == {"random"}
+    shutil.copy(good, bad)
+    assert run(folder, tmp_path / "ft", *params, encoders=[tmp_path / "rotation"]) == 0
+    assert not failed.exists()
+    assert {arm for arm, *_ in scores(tmp_path / "ft")} == {"random", "pretrained"}
+    assert before.items() <= scores(tmp_path / "ft").items()
+
+
+def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(folder, encoder, tmp_path):
+    params = (*TINY, "ARMS=('knn',)")
+    copy = shutil.copytree(encoder, tmp_path / "rotation")
+    assert run(folder, tmp_path / "ft", *params, encoders=[copy], task="classification") == 0
+    path = copy / "encoder" / "contract.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "weights_sha256": "other"}))
+    with pytest.raises(InputError, match=r"has runs of encoder 'rotation' with other weights, from .*another folder"):
+        run(folder, tmp_path / "ft", *params, encoders=[copy], task="classification")
+
+
+def test_runs_that_the_machine_fails_leave_the_others(folder, tmp_path):
+    faults = {  # cases trained on -> what happens, and how it is told
+        2: (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out of memory: lower BATCH_SIZE"),
+        3: (MemoryError(), "out of memory: lower BATCH_SIZE"),
+        4: (tf.errors.InternalError(None, None, "at node:\n  a file\nfailed\n\t [[node]]"), "InternalError: failed"),
+    }
+    experiment, planned = plan(folder, tmp_path / "ft", *SCRATCH, "STEPS=1", "FRACTIONS=(34,50,67,100)")
+
+    def score(model, data, split):
+        labelled = len(data.manifest.split("train").entries)
+        if labelled in faults:
+            raise faults[labelled][0]
+        return scoring.Scores([("dice", "mean", 0.5)], [], [])
+
+    failing = experiment._replace(plan=experiment.plan._replace(scorer=scoring.Scorer(score)))
+    assert finetune.run_all(failing, planned) == 3
+    assert {row.fraction for row in results(tmp_path / "ft")} == {100}
+    for percent, (_, told) in zip((34, 50, 67), faults.values(), strict=True):
+        failed = tmp_path / "ft" / "runs" / "scratch-random" / str(percent) / "0" / protocol.FAILED
+        assert json.loads(failed.read_text())["reason"].startswith(told)
+
+
+def test_a_fault_of_the_program_ends_the_grid(folder, tmp_path):
+    experiment, planned = plan(folder, tmp_path / "ft", *SCRATCH)
+
+    def score(model, data, split):
+        raise TypeError("a bug")
+
+    failing = experiment._replace(plan=experiment.plan._replace(scorer=scoring.Scorer(score)))
+    with pytest.raises(TypeError, match="a bug"):
+        finetune.run_all(failing, planned)
+
+
+# Labels
+
+
+def test_folds_test_every_case_once_also_where_the_data_have_no_test_split(encoder, tmp_path):
+    synthetic.write_dataset(tmp_path / "data", shape=(SIZE, SIZE), counts={"train": 9})
+    copy = pretrained_on(tmp_path / "data", encoder, tmp_path / "rotation")
+    params = (*TINY, "REPETITIONS=3", "FOLDS=3", "ARMS=('knn',)")
+    assert run(tmp_path / "data", tmp_path / "ft", *params, encoders=[copy], task="classification") == 0
+    tested = [row.case for row in tables.read([tmp_path / "ft"]).predictions]
+    assert sorted(tested) == [f"phantom_{number:07d}" for number in range(9)]
+    splits = json.loads((tmp_path / "ft" / "splits.json").read_text())
+    for fold in splits.values():
+        assert not set(fold["train"]["100"]) & {*fold["val"], *fold["test"]}
+
+
+def pretrained_on(folder, encoder, copy):
+    """A copy of a pretraining run that says it was trained on data like those in `folder`."""
+    shutil.copytree(encoder, copy)
+    path = copy / "encoder" / "contract.json"
+    recipe = manifests.read(folder).recipe
+    path.write_text(json.dumps({**json.loads(path.read_text()), "recipe": dict(recipe)}))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("labels", "params"),
+    [
+        (lambda i: [i % 3], ("LABELS=@classification.ordinal()", "SCORES=('qw_kappa_kaggle','cat_acc_kaggle')")),
+        (
+            lambda i: [i % 2, i % 3 > 0],
+            (
+                "LABELS=@classification.multilabel()",
+                "SCORES=('bin_accuracy','auc')",
+            ),
+        ),
+        (lambda i: [i / 4 - 1], ("LABELS=@classification.regression()", "SCORES=('mse',)")),
+        (
+            lambda i: [i / 4, -i],
+            ("LABELS=@classification.regression()", "SCORES=('mse',)"),
+        ),
+    ],
+    ids=["ordinal", "multilabel", "regression", "two numbers"],
+)
+def test_every_kind_of_label_has_its_scores(labels, params, tmp_path):
+    make_folder(tmp_path / "data", counts={"train": 6, "val": 3, "test": 6}, shapes=[(SIZE, SIZE)], label=labels)
+    assert run(tmp_path / "data", tmp_path / "ft", *SCRATCH, *params, task="classification") == 0
+    found = {row.score: row.value for row in results(tmp_path / "ft") if row.split == "test"}
+    assert repr(tuple(found)).replace(" ", "") in params[-1] + ","
+    assert all(np.isfinite(value) for value in found.values())
+
+
+ORDINAL = ("LABELS=@classification.ordinal()", "SCORES=('qw_kappa_kaggle',)")
+MULTILABEL = ("LABELS=@classification.multilabel()", "SCORES=('auc',)")
+REGRESSION = ("LABELS=@classification.regression()", "SCORES=('mse',)")
+
+
+@pytest.mark.parametrize(
+    ("label", "params", "message"),
+    [
+        ([4], ("CLASSES=3",), r"'test4' in .* is 4; it must be a whole number in 0\.\.2, as there are 3 CLASSES"),
+        ([0.5], ("CLASSES=3",), r"is 0\.5; it must be a whole number"),
+        ([-1], ("CLASSES=3", *ORDINAL), "is -1; it must be a whole number"),
+        ([1, 2], MULTILABEL, "is 2; each must be 0 or 1"),
+        ([float("nan")], REGRESSION, "is nan; each must be finite"),
+    ],
+)
+def test_a_label_that_is_no_class_is_refused(label, params, message, tmp_path):
+    counts, others = {"train": 4, "val": 2, "test": 5}, [0] * len(label)
+    make_folder(tmp_path / "data", counts=counts, shapes=[(SIZE, SIZE)], label=lambda i: label if i == 4 else others)
+    with pytest.raises(InputError, match=message):
+        run(tmp_path / "data", tmp_path / "ft", *SCRATCH, *params, task="classification")
+
+
+# Devices
+
+
+def test_a_result_is_the_same_on_two_devices_and_with_views_made_on_the_host(folder, encoder, tmp_path):
+    grid = (*TINY, "WARMUP_STEPS=1", "LOG_EVERY=1", "ARMS=('pretrained',)", "SCORES=('dice','hd95')")
+    run(folder, tmp_path / "one", *grid, encoders=[encoder])
+    for name, param in (("two", "STRATEGY='mirrored'"), ("host", "VIEWS_ON='host'")):
+        run(folder, tmp_path / name, *grid, param, encoders=[encoder])
+        assert scores(tmp_path / name) == pytest.approx(scores(tmp_path / "one"), abs=1e-4)
+        assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / name), abs=1e-4)
+
+
+def losses(workdir):
+    (path,) = workdir.rglob("metrics.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line.get("loss", line.get("val_loss")) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (("PRECISION='mixed_bfloat16'",), "PRECISION 'mixed_bfloat16' needs a GPU"),
+        (("STRATEGY='multi_worker'",), "STRATEGY 'multi_worker' is for pretraining; finetuning takes 'none' or"),
+        (("STRATEGY='mirrored'", "BATCH_SIZE=3"), "BATCH_SIZE is 3, on 2 devices"),
+        (("STEPSS=3",), "did you mean STEPS?"),
+        (("CODE_SIZE=3",), "CODE_SIZE is set, but nothing in"),
+        (("resnet.encoder.depth=34",), r"resnet.encoder, which this run does not use; remove it"),
+        (("VIEW_SIZE=1",), "raise VIEW_SIZE or lower LEVELS"),
+    ],
+)
+def test_a_mistake_is_one_line_before_the_first_step(params, message, folder, tmp_path, capsys):
+    with pytest.raises(InputError) as caught:
+        run(folder, tmp_path / "ft", *SCRATCH, *params)
+    assert message in str(caught.value).splitlines()[0]
+    assert not (tmp_path / "ft").exists()
+    assert "step" not in capsys.readouterr().out

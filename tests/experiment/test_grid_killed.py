@@ -1,0 +1,98 @@
+"""A grid in real processes, killed at several moments and run again: its tables are those of an undisturbed one."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ssl3d_tf import finetune, train
+from ssl3d_tf.command import configuration, run_folder
+from ssl3d_tf.data import synthetic
+from ssl3d_tf.evaluation import tables
+
+SIZE = 16
+NETWORK = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "SAVE_EVERY=1", "LOG_EVERY=1")
+ARMS = ("ARMS=('random','pretrained')", "FRACTIONS=(100,)", "REPETITIONS=1", "WARMUP_STEPS=2")
+GRID = (*NETWORK, *ARMS, "STEPS=4", "EVAL_EVERY=1", "DROPOUT=0.2", "SCORES=('dice','hd95')")
+TABLES = (tables.RESULTS, tables.CASES, tables.PREDICTIONS, "splits.json")
+GIN_FILE = "gin/finetune/segmentation_2d.gin"
+
+# Runs the command and dies of SIGKILL with the first result written beside its place, just before the rename.
+KILLED_AT_RENAME = """
+import os, runpy, signal, sys
+rename = os.replace
+def dies(source, target):
+    if str(target).endswith("result.json"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(source, target)
+os.replace = dies
+runpy.run_module("ssl3d_tf.finetune", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("killed") / "data"
+    synthetic.write_dataset(folder, shape=(SIZE, SIZE), counts={"train": 4, "val": 2, "test": 2})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(data, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("pretrained") / "rotation"
+    train.pretrain(configuration.Sources(("gin/rotation_2d.gin",), (*NETWORK, "STEPS=1")), data, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, encoder, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("undisturbed") / "ft"
+    assert finetune.run(configuration.Sources((GIN_FILE,), GRID), data, [encoder], workdir) == 0
+    return workdir
+
+
+def start(data, encoder, workdir, *program):
+    """The command in a process of its own, whose screen goes to a file beside the workdir."""
+    options = [f"--gin_file={GIN_FILE}", f"--data={data}", f"--encoder={encoder}", f"--workdir={workdir}"]
+    arguments = [sys.executable, *program, *options, *(f"--gin_param={param}" for param in GRID)]
+    with (workdir.parent / "screen").open("w") as screen:
+        return subprocess.Popen(arguments, cwd=configuration.ROOT, stdout=screen, stderr=subprocess.STDOUT)
+
+
+def kill_after(process, path, *, text="", lines=0, seconds=0.0):
+    """SIGKILL so long after a file holds that text and so many lines."""
+    deadline = time.monotonic() + 120
+    while not (path.exists() and text in path.read_text() and path.read_text().count("\n") >= lines):
+        assert process.poll() is None, path.read_text()
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+    time.sleep(seconds)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_a_grid_killed_again_and_again_ends_with_the_same_tables(data, encoder, undisturbed, tmp_path):
+    workdir, moments = tmp_path / "ft", random.Random(0)
+    process = start(data, encoder, workdir, "-c", KILLED_AT_RENAME)  # with a result that is not yet one
+    assert process.wait() == -signal.SIGKILL
+    assert list(workdir.rglob(".result.json.*.tmp"))
+    command = ("-m", "ssl3d_tf.finetune")
+    journal = workdir / "runs" / "rotation-pretrained" / "100" / "0" / "metrics.jsonl"
+    kill_after(start(data, encoder, workdir, *command), journal, lines=moments.randint(1, 8))  # while it trains
+    moment = {"text": "[2/2]", "seconds": moments.uniform(0, 4)}  # wherever that is
+    kill_after(start(data, encoder, workdir, *command), tmp_path / "screen", **moment)
+    assert start(data, encoder, workdir, *command).wait() == 0
+    for name in TABLES:
+        assert (workdir / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+def test_a_folder_whose_making_was_killed_may_be_taken_again(tmp_path):
+    data = {"path": "data", "sha256": "0"}
+    run_folder.claim(tmp_path / "run", "STEPS = 4", data=data, notes={})
+    (tmp_path / "run" / run_folder.CONFIG).unlink()  # the second of the two files that make it a run's
+    run_folder.check(tmp_path / "run", "STEPS = 4", data=data)
+    run_folder.claim(tmp_path / "run", "STEPS = 4", data=data, notes={})
+    assert (tmp_path / "run" / run_folder.CONFIG).read_text() == "STEPS = 4"

@@ -1,0 +1,98 @@
+"""From pretraining into a finetuning model: all weights, or none and a list of the differences."""
+
+import json
+import shutil
+
+import pytest
+
+from ssl3d_tf import finetune, train
+from ssl3d_tf.command import configuration
+from ssl3d_tf.data import synthetic
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import tables
+from ssl3d_tf.training import checkpoints
+from tests.command.test_gin_files import experiment
+
+VIEW = 16
+NETWORK = ("FILTERS=2", "LEVELS=1", "DROPOUT=0.0", f"VIEW_SIZE={VIEW}", "BATCH_SIZE=2", "STEPS=1")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Has phantoms in 2/ and 3/."""
+    root = tmp_path_factory.mktemp("loading")
+    for rank in (2, 3):
+        synthetic.write_dataset(root / str(rank), shape=(VIEW,) * rank, counts={"train": 4, "val": 2, "test": 2})
+    return root
+
+
+@pytest.fixture(scope="module")
+def rotation(root):
+    """The workdir of a rotation run in 3D."""
+    train.pretrain(configuration.Sources(("gin/rotation_3d.gin",), NETWORK), root / "3", root / "rotation_3d")
+    return root / "rotation_3d"
+
+
+def finetunes(folder, encoder, workdir, *params, rank=3):
+    params = (*NETWORK, "ARMS=('pretrained',)", *params)
+    sources = configuration.Sources((f"gin/finetune/classification_{rank}d.gin",), params)
+    return finetune.run(sources, folder, [encoder], workdir)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_number_of_loaded_weights_is_said_once_per_encoder(root, rotation, tmp_path, capsys):
+    assert finetunes(root / "3", rotation, tmp_path / "ft", "REPETITIONS=2", "ARMS=('knn',)") == 0
+    assert {row.repetition for row in tables.read([tmp_path / "ft"]).results} == {0, 1}
+    lines = [line for line in capsys.readouterr().out.splitlines() if "weights loaded" in line]
+    assert lines == [f"encoder 'rotation_3d': 16 of 16 weights loaded (846 numbers) from {rotation / 'encoder'}"]
+
+
+@pytest.mark.parametrize(
+    ("params", "differences"),
+    [
+        (("FILTERS=4",), "FILTERS 2 there, 4 here"),
+        (("LEVELS=2",), "LEVELS 1 there, 2 here"),
+        (("NORM='batch'",), "NORM 'group' there, 'batch' here"),
+        (("NORM='layer'",), "NORM 'group' there, 'layer' here"),  # the same weights, used otherwise
+        (("ENCODER=@resnet.encoder",), "ENCODER @unet.encoder there, @resnet.encoder here"),
+        (("FILTERS=4", "LEVELS=2"), "FILTERS 2 there, 4 here; LEVELS 1 there, 2 here"),
+    ],
+)
+def test_another_network_is_refused_with_the_knobs_that_differ(params, differences, root, rotation, tmp_path):
+    with pytest.raises(InputError) as caught:
+        finetunes(root / "3", rotation, tmp_path / "ft", *params)
+    where = f"encoder 'rotation_3d' in {rotation} is another network"
+    assert str(caught.value) == f"{where}: {differences}; set them as there."
+    assert not (tmp_path / "ft").exists()
+
+
+def test_knobs_that_the_encoder_does_not_read_may_differ(root, rotation, tmp_path):
+    made, _ = experiment(root / "3", rotation, tmp_path, "DROPOUT=0.5", rank=3)
+    assert checkpoints.architecture_differences(checkpoints.read_contract(rotation), made.encoder(1)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "differences"),
+    [
+        ({"channels": ["T1", "T2"]}, "channels ['T1', 'T2'] there, ['contrast 0'] here"),
+        ({"rank": 2}, "spatial axes 2 there, 3 here"),
+        ({"recipe": {"spacing_mm": [1, 1, 2]}}, "spacing_mm [1, 1, 2] there, None here"),
+        ({"recipe": {"orientation": "SPL"}}, "orientation SPL there, None here"),
+        ({"rank": 2, "channels": []}, "spatial axes 2 there, 3 here; channels [] there, ['contrast 0'] here"),
+    ],
+)
+def test_an_encoder_of_other_input_is_refused_with_the_differences(changes, differences, root, rotation, tmp_path):
+    copy = tmp_path / "other"
+    shutil.copytree(rotation / "encoder", copy)
+    contract = json.loads((copy / "contract.json").read_text())
+    contract |= {**changes, "recipe": {**contract["recipe"], **changes.get("recipe", {})}}
+    (copy / "contract.json").write_text(json.dumps(contract))
+    with pytest.raises(InputError) as caught:
+        finetunes(root / "3", copy, tmp_path / "ft")
+    assert f"other input than {root / '3'}: {differences}; convert these data" in str(caught.value)
+    assert not (tmp_path / "ft").exists()
+
+
+def test_a_3d_encoder_does_not_go_into_2d(root, rotation, tmp_path):
+    with pytest.raises(InputError, match=r"spatial axes 3 there, 2 here.*shape \[16, 16, 16\] there, \[16, 16\] here"):
+        finetunes(root / "2", rotation, tmp_path / "ft", rank=2)

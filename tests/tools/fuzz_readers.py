@@ -1,0 +1,274 @@
+"""python -m tests.tools.fuzz_readers [--count 2000] [--seed 0]: damaged files of every format, through the converter.
+
+Every case is converted, quarantined or refused in one line. Anything else, more than 5 s or more than 1 GB is a fault.
+A new format takes part with one function in SEEDS that returns its files.
+"""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel
+import numpy as np
+from absl import app, flags
+from PIL import Image
+
+from ssl3d_tf.errors import InputError
+from tests.tools import dicom_files
+from tools import conversion, plan
+from tools.readers.layouts import Request
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_SECONDS, MOST_MB = 5, 1000
+ADDRESS_SPACE = 8 << 30  # keeps a fault from taking the machine down; far beyond what is allowed
+EXTREMES = (0, 1, -1, 2**7, 2**15 - 1, -(2**15), 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
+
+
+class Case(NamedTuple):
+    """What became of one damaged file."""
+
+    number: int
+    kind: str
+    outcome: str
+    seconds: float
+    peak_mb: float
+
+
+def voxels(shape, dtype=np.int16):
+    return np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+
+
+def nifti(suffix, kind=nibabel.Nifti1Image):
+    image, mask = (kind(each, np.eye(4)) for each in (voxels((9, 8, 7)), voxels((9, 8, 7), np.uint8)))
+    pack = gzip.compress if suffix.endswith("gz") else bytes
+    return {f"a{suffix}": pack(image.to_bytes()), f"a_mask{suffix}": pack(mask.to_bytes())}
+
+
+def pair():
+    with tempfile.TemporaryDirectory() as folder:
+        nibabel.save(nibabel.Nifti1Pair(voxels((9, 8, 7)), np.eye(4)), f"{folder}/a.img")
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def array(save, name, **arrays):
+    file = io.BytesIO()
+    save(file, **arrays) if arrays else save(file, voxels((9, 8, 7)))
+    return {name: file.getvalue()}
+
+
+def medmnist():
+    arrays = {"train_images": voxels((5, 8, 8), np.uint8), "train_labels": voxels((5, 1), np.uint8)}
+    return array(np.savez_compressed, "m.npz", **arrays)
+
+
+def picture(name):
+    file = io.BytesIO()
+    Image.fromarray(voxels((20, 24, 3), np.uint8)).save(file, format=name.upper().replace("JPG", "JPEG"))
+    return {f"a.{name}": file.getvalue()}
+
+
+def table():
+    rows = b"path,label,patient,mask,split\na.npy,1,p0,,train\nb.npy,0,p1,a.npy,\n"
+    return {"t.csv": rows, **array(np.save, "a.npy"), **array(np.save, "b.npy")}
+
+
+def decathlon():
+    value = {"name": "t", "modality": {"0": "CT"}, "labels": {"0": "air"}, "training": [{"image": "./a.nii"}]}
+    return {"dataset.json": json.dumps(value).encode(), "a.nii": nifti(".nii")["a.nii"]}
+
+
+def dicom(write, shape=(9, 8, 6)):
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), voxels(shape), np.eye(4))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+SEEDS = {
+    "nii": lambda: nifti(".nii"),
+    "nii.gz": lambda: nifti(".nii.gz"),
+    "nifti2": lambda: nifti(".nii.gz", nibabel.Nifti2Image),
+    "hdr+img": pair,
+    "npy": lambda: array(np.save, "a.npy"),
+    "npz": lambda: array(np.savez_compressed, "a.npz", volume=voxels((9, 8, 7))),
+    "medmnist": medmnist,
+    "png": lambda: picture("png"),
+    "jpg": lambda: picture("jpg"),
+    "tif": lambda: picture("tiff"),
+    "csv": table,
+    "json": decathlon,
+    "dicom": lambda: dicom(lambda folder, *volume: dicom_files.write_series(folder, *volume, suffix=".dcm")),
+    "enhanced": lambda: dicom(lambda folder, *volume: dicom_files.write_enhanced(folder / "a.dcm", *volume)),
+}
+
+
+def damaged(files, random):
+    """`files` (name -> bytes) with one of them changed, within its compression or outside it."""
+    name = sorted(files)[random.integers(len(files))]
+    data = files[name]
+    inside = random.random() < 0.6
+    if inside and name.endswith(".gz"):
+        data = gzip.compress(mutated(gzip.decompress(data), random), mtime=0)
+    elif inside and name.endswith(".npz"):
+        data = rezipped(data, random)
+    elif inside and name.endswith(".png"):
+        data = with_checksums(mutated(data, random))
+    else:
+        data = mutated(data, random)
+    return {**files, name: data}
+
+
+def mutated(data, random):
+    """One or two changes, three quarters of them in the first 400 bytes, where headers are."""
+    out = bytearray(data)
+    for _ in range(random.integers(1, 3)):
+        most = min(len(out), 400 if random.random() < 0.75 else len(out))
+        change = CHANGES[random.integers(len(CHANGES))]
+        change(out, int(random.integers(max(1, most))), random)
+    return bytes(out)
+
+
+def put_extreme(out, at, random):
+    size = (1, 2, 4, 8)[random.integers(4)]
+    number, order = EXTREMES[random.integers(len(EXTREMES))], ("little", "little", "big")[random.integers(3)]
+    out[at - at % size : at - at % size + size] = (number & (256**size - 1)).to_bytes(size, order)
+
+
+def put_float(out, at, random):
+    out[at - at % 4 : at - at % 4 + 4] = struct.pack("<f", (np.nan, np.inf, -1e30, 1e9)[random.integers(4)])
+
+
+def put_random(out, at, random):
+    length = (1, 1, 1, 40)[random.integers(4)]
+    out[at : at + length] = random.bytes(length)
+
+
+def repeat(out, at, random):
+    out[at:at] = out[at : at + random.integers(1, 40)]
+
+
+def cut(out, at, random):
+    del out[at : at + (int(random.integers(1, 40)) if random.random() < 0.5 else len(out))]
+
+
+CHANGES = (put_extreme, put_extreme, put_extreme, put_float, put_random, put_random, repeat, cut)
+
+
+def rezipped(data, random):
+    """The archive with one member damaged and its checksum right."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        names = old.namelist()
+        chosen = names[random.integers(len(names))]
+        for name in names:
+            new.writestr(name, mutated(old.read(name), random) if name == chosen else old.read(name))
+    return out.getvalue()
+
+
+def with_checksums(data):
+    """A PNG whose chunks' checksums fit, so that what they say is believed."""
+    out, at = bytearray(data), 8
+    while at + 12 <= len(out):
+        end = at + 8 + struct.unpack_from(">I", out, at)[0]
+        if end + 4 > len(out):
+            break
+        struct.pack_into(">I", out, end, zlib.crc32(out[at + 4 : end]))
+        at = end + 4
+    return bytes(out)
+
+
+def outcome(folder):
+    """'converted', 'quarantined' or 'refused'; any other fault is raised."""
+    found = list((folder / "raw").iterdir())
+    named = found[0] if found[0].name == "m.npz" else folder / "raw"  # of many rows: it is named itself
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            done = conversion.convert(Request(str(named)), folder / "out", plan.Settings())
+    except InputError as error:
+        if "\n" in str(error):
+            raise
+        return "quarantined" if "can be used" in str(error) else "refused"
+    return "quarantined" if done.faults else "converted"
+
+
+def peak_mb():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
+
+
+def child(first, count, seed):
+    """Cases `first` to `count`, each told on a line of its own; dies with the first one that hangs or crashes."""
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    seeds = {kind: make() for kind, make in SEEDS.items()}
+    for number in range(first, count):
+        kind = list(seeds)[number % len(seeds)]
+        files = damaged(seeds[kind], np.random.default_rng((seed, number)))
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "raw"
+            raw.mkdir()
+            for name, data in files.items():
+                (raw / name).write_bytes(data)
+            signal.alarm(MOST_SECONDS + 1)  # its default action ends the process, whatever code it is in
+            start = time.monotonic()
+            try:
+                what = outcome(Path(folder))
+            except Exception as error:  # this is what is looked for
+                what = f"crash: {type(error).__name__}: {error}"
+            signal.alarm(0)
+        print(json.dumps(Case(number, kind, what, time.monotonic() - start, peak_mb())), flush=True)
+
+
+def run(count, seed):
+    """All cases, in processes that are started again behind one that dies."""
+    cases = []
+    while len(cases) < count:
+        command = [sys.executable, "-m", "tests.tools.fuzz_readers", f"--first={len(cases)}", f"--count={count}"]
+        done = subprocess.run(
+            [*command, f"--seed={seed}", "--child"], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        cases += [Case(*json.loads(line)) for line in done.stdout.splitlines()]
+        if len(cases) < count:
+            kind, why = list(SEEDS)[len(cases) % len(SEEDS)], f"crash: exit code {done.returncode}"
+            cases.append(Case(len(cases), kind, why, MOST_SECONDS, 0))
+    return cases
+
+
+def faults(cases):
+    """Those that neither convert nor are set aside, take too long or too much memory."""
+    return [c for c in cases if c.outcome.startswith("crash") or c.seconds >= MOST_SECONDS or c.peak_mb >= MOST_MB]
+
+
+def main(_):
+    values = flags.FLAGS
+    if values.child:
+        child(values.first, values.count, values.seed)
+        return
+    cases = run(values.count, values.seed)
+    for kind in SEEDS:
+        print(f"{kind:10s}", dict(Counter(c.outcome.split(":")[0] for c in cases if c.kind == kind)))
+    slowest, largest = max(c.seconds for c in cases), max(c.peak_mb for c in cases)
+    print(f"{len(cases)} cases, slowest {slowest:.2f} s, peak {largest:.0f} MB, faults {len(faults(cases))}")
+    print(*faults(cases), sep="\n")
+    sys.exit(bool(faults(cases)))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    flags.DEFINE_integer("count", 2000, "Cases.")
+    flags.DEFINE_integer("seed", 0, "Of all damage.")
+    flags.DEFINE_integer("first", 0, "Number of the first case.")
+    flags.DEFINE_bool("child", False, "Run the cases in this process.")
+    app.run(main)

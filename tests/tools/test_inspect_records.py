@@ -1,0 +1,126 @@
+"""tools.inspect_records: what a data folder holds, and whether it still does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl3d_tf.data.records import manifest
+from ssl3d_tf.errors import InputError
+from tools import conversion, inspect_records, plan
+from tools.readers.layouts import Request
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for number in range(6):
+        voxels = np.random.default_rng(number).integers(0, 99, (8, 9 + number, 10)).astype(np.int16)
+        np.save(tmp_path / "raw" / f"c{number}.npy", voxels)
+        np.save(tmp_path / "raw" / f"c{number}_mask.npy", (voxels > 50).astype(np.uint8))
+    conversion.convert(Request(str(tmp_path / "raw")), tmp_path / "data", plan.Settings())
+    return tmp_path / "data"
+
+
+def run(*arguments):
+    options = [sys.executable, "-m", "tools.inspect_records", *map(str, arguments)]
+    return subprocess.run(options, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+
+
+def test_the_summary_counts_and_measures(folder):
+    summary = inspect_records.summarise(folder, manifest.read(folder))
+    splits = summary["splits"].values()
+    assert sum(split["examples"] for split in splits) == sum(split["masks"] for split in splits) == 6
+    assert max(split["shape"]["max"] for split in splits) == [8, 14, 10, 1]
+    assert all(split["intensity"] == pytest.approx([0, 1]) for split in splits)
+
+
+def test_the_table_and_json_show_the_same(folder):
+    table, value = run(folder), json.loads(run(folder, "--json").stdout)
+    assert list(value["splits"]) == ["train", "val", "test"]
+    assert "stored as uint16 (raw), intensity percentile" in table.stdout
+    assert all(name in table.stdout for name in ("train", "val", "test", "0 background"))
+
+
+def test_whole_data_are_verified(folder):
+    done = run(folder, "--verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "verified" in done.stdout
+
+
+def test_a_flipped_byte_names_file_and_record(folder):
+    shard = folder / "train-00000.tfrecord"
+    place = manifest.read(folder).split("train").entries[1]
+    data = bytearray(shard.read_bytes())
+    data[place.offset + 500] ^= 4
+    shard.write_bytes(data)
+    done = run(folder, "--verify")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert f"record 1 of {shard} is damaged" in done.stderr
+
+
+def test_a_manifest_that_tells_otherwise_is_noticed(folder):
+    path = folder / manifest.FILE
+    path.write_text(path.read_text().replace('"c1"', '"c9"'))
+    (fault,) = inspect_records.verify(folder, manifest.read(folder))
+    assert "c1" in fault
+    assert "c9" in fault
+
+
+def test_records_swapped_for_other_whole_ones_are_noticed(folder):
+    data = manifest.read(folder)
+    shard = data.splits["train"].shards[0]._replace(crc32c="00000000")
+    split = data.splits["train"]._replace(shards=(shard,))
+    (fault,) = inspect_records.verify(folder, data._replace(splits={"train": split}))
+    assert "does not agree with its checksum" in fault
+
+
+def test_an_example_is_drawn_in_three_planes(folder, tmp_path):
+    inspect_records.show(folder, manifest.read(folder), "c0", tmp_path / "c0.png")
+    with Image.open(tmp_path / "c0.png") as picture:
+        colours = np.asarray(picture)
+    assert colours.shape[1] == 3 * inspect_records.PLANE_PX
+    assert (colours[..., 0] > colours[..., 1]).any()  # the mask's outline
+
+
+def test_an_unknown_id_is_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="no example 'nobody'"):
+        inspect_records.show(folder, manifest.read(folder), "nobody", tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 2), (("/nope",), 1), ((".", "--show=a"), 2), ((".", "x"), 2)])
+def test_faults_are_one_line_and_an_exit_code(arguments, code):
+    done = run(*arguments)
+    assert (done.returncode, len(done.stderr.splitlines())) == (code, 1)
+
+
+def test_the_contact_sheet_has_a_tile_per_example(folder):
+    with Image.open(folder / "contact_sheet.png") as picture:
+        assert picture.size == (6 * 128, 128 + 14)
+
+
+@pytest.mark.parametrize("task", ["jigsaw", "rotation", "exemplar"])
+def test_views_are_drawn_beside_what_they_are_made_of(task, volumes_3d, tmp_path):
+    png = tmp_path / "views.png"
+    inspect_records.show_views(volumes_3d[0], [f"gin/{task}_3d.gin"], ["VIEW_SIZE=12"], png)
+    drawn = np.asarray(Image.open(png).convert("L"))
+    assert drawn.shape[1] == 1320
+    assert len(np.unique(drawn)) > 50
+
+
+def test_views_that_cannot_be_made_are_one_line(folder, tmp_path):
+    done = run(folder, "--views=gin/jigsaw_2d.gin", f"--png={tmp_path / 'x.png'}")
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
+    assert "take the 3d gin file" in done.stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize("options", [("--views=gin/cpc_3d.gin",), ("--png=x.png",), ("--gin_param=STEPS=4",)])
+def test_flags_that_belong_together_are_asked_for_together(folder, options):
+    done = run(folder, *options)
+    assert done.returncode == 2
+    assert "--views" in done.stderr
