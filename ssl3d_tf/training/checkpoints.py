@@ -15,7 +15,7 @@ import tensorflow as tf
 from ssl3d_tf.data import files
 from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.training.steps import Part
+from ssl3d_tf.training.updates import Part
 
 ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
 _OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
