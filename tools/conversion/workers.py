@@ -73,7 +73,7 @@ def _run_pool(work: shards.Work, jobs: Iterable[Job], workers: int, bar: tqdm) -
     has_server = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if has_server else "spawn")
     if has_server:
-        context.set_forkserver_preload(["tools.conversion.shards"])
+        context.set_forkserver_preload([shards.__name__])
     counters = context.Array("q", 3)
     with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(counters, work)) as pool:
         pending = {pool.submit(_make, job) for job in jobs}
