@@ -5,8 +5,7 @@ python -m tools.to_tfrecord --input RAW --output DATA [--layout auto] [--shape 6
 
 import functools
 import os
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from absl import app, flags
 
@@ -14,17 +13,17 @@ from ssl3d_tf.command import cli
 from ssl3d_tf.data import places
 from ssl3d_tf.data.records import schema
 from ssl3d_tf.errors import InputError
-from tools import cluster, conversion, exclusion, intensity, plan, prepare, presets, shards, slices, workers
+from tools.checks import exclusion
+from tools.conversion import cluster, conversion, presets, publication, settings, shards, workers
+from tools.prepare import slices
 from tools.readers import folder, layouts, limits
-
-_T = TypeVar("_T")
 
 
 def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that tests may import every command at once."""
     flags.DEFINE_string("input", None, "File, folder or glob to convert.", required=True)
     flags.DEFINE_string("output", None, "Folder to write, or gs://; a new one, or one to go on with.", required=True)
-    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, _layouts())
+    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, presets.layouts_help())
     flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
     flags.DEFINE_list("mask_suffix", list(folder.MASK_SUFFIXES), "Endings that tell masks from images (folder).")
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
@@ -58,50 +57,17 @@ def main(argv: Sequence[str]) -> None:
         preset = presets.defaults(values.layout, [name for name in values if values[name].present])
         for name, value in preset.items():
             values.set_default(name, value)
-        settings, make, folder_out = _settings(values), _make(values), places.place(values.output)
+        chosen, make, folder_out = settings.parse(values.flag_values_dict()), _make(values), places.place(values.output)
     except InputError as error:
         raise app.UsageError(str(error)) from error
     if preset:
         print(f"--layout={values.layout} sets {presets.shown(preset)}.")
     request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
-    settings = settings._replace(excluded=exclusion.contents(values.exclude_overlap))
+    chosen = chosen._replace(excluded=exclusion.contents(values.exclude_overlap))
     summary = conversion.convert(
-        request, folder_out, settings, make=make, strict=values.strict, overwrite=values.overwrite
+        request, folder_out, chosen, make=make, strict=values.strict, overwrite=values.overwrite
     )
-    print(conversion.report(summary, folder_out))
-
-
-def _settings(values: flags.FlagValues) -> plan.Settings:
-    shape = _numbers("shape", values.shape, int)
-    spacing_mm = _numbers("spacing_mm", values.spacing_mm, float)
-    if shape and spacing_mm:
-        raise InputError("--shape and --spacing_mm exclude each other; give one.")
-    brick_shape = _numbers("brick_shape", values.brick_shape, int)
-    if min((*(shape or ()), *(spacing_mm or ()), *(brick_shape or ())), default=1) <= 0:
-        raise InputError("--shape, --spacing_mm and --brick_shape must be positive.")
-    fractions = _numbers("splits", values.splits, float) or ()
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise InputError(f"--splits={','.join(values.splits)} must be three fractions that add up to 1: 0.8,0.1,0.1.")
-    options = prepare.Options(
-        shape,
-        spacing_mm,
-        values.crop_foreground,
-        intensity.parse(values.intensity),
-        values.dtype,
-        round(values.max_gb * 1e9),
-        _pairs(values.relabel),
-        values.square,
-        values.slices,
-        values.antialias,
-    )
-    return plan.Settings(
-        options,
-        values.name,
-        values.codec,
-        (fractions[0], fractions[1], fractions[2]),
-        values.records_per_shard,
-        brick_shape=brick_shape,
-    )
+    print(publication.report(summary, folder_out))
 
 
 def _make(values: flags.FlagValues) -> shards.Make:
@@ -113,32 +79,6 @@ def _make(values: flags.FlagValues) -> shards.Make:
     if values["workers"].present:
         raise InputError("--workers is of this machine; with --runner, say it in its options, as --runner_option.")
     return cluster.runner(values.runner, values.runner_option)
-
-
-def _layouts() -> str:
-    """Help on --layout: the tree of each and what it sets."""
-    lines = ["What the input is; auto finds folder, medmnist, csv, dicom, nnunet, msd or bids, and says which."]
-    for name, tree in layouts.TREES.items():
-        sets = presets.shown(presets.defaults(name, ()))
-        lines += [f"{name}: " + "; ".join(tree) + (f". Sets {sets}" if sets else "")]
-    return "\n".join(lines)
-
-
-def _pairs(texts: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    try:
-        pairs = [(int(old), int(new)) for old, new in (text.split(":") for text in texts)]
-    except ValueError as error:
-        raise InputError(f"--relabel={','.join(texts)} must be pairs OLD:NEW of mask values, e.g. 4:3.") from error
-    if any(min(pair) < 0 for pair in pairs):
-        raise InputError(f"--relabel={','.join(texts)} must name values that masks may hold, from 0.")
-    return tuple(pairs)
-
-
-def _numbers(flag: str, texts: Sequence[str] | None, kind: Callable[[str], _T]) -> tuple[_T, ...] | None:
-    try:
-        return tuple(kind(text) for text in texts) if texts else None
-    except ValueError as error:
-        raise InputError(f"--{flag}={','.join(texts or ())} must be numbers separated by commas.") from error
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from ssl3d_tf.command import configuration
 from ssl3d_tf.data import synthetic
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
-from tools import convert_config
+from tools.original import gin_file
+from tools.original.conversion import convert
 
 SEGMENTATION = {"loss": "weighted_dice_loss", "scores": ["dice", "jaccard"], "data_dim": 128, "epochs_frozen": 1}
 SEGMENTATION |= {"data_is_3D": True, "prediction_architecture": "unet_3d_upconv", "enc_filters": 16, "repetitions": 3}
@@ -53,7 +54,7 @@ def macros(file):
 def test_a_family_is_what_the_converter_makes_of_its_published_configuration(name, tmp_path):
     published, examples = PUBLISHED[name]
     file = tmp_path / "converted.gin"
-    file.write_text(convert_config.gin_text(convert_config.convert(published, examples=examples), "old.json"))
+    file.write_text(gin_file.text(convert(published, examples=examples), "old.json"))
     assert macros(f"gin/finetune/{name}.gin") == macros(file)
 
 

@@ -8,8 +8,10 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import manifest, reading, schema
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import scoring
-from tools import bricks, conversion, plan, prepare
-from tools.intensity import Normalisation
+from tools.conversion import conversion
+from tools.conversion.settings import Settings
+from tools.prepare import bricks, packing
+from tools.prepare.intensity import Normalisation
 from tools.readers.layouts import Request
 
 
@@ -28,7 +30,7 @@ def convert(folder, **changes):
             for end, top in (("", 900), ("_mask", 3)):
                 voxels = random.integers(0, top, shape).astype(np.int16)
                 nibabel.save(nibabel.Nifti1Image(voxels, affine), folder / "raw" / split / f"{name}{end}.nii.gz")
-    settings = plan.Settings(prepare.Options(intensity=Normalisation("none")), **changes)
+    settings = Settings(packing.Options(intensity=Normalisation("none")), **changes)
     out = folder / f"out{len(list(folder.iterdir()))}"
     conversion.convert(Request(str(folder / "raw")), out, settings)
     return DataFolder(path=out, manifest=manifest.read(out))

@@ -11,8 +11,10 @@ from ssl3d_tf.data.places import Remote, local, place, remove_tree
 from ssl3d_tf.data.records import manifest, reading, writer
 from ssl3d_tf.errors import InputError
 from tests.data.test_pipeline import read, same, take
-from tests.tools.test_to_tfrecord import contents, convert, make_scans, settings
-from tools import exclusion, inspect_records, workers
+from tests.tools.converting import contents, convert, make_scans, settings
+from tools.checks import exclusion, verification
+from tools.conversion import workers
+from tools.overview import table
 
 _numbers = itertools.count()
 
@@ -143,14 +145,14 @@ def test_batches_are_those_of_a_local_folder(there, tmp_path, cache_gb):
 
 def test_a_folder_is_inspected_and_its_damage_found(there, tmp_path):
     data = convert(make_scans(tmp_path / "raw"), there).data
-    assert list(inspect_records.verify(there, data)) == []
-    assert inspect_records.summarise(there, data)["splits"]["train"]["examples"] == len(data.splits["train"].entries)
+    assert list(verification.verify(there, data)) == []
+    assert table.summarise(there, data)["splits"]["train"]["examples"] == len(data.splits["train"].entries)
     assert set(exclusion.contents([str(there)])) == {e.content for split in data.splits.values() for e in split.entries}
     shard = there / data.splits["val"].shards[0].file
     damaged = shard.open("rb").read()[:-1] + b"?"
     with files.atomic(shard) as file:
         file.write(damaged)
-    assert "its content does not agree" in next(inspect_records.verify(there, data))
+    assert "its content does not agree" in next(verification.verify(there, data))
     shard.unlink()
     with pytest.raises(InputError, match="is missing"):
         manifest.read(there)

@@ -29,7 +29,8 @@ from PIL import Image
 
 from ssl3d_tf.errors import InputError
 from tests.tools import dicom_files
-from tools import conversion, plan
+from tools.conversion import conversion
+from tools.conversion.settings import Settings
 from tools.readers.layouts import Request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,7 +197,7 @@ def outcome(folder):
     named = found[0] if found[0].name == "m.npz" else folder / "raw"  # of many rows: it is named itself
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            done = conversion.convert(Request(str(named)), folder / "out", plan.Settings())
+            done = conversion.convert(Request(str(named)), folder / "out", Settings())
     except InputError as error:
         if "\n" in str(error):
             raise

@@ -9,11 +9,15 @@ from PIL import Image
 
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from tools import conversion, draw, exclusion, facts, findings, plan, ranges
-from tools.findings import Case, Finding
+from tools.checks import exclusion, facts, findings
+from tools.checks.findings import Case, Finding
+from tools.conversion import conversion, publication
+from tools.conversion.settings import Settings
+from tools.overview import draw
 from tools.readers import files
 from tools.readers.contract import plain_volume
 from tools.readers.layouts import Request
+from tools.voxels import ranges
 
 
 def fact(name, **changes):
@@ -45,7 +49,7 @@ def scans(root, count=6):
 
 
 def convert(root, out, **changes):
-    return conversion.convert(Request(str(root)), out, plan.Settings(records_per_shard=2, **changes))
+    return conversion.convert(Request(str(root)), out, Settings(records_per_shard=2, **changes))
 
 
 def test_ordinary_volumes_have_no_findings():
@@ -139,7 +143,7 @@ def test_volumes_of_another_data_set_are_left_out(tmp_path):
     assert done.faults == ()
     page = (tmp_path / "out" / "summary.md").read_text()
     assert "| images/c1.nii.gz | it has the voxels of 'images/c1' in train of few |" in page
-    assert "left out by --exclude_overlap: 2." in conversion.report(done, tmp_path / "out")
+    assert "left out by --exclude_overlap: 2." in publication.report(done, tmp_path / "out")
     with pytest.raises(InputError, match="exclude_overlap was"):
         convert(tmp_path / "raw", tmp_path / "out")
 
@@ -175,7 +179,7 @@ def test_the_summary_lists_warnings_and_the_sheet_frames_them(tmp_path):
     done = convert(root, tmp_path / "out")
     assert done.found == (Finding("images/a|b", "constant", "one value in channel 0"),)
     assert "| constant | images/a\\|b | one value in channel 0 | remove it" in (tmp_path / "out/summary.md").read_text()
-    assert "warnings: 1, see summary.md:\n  1 × constant" in conversion.report(done, tmp_path / "out")
+    assert "warnings: 1, see summary.md:\n  1 × constant" in publication.report(done, tmp_path / "out")
     with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
         corners = [sheet.getpixel((x, 127)) for x in range(0, sheet.width, 128)]
     assert corners.count(draw.MARK) == 1

@@ -1,11 +1,11 @@
-"""tools/cluster: the runner of a cluster makes what this machine makes."""
+"""tools/conversion/cluster: the runner of a cluster makes what this machine makes."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.tools.test_to_tfrecord import command, contents, make_scans
+from tests.tools.converting import command, contents, make_scans
 
 
 def made_by_beam(root, out, *options):

@@ -7,7 +7,8 @@ import pytest
 
 from ssl3d_tf.command import configuration
 from ssl3d_tf.errors import InputError
-from tools import convert_config, original_keys
+from tools.original import gin_file, keys
+from tools.original.conversion import convert
 
 AUGMENTED = {"train_data_generator_args": {"augment": True, "shuffle": True, "suffix": ".png"}}
 PANCREAS_2D = {"dataset_name": "pancreas2d", "data_dim": 128, "number_channels": 1, "lr": 1e-5, "epochs": 250}
@@ -46,9 +47,9 @@ def values(conversion):
 
 @pytest.mark.parametrize("name", PRETRAINING)
 def test_a_pretraining_recipe_becomes_a_configuration_that_loads(name, tmp_path):
-    conversion = convert_config.convert(PRETRAINING[name], examples=253)
+    conversion = convert(PRETRAINING[name], examples=253)
     file = tmp_path / "new.gin"
-    file.write_text(convert_config.gin_text(conversion, f"{name}.json"))
+    file.write_text(gin_file.text(conversion, f"{name}.json"))
     configuration.load(configuration.Sources((str(file),), ()))
     assert not conversion.unknown
     assert configuration.macro("BATCH_SIZE") == PRETRAINING[name]["batch_size"]
@@ -59,7 +60,7 @@ def test_a_pretraining_recipe_becomes_a_configuration_that_loads(name, tmp_path)
 
 def test_every_given_key_is_bound_or_listed():
     config = PRETRAINING["jigsaw_3d"] | {"use_gpu": [0], "val_data_generator_args": {"shuffle": False}}
-    conversion = convert_config.convert(config)
+    conversion = convert(config)
     bound = {key for _, key in conversion.bindings.values()} | {"algorithm", "data_is_3D"}
     listed = {name.partition(".")[0] for name in (*conversion.notes, *conversion.unknown)}
     assert set(config) <= bound | listed
@@ -67,15 +68,15 @@ def test_every_given_key_is_bound_or_listed():
 
 def test_epochs_become_steps_where_the_number_of_examples_is_given():
     config = PRETRAINING["rotation_3d"]
-    assert values(convert_config.convert(config, examples=253))["STEPS"] == str(1000 * 64)
-    assert values(convert_config.convert(config, examples=253))["SAVE_EVERY"] == str(25 * 64)
-    without = convert_config.convert(config)
+    assert values(convert(config, examples=253))["STEPS"] == str(1000 * 64)
+    assert values(convert(config, examples=253))["SAVE_EVERY"] == str(25 * 64)
+    without = convert(config)
     assert "STEPS" not in values(without)
     assert "--examples" in without.notes["epochs"]
 
 
 def test_absent_keys_are_the_defaults_of_the_published_program():
-    found = convert_config.convert({"algorithm": "rpl"}).bindings
+    found = convert({"algorithm": "rpl"}).bindings
     assert found["LEARNING_RATE"] == ("0.001", "lr, by default")
     assert {name: found[name][0] for name in ("VIEW_SIZE", "PATCH_JITTER", "FILTERS")} == {
         "VIEW_SIZE": "384",
@@ -85,7 +86,7 @@ def test_absent_keys_are_the_defaults_of_the_published_program():
 
 
 def test_a_named_encoder_is_that_of_keras():
-    found = convert_config.convert(RETINA | {"algorithm": "rotation", "pooling": "avg"})
+    found = convert(RETINA | {"algorithm": "rotation", "pooling": "avg"})
     assert values(found)["ENCODER"] == "@applications.encoder"
     assert values(found)["applications.encoder.name"] == "'DenseNet121'"
     assert values(found)["applications.encoder.pooling"] == "'avg'"
@@ -95,12 +96,12 @@ def test_a_named_encoder_is_that_of_keras():
 
 def test_a_crop_is_a_share_of_the_view():
     config = PRETRAINING["cpc_2d"] | {"crop_size": 120}
-    assert values(convert_config.convert(config))["cpc.task.view_crop"] == "0.9375"
+    assert values(convert(config))["cpc.task.view_crop"] == "0.9375"
 
 
 def test_segmentation_of_the_pancreas():
     config = TUNED | PANCREAS | arms(initialized=400) | {"algorithm": "cpc", "batch_size": 2, "epochs_warmup": 25}
-    found = convert_config.convert(config, examples=200)
+    found = convert(config, examples=200)
     assert found.include == "gin/finetune/segmentation_3d.gin"
     expected = {"ARMS": "['pretrained']", "STEPS": "40000", "WARMUP_STEPS": "2500", "REPETITIONS": "3"}
     expected |= {"FRACTIONS": "[5, 10, 25, 50, 100]", "CLIP_NORM": "1", "CLIP_VALUE": "1", "BATCH_SIZE": "2"}
@@ -113,7 +114,7 @@ def test_segmentation_of_the_pancreas():
 
 def test_grading_of_retinas_is_ordinal():
     config = TUNED | GRADES | arms(initialized=20) | {"algorithm": "rpl", "encoder_architecture": "DenseNet121"}
-    found = convert_config.convert(config)
+    found = convert(config)
     assert found.include == "gin/finetune/classification_2d.gin"
     expected = {"LABELS": "@classification.ordinal()", "ENCODER": "@applications.encoder", "FOLDS": "2"}
     expected |= {"classification.task.top": "@heads.simple_multiclass()"}
@@ -124,7 +125,7 @@ def test_grading_of_retinas_is_ordinal():
 
 def test_arms_get_equal_steps_and_it_is_said():
     config = TUNED | PANCREAS | arms(random=150, initialized=400, frozen=20) | {"algorithm": "rpl", "batch_size": 2}
-    found = convert_config.convert(config, examples=2)
+    found = convert(config, examples=2)
     assert values(found)["ARMS"] == "['random', 'pretrained', 'frozen']"
     assert values(found)["STEPS"] == "400"
     assert "all get 400" in found.notes["epochs_random"]
@@ -132,12 +133,12 @@ def test_arms_get_equal_steps_and_it_is_said():
 
 def test_a_misspelt_key_is_listed_with_what_was_meant(tmp_path):
     config = PRETRAINING["rotation_3d"] | {"batchsize": 8, "val_data_generator_args": {"shufle": True}}
-    conversion = convert_config.convert(config)
+    conversion = convert(config)
     assert conversion.unknown == {
         "batchsize": "did you mean batch_size?",
         "val_data_generator_args.shufle": "did you mean shuffle?",
     }
-    assert "batchsize: did you mean batch_size?" in convert_config.gin_text(conversion, "old.json")
+    assert "batchsize: did you mean batch_size?" in gin_file.text(conversion, "old.json")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_misspelt_key_is_listed_with_what_was_meant(tmp_path):
 )
 def test_what_cannot_be_converted_is_one_line(config, message):
     with pytest.raises(InputError, match=message) as caught:
-        convert_config.convert(config)
+        convert(config)
     assert "\n" not in str(caught.value)
 
 
@@ -169,4 +170,4 @@ def test_the_command_says_what_became_of_each_key_without_tensorflow(tmp_path):
 
 
 def test_the_documentation_has_the_table_of_the_code():
-    assert original_keys.table() in Path("docs/from_the_original.md").read_text(encoding="utf-8")
+    assert keys.table() in Path("docs/from_the_original.md").read_text(encoding="utf-8")

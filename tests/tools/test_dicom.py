@@ -10,8 +10,8 @@ import pytest
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
 from tests.tools import dicom_files as made
-from tests.tools.test_to_tfrecord import convert, examples, settings
-from tools import conversion
+from tests.tools.converting import convert, examples, settings
+from tools.conversion import publication
 from tools.readers import dicom, layouts, series
 from tools.readers.contract import UnusableFileError
 
@@ -262,7 +262,7 @@ def test_conversion_is_complete_when_run_again(tmp_path):
     made.write_series(tmp_path / "raw", voxels(), AXIAL)
     convert(tmp_path / "raw", tmp_path / "out")
     again = convert(tmp_path / "raw", tmp_path / "out")
-    assert "already complete" in conversion.report(again, tmp_path / "out")
+    assert "already complete" in publication.report(again, tmp_path / "out")
     json.loads((tmp_path / "out" / "manifest.json").read_text())
 
 

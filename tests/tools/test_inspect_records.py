@@ -11,7 +11,11 @@ from PIL import Image
 
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from tools import conversion, inspect_records, plan
+from tools import inspect_records
+from tools.checks import verification
+from tools.conversion import conversion
+from tools.conversion.settings import Settings
+from tools.overview import planes, table
 from tools.readers.layouts import Request
 
 
@@ -22,7 +26,7 @@ def folder(tmp_path):
         voxels = np.random.default_rng(number).integers(0, 99, (8, 9 + number, 10)).astype(np.int16)
         np.save(tmp_path / "raw" / f"c{number}.npy", voxels)
         np.save(tmp_path / "raw" / f"c{number}_mask.npy", (voxels > 50).astype(np.uint8))
-    conversion.convert(Request(str(tmp_path / "raw")), tmp_path / "data", plan.Settings())
+    conversion.convert(Request(str(tmp_path / "raw")), tmp_path / "data", Settings())
     return tmp_path / "data"
 
 
@@ -32,7 +36,7 @@ def run(*arguments):
 
 
 def test_the_summary_counts_and_measures(folder):
-    summary = inspect_records.summarise(folder, manifest.read(folder))
+    summary = table.summarise(folder, manifest.read(folder))
     splits = summary["splits"].values()
     assert sum(split["examples"] for split in splits) == sum(split["masks"] for split in splits) == 6
     assert max(split["shape"]["max"] for split in splits) == [8, 14, 10, 1]
@@ -40,10 +44,10 @@ def test_the_summary_counts_and_measures(folder):
 
 
 def test_the_table_and_json_show_the_same(folder):
-    table, value = run(folder), json.loads(run(folder, "--json").stdout)
+    shown, value = run(folder), json.loads(run(folder, "--json").stdout)
     assert list(value["splits"]) == ["train", "val", "test"]
-    assert "stored as uint16 (raw), intensity percentile" in table.stdout
-    assert all(name in table.stdout for name in ("train", "val", "test", "0 background"))
+    assert "stored as uint16 (raw), intensity percentile" in shown.stdout
+    assert all(name in shown.stdout for name in ("train", "val", "test", "0 background"))
 
 
 def test_whole_data_are_verified(folder):
@@ -66,7 +70,7 @@ def test_a_flipped_byte_names_file_and_record(folder):
 def test_a_manifest_that_tells_otherwise_is_noticed(folder):
     path = folder / manifest.FILE
     path.write_text(path.read_text().replace('"c1"', '"c9"'))
-    (fault,) = inspect_records.verify(folder, manifest.read(folder))
+    (fault,) = verification.verify(folder, manifest.read(folder))
     assert "c1" in fault
     assert "c9" in fault
 
@@ -75,21 +79,21 @@ def test_records_swapped_for_other_whole_ones_are_noticed(folder):
     data = manifest.read(folder)
     shard = data.splits["train"].shards[0]._replace(crc32c="00000000")
     split = data.splits["train"]._replace(shards=(shard,))
-    (fault,) = inspect_records.verify(folder, data._replace(splits={"train": split}))
+    (fault,) = verification.verify(folder, data._replace(splits={"train": split}))
     assert "does not agree with its checksum" in fault
 
 
 def test_an_example_is_drawn_in_three_planes(folder, tmp_path):
-    inspect_records.show(folder, manifest.read(folder), "c0", tmp_path / "c0.png")
+    planes.write(tmp_path / "c0.png", folder, manifest.read(folder), "c0")
     with Image.open(tmp_path / "c0.png") as picture:
         colours = np.asarray(picture)
-    assert colours.shape[1] == 3 * inspect_records.PLANE_PX
+    assert colours.shape[1] == 3 * planes.PLANE_PX
     assert (colours[..., 0] > colours[..., 1]).any()  # the mask's outline
 
 
 def test_an_unknown_id_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match="no example 'nobody'"):
-        inspect_records.show(folder, manifest.read(folder), "nobody", tmp_path / "a.png")
+        planes.write(tmp_path / "a.png", folder, manifest.read(folder), "nobody")
 
 
 @pytest.mark.parametrize(("arguments", "code"), [((), 2), (("/nope",), 1), ((".", "--show=a"), 2), ((".", "x"), 2)])

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from ssl3d_tf.errors import InputError
-from tools import conversion, plan, prepare
+from tools.conversion import conversion
+from tools.conversion.settings import Settings
+from tools.prepare import packing
 from tools.readers import files, layouts, limits, medmnist, paths
 from tools.readers.contract import UnusableFileError
 
@@ -123,7 +125,7 @@ def test_the_limit_quarantines_and_the_run_goes_on(tmp_path):
     (tmp_path / "raw").mkdir()
     for name, size in (("large", 20), ("small", 8), ("other", 8)):
         np.save(tmp_path / "raw" / f"{name}.npy", np.arange(size**2, dtype=np.uint8).reshape(size, size))
-    settings = plan.Settings(prepare.Options(max_bytes=100))
+    settings = Settings(packing.Options(max_bytes=100))
     done = conversion.convert(layouts.Request(str(tmp_path / "raw")), tmp_path / "out", settings)
     assert [(fault.path, fault.reason[:28]) for fault in done.faults] == [("large.npy", "its header promises 4e-07 GB")]
 

@@ -1,11 +1,14 @@
-"""tools/geometry, intensity and splits: nothing is lost, moved or mixed between a file and its record."""
+"""tools/prepare and conversion/splits: nothing is lost, moved or mixed between a file and its record."""
 
 import numpy as np
 import pytest
 
 from ssl3d_tf.errors import InputError
-from tools import geometry, intensity, ranges, splits
+from tools.conversion import splits
+from tools.prepare import geometry, intensity
 from tools.readers.contract import Item, UnusableFileError, Volume, plain_volume
+from tools.readers.items import same_grid
+from tools.voxels import foreground, ranges
 
 
 def counted(shape, dtype=np.int16):
@@ -19,8 +22,8 @@ def volume_of(voxels, affine=None):
 def test_the_foreground_box_includes_the_last_slice():
     voxels = np.zeros((6, 7, 8, 2), np.float32)
     voxels[1:6, 2:5, 3, 1] = 9
-    assert geometry.foreground_box(voxels) == ((1, 6), (2, 5), (3, 4))
-    assert geometry.foreground_box(np.zeros((3, 4, 1))) == ((0, 3), (0, 4))
+    assert foreground.box(voxels) == ((1, 6), (2, 5), (3, 4))
+    assert foreground.box(np.zeros((3, 4, 1))) == ((0, 3), (0, 4))
 
 
 def test_cropping_moves_the_affine():
@@ -70,9 +73,9 @@ def test_spacing_needs_a_format_that_has_it():
 def test_masks_must_lie_on_the_images_grid():
     image, shifted = volume_of(counted((3, 4, 5, 1))), np.eye(4)
     shifted[0, 3] = 0.5
-    assert geometry.same_grid(image, image)
-    assert not geometry.same_grid(image, volume_of(counted((3, 4, 5, 1)), shifted))
-    assert not geometry.same_grid(image, volume_of(counted((3, 4, 4, 1))))
+    assert same_grid(image, image)
+    assert not same_grid(image, volume_of(counted((3, 4, 5, 1)), shifted))
+    assert not same_grid(image, volume_of(counted((3, 4, 4, 1))))
 
 
 # Intensity.

@@ -9,9 +9,10 @@ from PIL import Image
 
 from ssl3d_tf.data.records import manifest, reading
 from ssl3d_tf.errors import InputError
-from tests.tools.test_to_tfrecord import convert, examples, run, settings
-from tools import conversion, geometry, presets
-from tools.intensity import parse
+from tests.tools.converting import convert, examples, run, settings
+from tools.conversion import conversion, presets
+from tools.prepare import geometry
+from tools.prepare.intensity import parse
 from tools.readers import layouts
 from tools.readers.contract import plain_volume
 

@@ -13,56 +13,17 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.data.records import manifest, reading
-from ssl3d_tf.data.records.reading import read_example
 from ssl3d_tf.errors import InputError
-from tools import conversion, intensity, plan, prepare, workers
+from tests.tools.converting import command, contents, convert, examples, make_scans, run, settings
+from tools.conversion import plan, publication, workers
+from tools.readers import layouts
 from tools.readers.layouts import Request
-
-
-def make_scans(root, count=6, shape=(8, 9, 10)):
-    random = np.random.default_rng(0)
-    for folder in ("images", "masks"):
-        (root / folder).mkdir(parents=True)
-    for number in range(count):
-        affine = np.diag([-1.0, 1, 2, 1])
-        voxels, labels = random.integers(0, 900, shape).astype(np.int16), random.integers(0, 3, shape).astype(np.uint8)
-        nibabel.save(nibabel.Nifti1Image(voxels, affine), root / "images" / f"c{number}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(labels, affine), root / "masks" / f"c{number}.nii.gz")
-    return root
-
-
-def settings(**options):
-    how = options.pop("how", "auto")
-    return plan.Settings(prepare.Options(intensity=intensity.parse(how), **options), records_per_shard=2)
-
-
-def convert(root, out, chosen=None, **options):
-    return conversion.convert(Request(str(root)), out, chosen or settings(), **options)
 
 
 def test_shards_are_of_even_size(tmp_path):
     limits = settings()._replace(records_per_shard=4, fractions=(1.0, 0.0, 0.0))
-    planned = plan.make(conversion.layouts.find(Request(str(make_scans(tmp_path / "raw", count=9)))), limits)
+    planned = plan.make(layouts.find(Request(str(make_scans(tmp_path / "raw", count=9)))), limits)
     assert [len(job.items) for job in planned.jobs] == [3, 3, 3]
-
-
-def examples(out):
-    data = manifest.read(out)
-    return {entry.id: read_example(out, split, entry) for split in data.splits.values() for entry in split.entries}
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def command(*arguments):
-    return [sys.executable, "-m", "tools.to_tfrecord", *map(str, arguments)]
-
-
-def run(*arguments):
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
-    )
 
 
 def test_voxels_masks_and_places_are_those_of_the_files(tmp_path):
@@ -165,7 +126,7 @@ def stop_before_manifest(root, out):
     (out / "contact_sheet.png").mkdir()  # cannot be replaced by a file: the run ends with an OSError
     (out / ".progress").mkdir()
     (out / ".progress" / "recipe.json").write_text(
-        json.dumps(dict(plan.make(conversion.layouts.find(Request(str(root))), settings()).recipe))
+        json.dumps(dict(plan.make(layouts.find(Request(str(root))), settings()).recipe))
     )
     with pytest.raises(OSError, match="contact_sheet"):
         convert(root, out)
@@ -178,7 +139,7 @@ def test_complete_data_are_left_alone(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     again = convert(root, tmp_path / "out")
     assert not again.is_new
-    assert "already complete" in conversion.report(again, tmp_path / "out")
+    assert "already complete" in publication.report(again, tmp_path / "out")
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
 
 
@@ -205,7 +166,7 @@ def test_unusable_files_are_set_aside_with_reason_and_remedy(tmp_path):
     assert [line["path"] for line in lines] == ["images/c1.nii.gz", "images/flat.npy", "images/nan.npy", "masks/c2.npy"]
     assert all(line["reason"] and line["remedy"] for line in lines)
     assert sum(len(split.entries) for split in summary.data.splits.values()) == 5
-    assert "quarantined: 4" in conversion.report(summary, tmp_path / "out")
+    assert "quarantined: 4" in publication.report(summary, tmp_path / "out")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -23,7 +23,9 @@ SHAPE = (128, 256, 256)
 CONVERT = """
 import sys
 from pathlib import Path
-from tools import conversion, intensity, plan, prepare
+from tools.conversion import conversion
+from tools.conversion.settings import Settings
+from tools.prepare import intensity, packing
 from tools.readers.layouts import Request
 
 def peak():
@@ -31,7 +33,7 @@ def peak():
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 before = peak()
-settings = plan.Settings(prepare.Options(intensity=intensity.parse(sys.argv[3])))
+settings = Settings(packing.Options(intensity=intensity.parse(sys.argv[3])))
 conversion.convert(Request(sys.argv[1]), Path(sys.argv[2]), settings)
 print(peak() - before)
 """

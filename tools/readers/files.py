@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 
 from ssl3d_tf.data.records.schema import mask_dtype
-from tools.pieces import pieces
 from tools.readers import arrays, limits, nifti, pictures
 from tools.readers.contract import Probe, UnusableFileError, Volume
+from tools.voxels.pieces import pieces
 
 READERS: tuple[ModuleType, ...] = (nifti, arrays, pictures)
 SUFFIXES = tuple(suffix for reader in READERS for suffix in reader.SUFFIXES)

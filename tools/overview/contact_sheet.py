@@ -7,8 +7,8 @@ import numpy as np
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest, reading
-from tools import draw
-from tools.findings import Finding
+from tools.checks.findings import Finding
+from tools.overview import draw
 
 EXAMPLES, COLUMNS, TILE_PX = 64, 8, 128
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tools.pieces import pieces
+from tools.voxels.pieces import pieces
 
 COUNTED = 1 << 16  # different whole numbers at most that are counted instead of sorted
 

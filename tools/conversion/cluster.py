@@ -12,10 +12,10 @@ from typing import Any
 from absl import logging as verbosity
 
 from ssl3d_tf.errors import InputError
-from tools import shards
-from tools.plan import Job
+from tools.conversion import shards
+from tools.conversion.plan import Job
+from tools.conversion.workers import WorkerKilledError
 from tools.readers.contract import UnusableFileError
-from tools.workers import WorkerKilledError
 
 # By the name DirectRunner Beam starts Prism, a program that it downloads first; this one is part of the package.
 _LOCAL = {"DirectRunner": "apache_beam.runners.portability.fn_api_runner.FnApiRunner"}

@@ -10,8 +10,8 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place, remove_tree
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from tools.plan import recipe_hash
-from tools.shards import PROGRESS
+from tools.conversion.plan import recipe_hash
+from tools.conversion.shards import PROGRESS
 
 QUARANTINE, SUMMARY, CONTACT_SHEET = "quarantine.jsonl", "summary.md", "contact_sheet.png"
 RECIPE = "recipe.json"  # in the folder of progress: what is being made

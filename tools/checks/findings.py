@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tools.facts import Facts
+from tools.checks.facts import Facts
 
 ODD_FACTOR = 3  # times the median voxel size of an axis
 RARE = 0.05  # share of examples, or a single one, whose orientation is odd beside a usual one

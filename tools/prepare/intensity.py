@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ssl3d_tf.errors import InputError
-from tools import ranges
-from tools.pieces import pieces
-from tools.ranges import Range
 from tools.readers.contract import UnusableFileError
+from tools.voxels import ranges
+from tools.voxels.pieces import pieces
+from tools.voxels.ranges import Range
 
 PERCENTILES = (0.5, 99.5)
 KINDS = ("auto", "none", "zscore", "minmax", "percentile", "ct_window")

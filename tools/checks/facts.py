@@ -2,15 +2,16 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tools import geometry
-from tools.pieces import pieces
-from tools.ranges import Range
 from tools.readers.contract import Volume
+from tools.voxels import foreground
+from tools.voxels.pieces import pieces
+from tools.voxels.ranges import Range
 
 SAMPLE = 100_000  # voxels at most that `occupied` is estimated from
 
@@ -82,6 +83,17 @@ def _rounded(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float32) + np.float32(0)
 
 
+def mask_counts(mask: np.ndarray | None) -> dict[str, int] | None:
+    """Voxels per value that occurs in `mask`."""
+    if mask is None:
+        return None
+    counts: Counter[int] = Counter()
+    for piece in pieces(mask):
+        found = np.unique(mask[piece], return_counts=True)
+        counts.update(dict(zip(*(one.tolist() for one in found), strict=True)))
+    return {str(value): counts[value] for value in sorted(counts)}
+
+
 def from_json(fields: list[Any]) -> Facts:
     """Facts from the list that JSON makes of them."""
     facts = Facts(*fields)
@@ -94,4 +106,4 @@ def _occupied(voxels: np.ndarray) -> float:
     step = 1
     while voxels[(slice(None, None, step),) * (voxels.ndim - 1)].size > SAMPLE:
         step += 1
-    return float(geometry.foreground(voxels[(slice(None, None, step),) * (voxels.ndim - 1)]).mean())
+    return float(foreground.of(voxels[(slice(None, None, step),) * (voxels.ndim - 1)]).mean())

@@ -10,12 +10,15 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import schema, writer
 from ssl3d_tf.data.records.manifest import Brick, Entry, entry_from_json
-from tools import bricks, exclusion, prepare, ranges, slices
-from tools import facts as measuring
-from tools.facts import Facts
-from tools.plan import Job
+from tools.checks import classes, exclusion
+from tools.checks import facts as measuring
+from tools.checks.facts import Facts
+from tools.conversion.plan import Job
+from tools.prepare import bricks, packing, slices
 from tools.readers import files as readers
+from tools.readers import items
 from tools.readers.contract import Fault, Item, Kind, UnusableFileError
+from tools.voxels import ranges
 
 PROGRESS = ".progress"
 
@@ -32,7 +35,7 @@ class Work(NamedTuple):
 
     root: Path
     folder: Place
-    options: prepare.Options
+    options: packing.Options
     kind: Kind
     codec: str
     recipe: str
@@ -160,23 +163,21 @@ def _read_ahead(root: Path, item: Item | None) -> None:
 
 
 def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
-    volume, mask = prepare.load(work.root, item, work.options, work.kind)
+    """The way of one volume: reader -> checks -> prepare; `make` writes what comes of it."""
+    volume, mask = items.load(work.root, item, kind=work.kind, max_bytes=work.options.max_bytes)
     found = ranges.of(volume.voxels)
     facts = measuring.measure(item.id, volume, found)
     exclusion.check(facts.content, work.excluded)
-    example = prepare.pack(work.root, item, volume, mask, options=work.options, found=found)
-    counts = prepare.mask_counts(example.mask)
-    if work.classes and counts and not work.classes.issuperset(counts):
-        odd = ", ".join(value for value in counts if value not in work.classes)
-        declared = ", ".join(sorted(work.classes, key=int))
-        raise UnusableFileError(f"its mask holds {odd}; declared are {declared}", "mend the mask, or declare the class")
+    example = packing.pack(work.root, item, volume, mask, options=work.options, found=found)
+    counts = measuring.mask_counts(example.mask)
+    classes.check(counts, work.classes)
     return example, facts._replace(counts=counts)
 
 
 def _entry(example: schema.Example, facts: Facts) -> Entry:
     label = None if example.label is None else tuple(example.label)
     brick = Brick(**example.source["brick"]) if "brick" in example.source else None
-    counts = facts.counts if brick is None and "slice" not in example.source else prepare.mask_counts(example.mask)
+    counts = facts.counts if brick is None and "slice" not in example.source else measuring.mask_counts(example.mask)
     return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
 
 

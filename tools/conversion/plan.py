@@ -12,24 +12,14 @@ from ssl3d_tf import __version__
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.data.records.schema import SCHEMA_VERSION
 from ssl3d_tf.errors import InputError
-from tools import prepare, splits
-from tools.intensity import Normalisation
+from tools.conversion import splits
+from tools.conversion.settings import Settings
+from tools.prepare.intensity import Normalisation
 from tools.readers import files
 from tools.readers.contract import Fault, Item, Kind, Listing, Probe, UnusableFileError
+from tools.readers.items import probe
 
 PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours keep their balance
-
-
-class Settings(NamedTuple):
-    """What the user chose that shapes the data. excluded: as `exclusion.contents` found it."""
-
-    options: prepare.Options = prepare.Options(intensity=Normalisation("auto"))
-    name: str = ""
-    codec: str = "raw"
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    records_per_shard: int = 32
-    excluded: Mapping[str, str] = {}
-    brick_shape: tuple[int, ...] | None = None
 
 
 class Job(NamedTuple):
@@ -60,7 +50,7 @@ def make(listing: Listing, settings: Settings) -> Plan:
     twice = [name for name, count in Counter(item.id for item in listing.items).items() if count > 1]
     if twice:
         raise InputError(f"two examples of {listing.root} are called '{twice[0]}'; rename one.")
-    probes, faults = _probe_all(listing, settings.options)
+    probes, faults = _probe_all(listing, settings.options.max_bytes)
     items, odd, kind = _of_one_kind(probes)
     faults = sorted({*listing.faults, *faults, *odd})
     if kind is None:
@@ -76,16 +66,17 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
     return _hash(recipe)
 
 
-def _probe_all(listing: Listing, options: prepare.Options) -> tuple[dict[Item, Probe], list[Fault]]:
+def _probe_all(listing: Listing, max_bytes: int) -> tuple[dict[Item, Probe], list[Fault]]:
     probes: dict[Item, Probe] = {}
     faults: list[Fault] = []
     arrays: dict[tuple[str, str | None], Probe] = {}  # one header speaks for all rows of an array
     for item in listing.items:
         try:
             where = (item.path, item.key)
-            probes[item] = arrays[where] if where in arrays else prepare.probe(listing.root, item, options)
+            found = arrays[where] if where in arrays else probe(listing.root, item, max_bytes=max_bytes)
+            probes[item] = found
             if item.key is not None:
-                arrays[where] = probes[item]
+                arrays[where] = found
         except UnusableFileError as error:
             faults.append(Fault(item.path, error.reason, error.remedy))
     return probes, faults

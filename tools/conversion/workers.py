@@ -15,8 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ssl3d_tf.errors import InputError
-from tools import shards
-from tools.plan import Job
+from tools.conversion import shards
+from tools.conversion.plan import Job
 
 VOLUMES, BYTES, STOP = range(3)  # what the shared counters count; STOP is 0 until the workers should stop
 POLL_S = 0.1
@@ -73,7 +73,7 @@ def _run_pool(work: shards.Work, jobs: Iterable[Job], workers: int, bar: tqdm) -
     has_server = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if has_server else "spawn")
     if has_server:
-        context.set_forkserver_preload(["tools.shards"])
+        context.set_forkserver_preload([shards.__name__])
     counters = context.Array("q", 3)
     with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(counters, work)) as pool:
         pending = {pool.submit(_make, job) for job in jobs}

@@ -6,12 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tools import ranges
-from tools.pieces import pieces
 from tools.readers.contract import UnusableFileError, Volume
+from tools.voxels.pieces import pieces
 
-FOREGROUND = 0.05  # of the range between the percentiles below, as a threshold against air and noise
-ROBUST_RANGE = (0.5, 99.5)  # percentiles: single bright voxels do not move the threshold
 SAME_GRID = 0.01  # voxels at the far border: headers store sizes as float32, and 0.7999999 mm is 0.8 mm
 
 
@@ -20,35 +17,6 @@ class Grid(NamedTuple):
 
     shape: tuple[int, ...]
     factors: tuple[float, ...]
-
-
-def foreground(voxels: np.ndarray) -> np.ndarray:
-    """Whether a voxel lies 5 % of the robust range above its channel's low end, in any channel: [*spatial], Boolean."""
-    is_foreground = np.zeros(voxels.shape[:-1], bool)
-    for channel, found in zip(np.moveaxis(voxels, -1, 0), ranges.of(voxels), strict=True):
-        low, high = ranges.percentiles(channel, found, ROBUST_RANGE)
-        if high <= low:
-            low, high = found
-        is_foreground |= channel > low + FOREGROUND * (high - low)
-    return is_foreground
-
-
-def foreground_box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """The smallest box around the foreground.
-
-    Args:
-        voxels: [*spatial, channels].
-
-    Returns:
-        (first, last + 1) per spatial axis; the whole volume where nothing stands out.
-    """
-    is_foreground = foreground(voxels)
-    box = []
-    for axis in range(is_foreground.ndim):
-        others = tuple(other for other in range(is_foreground.ndim) if other != axis)
-        hits = np.flatnonzero(is_foreground.any(axis=others))
-        box.append((int(hits[0]), int(hits[-1]) + 1) if hits.size else (0, voxels.shape[axis]))
-    return tuple(box)
 
 
 def crop(volume: Volume, box: Sequence[tuple[int, int]]) -> Volume:
@@ -117,18 +85,6 @@ def resample(volume: Volume, grid: Grid, *, is_mask: bool = False, antialias: bo
         else:
             voxels = _averaged(voxels, positions, axis, extent=factor if antialias else 0)
     return volume._replace(voxels=voxels, affine=volume.affine @ move)
-
-
-def same_grid(volume: Volume, mask: Volume) -> bool:
-    """Whether both have one shape and, where both say it, lie within a tenth of a voxel of each other."""
-    if volume.voxels.shape[:-1] != mask.voxels.shape[:-1]:
-        return False
-    if not (volume.has_spacing and mask.has_spacing):
-        return True
-    size = np.array([*volume.voxels.shape[:-1], 1, 1])[:3] - 1
-    corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T  # [4, 8]
-    distance = np.abs((volume.affine - mask.affine) @ corners).max()
-    return bool(distance <= 0.1 * min(volume.spacing_mm))
 
 
 def _averaged(voxels: np.ndarray, positions: np.ndarray, axis: int, *, extent: float) -> np.ndarray:

@@ -1,23 +1,19 @@
-"""Files in, data folder out: find, plan, write shards, publish."""
+"""What a conversion leaves beside its shards: quarantine, summary, contact sheet and, last of all, the manifest."""
 
-import functools
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from tools import contact_sheet, findings, output, plan, shards, workers
-from tools import summary as page
-from tools.readers import layouts
+from tools.checks import findings
+from tools.conversion import output, plan, shards
+from tools.overview import contact_sheet
+from tools.overview import summary as page
 from tools.readers.contract import Fault, Listing
-
-_HERE: shards.Make = functools.partial(workers.run, workers=1)
 
 
 class Summary(NamedTuple):
@@ -34,86 +30,7 @@ class Summary(NamedTuple):
     dropped: tuple[Fault, ...] = ()
 
 
-def convert(
-    request: layouts.Request,
-    folder: Place,
-    settings: plan.Settings,
-    *,
-    make: shards.Make = _HERE,
-    strict: bool = False,
-    overwrite: bool = False,
-) -> Summary:
-    """Converts the input of `request` into the data folder `folder`, with the processes or machines of `make`.
-
-    Run again after it was stopped, it keeps the shards that are finished; the result is the same byte for byte,
-    whoever makes the shards.
-
-    Raises:
-        InputError: nothing usable, an output that cannot be used, or with `strict` a file that cannot be used.
-    """
-    start = time.monotonic()
-    listing = layouts.find(request)
-    if not Path(request.input).is_file():  # one file names all that is read: what lies beside it does not matter
-        output.check_apart(folder, listing.root)
-    planned = plan.make(listing, settings)
-    _announce(listing, planned)
-    if strict:
-        _refuse_faults(planned.faults)
-    if output.open_folder(folder, planned.recipe, overwrite=overwrite):
-        faults = _read_quarantine(folder)
-        if strict:
-            _refuse_faults(faults)
-        return Summary(manifest.read(folder), faults, False, time.monotonic() - start)
-    try:
-        done = _write_shards(listing, planned, folder, make, strict)
-        made = _publish(listing, planned, folder, done)
-    except InputError as error:
-        if not isinstance(error, workers.WorkerKilledError):
-            output.remove_ours(folder)
-        raise
-    return made._replace(seconds=time.monotonic() - start)
-
-
-def _announce(listing: Listing, planned: plan.Plan) -> None:
-    items = sum(len(job.items) for job in planned.jobs)
-    masks = sum(item.mask is not None for job in planned.jobs for item in job.items)
-    print(f"layout {listing.layout}: {items} examples, {masks} with masks; {planned.kind}.")
-    options = planned.settings.options
-    print(f"intensity {options.intensity}.")
-    if options.slices:
-        print(f"each volume becomes all its {options.slices} slices, also those with an empty mask, of one patient.")
-    for note in listing.notes:
-        print(f"note: {note}")
-
-
-def _write_shards(
-    listing: Listing, planned: plan.Plan, folder: Place, make: shards.Make, strict: bool
-) -> list[shards.Done]:
-    recipe = plan.recipe_hash(planned.recipe)
-    settings = planned.settings
-    has_labels = any(item.label is not None for item in listing.items)
-    classes = frozenset() if has_labels else frozenset(listing.classes)  # of labels, these say nothing about masks
-    work = shards.Work(
-        listing.root,
-        folder.resolve(),
-        settings.options,
-        planned.kind,
-        settings.codec,
-        recipe,
-        strict,
-        classes,
-        settings.excluded,
-        settings.brick_shape,
-    )
-    kept = {job.file: shards.finished(folder, job, recipe) for job in planned.jobs}
-    missing = [job for job in planned.jobs if kept[job.file] is None]
-    if len(missing) < len(planned.jobs):
-        print(f"{len(planned.jobs) - len(missing)} of {len(planned.jobs)} shards are there already and are kept.")
-    made = {done.file: done for done in make(work, missing)}
-    return [kept[job.file] or made[job.file] for job in planned.jobs]
-
-
-def _publish(listing: Listing, planned: plan.Plan, folder: Place, done: Sequence[shards.Done]) -> Summary:
+def publish(listing: Listing, planned: plan.Plan, folder: Place, done: Sequence[shards.Done]) -> Summary:
     """Writes quarantine, summary, contact sheet and, last, the manifest."""
     faults = tuple(sorted({*planned.faults, *(fault for one in done for fault in one.faults)}))
     dropped = tuple(sorted(fault for one in done for fault in one.dropped))
@@ -167,13 +84,8 @@ def _classes_seen(entries: Sequence[manifest.Entry]) -> Mapping[str, str]:
     return {str(value): f"class {value}" if value else "background" for value in values}
 
 
-def _refuse_faults(faults: Sequence[Fault]) -> None:
-    if faults:
-        path, reason, remedy = faults[0]
-        raise InputError(f"--strict: {len(faults)} files cannot be used, the first is {path}: {reason}; {remedy}.")
-
-
-def _read_quarantine(folder: Place) -> tuple[Fault, ...]:
+def read_quarantine(folder: Place) -> tuple[Fault, ...]:
+    """What an earlier run could not use."""
     lines = (folder / output.QUARANTINE).read_text(encoding="utf-8").splitlines()
     return tuple(Fault(**json.loads(line)) for line in lines)
 

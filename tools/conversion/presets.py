@@ -5,6 +5,8 @@ A flag given by hand wins. Of flags that exclude each other, the one given by ha
 
 from collections.abc import Collection, Mapping
 
+from tools.readers import layouts
+
 Values = Mapping[str, str | bool | list[str]]
 
 FUNDUS: Values = {
@@ -34,3 +36,12 @@ def shown(values: Values) -> str:
     """`values` as one would give them by hand."""
     texts = {name: ",".join(value) if isinstance(value, list) else str(value).lower() for name, value in values.items()}
     return " ".join(f"--{name}={text}" for name, text in sorted(texts.items()))
+
+
+def layouts_help() -> str:
+    """Help on --layout: the tree of each and what it sets."""
+    lines = ["What the input is; auto finds folder, medmnist, csv, dicom, nnunet, msd or bids, and says which."]
+    for name, tree in layouts.TREES.items():
+        sets = shown(defaults(name, ()))
+        lines += [f"{name}: " + "; ".join(tree) + (f". Sets {sets}" if sets else "")]
+    return "\n".join(lines)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.manifest import SPLITS, Manifest
-from tools.findings import REMEDIES, Case, Finding
+from tools.checks.findings import REMEDIES, Case, Finding
 from tools.readers.contract import Fault
 
 MOST = 100  # lines of a table; more of one kind are counted

@@ -1,0 +1,36 @@
+"""Whether every record of a data folder is whole, and what its manifest says."""
+
+from collections.abc import Iterator, Sequence
+
+from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import manifest, schema, writer
+from ssl3d_tf.errors import InputError
+
+
+def verify(folder: Place, data: manifest.Manifest) -> Iterator[str]:
+    """Reads every record; yields one line per damaged shard, which names file and record."""
+    for split in data.splits.values():
+        for number, shard in enumerate(split.shards):
+            entries = [entry for entry in split.entries if entry.shard == number]
+            try:
+                _verify_shard(folder / shard.file, shard, entries)
+            except (InputError, ValueError) as error:
+                yield str(error)
+
+
+def _verify_shard(path: Place, shard: writer.Shard, entries: Sequence[manifest.Entry]) -> None:
+    offset, count = 0, 0
+    for payload in writer.read_shard(path):
+        where = f"record {count} of {path}"
+        if count >= len(entries):
+            raise InputError(f"{where} is not in {manifest.FILE}; convert again.")
+        example, entry = schema.decode(payload), entries[count]
+        found = (example.id, example.patient, offset, len(payload), example.volume.shape)
+        listed = (entry.id, entry.patient, entry.offset, entry.length, entry.shape)
+        if found != listed:
+            raise InputError(f"{where} is {found}, but {manifest.FILE} says {listed}; convert again.")
+        offset, count = offset + writer.HEADER_BYTES + len(payload) + writer.FOOTER_BYTES, count + 1
+    if count != len(entries) or count != shard.records:
+        raise InputError(f"{path} holds {count} records, but {manifest.FILE} lists {len(entries)}; convert again.")
+    if writer.file_crc32c(path) != shard.crc32c:
+        raise InputError(f"{path} does not agree with its checksum in {manifest.FILE}; convert again.")

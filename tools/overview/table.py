@@ -1,0 +1,60 @@
+"""What a data folder holds, in numbers: split by split, for a person or as JSON."""
+
+from typing import Any
+
+import numpy as np
+
+from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import manifest, reading, schema
+
+SAMPLE = 64  # examples per split that intensities are read from
+
+
+def summarise(folder: Place, data: manifest.Manifest) -> dict[str, Any]:
+    """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
+    named = ("name", "rank", "channels", "modality", "classes", "dtypes", "mask_dtypes", "codec", "label_size")
+    fields = data._asdict()
+    filled = [name for name in manifest.SPLITS if name in data.splits and data.splits[name].entries]
+    splits = {name: _summarise_split(folder, data.splits[name]) for name in filled}
+    return {**{key: fields[key] for key in named}, "intensity_recipe": data.recipe.get("intensity"), "splits": splits}
+
+
+def text(summary: dict[str, Any]) -> str:
+    """`summary` as text."""
+    head = f"{summary['name']}: {summary['rank']}D, channels {', '.join(summary['channels'])}"
+    kinds = f"stored as {', '.join(summary['dtypes'])} ({summary['codec']}), intensity {summary['intensity_recipe']}"
+    classes = ", ".join(f"{value} {name}" for value, name in summary["classes"].items())
+    rows = [["split", "examples", "masks", "labels", "shards", "MB", "shape min", "median", "max", "intensity"]]
+    for name, split in summary["splits"].items():
+        shapes = ["×".join(map(str, split["shape"][key])) for key in ("min", "median", "max")]
+        counts = [str(split[key]) for key in ("examples", "masks", "labels", "shards")]
+        low, high = split["intensity"]
+        rows.append([name, *counts, f"{split['bytes'] / 1e6:.1f}", *shapes, f"{low:.4g} to {high:.4g}"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([head, kinds, *([f"classes: {classes}"] if classes else []), *lines])
+
+
+def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:
+    shapes = np.array([entry.shape for entry in split.entries])
+    step = -(-len(split.entries) // SAMPLE)
+    ranges = [_range(reading.read_example(folder, split, entry)) for entry in split.entries[::step]]
+    return {
+        "examples": len(split.entries),
+        "masks": sum(entry.counts is not None for entry in split.entries),
+        "labels": sum(entry.label is not None for entry in split.entries),
+        "shards": len(split.shards),
+        "bytes": sum(shard.bytes for shard in split.shards),
+        "shape": {
+            "min": shapes.min(axis=0).tolist(),
+            "median": np.percentile(shapes, 50, axis=0, method="lower").tolist(),
+            "max": shapes.max(axis=0).tolist(),
+        },
+        "intensity": [min(low for low, _ in ranges), max(high for _, high in ranges)],
+    }
+
+
+def _range(example: schema.Example) -> tuple[float, float]:
+    flat = example.volume.reshape(-1, example.volume.shape[-1])
+    ends = reading.intensities(np.stack([flat.min(axis=0), flat.max(axis=0)]), example)
+    return float(ends.min()), float(ends.max())

@@ -1,0 +1,1 @@
+"""Arithmetic on voxels in memory: pieces, ranges, what stands out; nothing of files, and nothing of millimetres."""
