@@ -22,13 +22,13 @@ GIN_FILE = "gin/finetune/segmentation_2d.gin"
 
 # Runs the command and dies of SIGKILL with the first result written beside its place, just before the rename.
 KILLED_AT_RENAME = """
-import os, runpy, signal, sys
-rename = os.replace
+import os, pathlib, runpy, signal
+rename = pathlib.Path.replace
 def dies(source, target):
     if str(target).endswith("result.json"):
         os.kill(os.getpid(), signal.SIGKILL)
-    rename(source, target)
-os.replace = dies
+    return rename(source, target)
+pathlib.Path.replace = dies
 runpy.run_module("ssl3d_tf.finetune", run_name="__main__", alter_sys=True)
 """
 

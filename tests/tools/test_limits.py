@@ -192,7 +192,7 @@ def test_neither_csv_nor_json_leads_out_of_the_input(tmp_path, path):
     (raw / "link").symlink_to(tmp_path)
     write(tmp_path / "a.nii", nifti_bytes())
     (raw / "t.csv").write_text(f"path,mask\n{path},\n")
-    with pytest.raises(InputError, match="not inside"):
+    with pytest.raises(InputError, match=r"not inside|contains NUL"):  # the latter by csv before Python 3.11
         layouts.find(layouts.Request(str(raw), "csv"))
     (raw / "dataset.json").write_text(json.dumps({"training": [{"image": "b.nii", "label": path}]}))
     with pytest.raises(InputError, match="not inside"):

@@ -244,11 +244,18 @@ def test_faults_are_one_line_and_an_exit_code(arguments, code, message):
     assert message in done.stderr
 
 
+def heed_interrupts():
+    """What a shell does not for what it runs in the background, this suite perhaps."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", ["--workers=1", "--runner=DirectRunner"])
 def test_an_interrupt_is_one_line(tmp_path, how):
     root = make_scans(tmp_path / "raw", 60, (72, 72, 72))  # seconds of work, to be stopped within
     options = command("--input", root, "--output", tmp_path / "out", "--records_per_shard=1", how)
-    running = subprocess.Popen(options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     while not list((tmp_path / "out" / ".progress").glob("*.tfrecord.json")):
         time.sleep(0.005)
     running.send_signal(signal.SIGINT)

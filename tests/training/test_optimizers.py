@@ -44,7 +44,7 @@ def test_states_have_the_names_of_keras_so_that_checkpoints_stay_readable():
     for kind in (optimizers.AdamW, keras.optimizers.AdamW):
         optimizer = kind()
         optimizer.build([keras.Variable(np.ones(3, np.float32), name="weight")])
-        assert optimizer.name.startswith("adam_w")
+        assert optimizer.name.startswith("adam")  # and "w" or "_w", by Keras' version
         names.append([variable.path.partition("/")[2] for variable in optimizer.variables])
     assert names[0] == names[1]
 
