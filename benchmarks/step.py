@@ -34,8 +34,6 @@ with quiet.greeting():
     from ssl3d_tf.command import kernels
     from ssl3d_tf.training import strategies
 
-    tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
-    tf.get_logger().setLevel("ERROR")
 
 OURS, TORCH = "step_ours", "step_torch"
 SHORT = {OURS: "ssl3d_tf", TORCH: "PyTorch"}

@@ -30,8 +30,6 @@ with quiet.greeting():
     from ssl3d_tf.data.folders import DataFolder, open_folder
     from ssl3d_tf.training.run import Settings
 
-    tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
-    tf.get_logger().setLevel("ERROR")
 
 TASKS = "cpc", "rotation", "rpl", "jigsaw", "exemplar"
 COPY, RAW, SEQUENTIAL, RECORDS = "copy in memory", "raw bytes", "sequential", "records"

@@ -17,13 +17,9 @@ from ssl3d_tf.command import cli, configuration
 from ssl3d_tf.data.places import Place, local, place
 
 with quiet.greeting():
-    import tensorflow as tf
-
     from ssl3d_tf.command import run_folder
     from ssl3d_tf.evaluation import report
     from ssl3d_tf.experiment import preparing, running
-
-    tf.get_logger().setLevel("ERROR")
 
 
 def define_flags() -> None:

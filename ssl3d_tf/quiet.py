@@ -19,7 +19,7 @@ _GREETING = re.compile(
 
 @contextlib.contextmanager
 def greeting() -> Iterator[None]:
-    """Holds back stderr, then passes on what is not the greeting."""
+    """Holds back stderr while TensorFlow is imported and looks for GPUs, then passes on what is not the greeting."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "1")  # of gs://, read by index: 64 MB a record otherwise
     sys.stderr.flush()
@@ -28,6 +28,9 @@ def greeting() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+            if tensorflow := sys.modules.get("tensorflow"):
+                tensorflow.config.list_physical_devices()  # looks for GPUs, and says where there is none
+                tensorflow.get_logger().setLevel("ERROR")
         finally:
             os.dup2(saved, 2)
             os.close(saved)

@@ -25,8 +25,6 @@ with quiet.greeting():
     from ssl3d_tf.data.records import manifest as manifests
     from ssl3d_tf.training import loop, run, strategies
 
-    tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
-    tf.get_logger().setLevel("ERROR")
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
 

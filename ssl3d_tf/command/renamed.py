@@ -12,7 +12,12 @@ _WINGS = {
     "experiment": "protocol admission scoring",
 }
 MODULES = {f"ssl3d_tf.{name}": f"ssl3d_tf.{wing}.{name}" for wing, names in _WINGS.items() for name in names.split()}
-MODULES |= {"ssl3d_tf.losses": "ssl3d_tf.losses.classification", "ssl3d_tf.search": "ssl3d_tf.search.space"}
+MODULES |= {
+    "ssl3d_tf.loop": "ssl3d_tf.training.run",  # of which gin files need the settings
+    "ssl3d_tf.steps": "ssl3d_tf.training.updates",
+    "ssl3d_tf.losses": "ssl3d_tf.losses.classification",
+    "ssl3d_tf.search": "ssl3d_tf.search.space",
+}
 BINDINGS = {"loop.fit": "run.Settings", "loop.Every": "run.Every", "steps.Update": "updates.Update"}
 _IMPORT = re.compile(r"^(?:from (ssl3d_tf) import (\w+)|(?:from|import) (ssl3d_tf\.\w+))", re.MULTILINE)
 _BINDING = re.compile(r"^(?:\w+/)*(" + "|".join(map(re.escape, BINDINGS)) + r")\.", re.MULTILINE)
