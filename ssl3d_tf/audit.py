@@ -167,6 +167,10 @@ def _draw(audit: Audit) -> None:
     figure.savefig(audit.workdir / "audit.png", dpi=120)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

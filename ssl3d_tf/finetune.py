@@ -227,6 +227,10 @@ def _classes(data: pipeline.DataFolder) -> int:
     return 1 + int(max(labels, default=0))
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

@@ -181,6 +181,10 @@ def _finetune_command(given: configuration.Sources, experiment: protocol.Experim
     return shlex.join(["python", "-m", "ssl3d_tf.finetune", *options, "--workdir=FT"])
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, finetune.define_flags)
+
+
 if __name__ == "__main__":
-    finetune.define_flags()
-    cli.run(main)
+    command()

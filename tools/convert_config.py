@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from absl import app, flags
 
 from ssl3d_tf.command import cli
+from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 from tools import original_rules
 from tools.original_keys import BOTH, FINETUNE, GENERATOR_KEYS, KEYS, TRAIN
 from tools.original_rules import Converted, Original
 
-_ROOT = Path(__file__).resolve().parent.parent
 _BY_NAME = {key.name: key for key in KEYS}
 _OF_GENERATORS = {key.name: key for key in GENERATOR_KEYS}
 _ARGUMENTS = "_data_generator_args"
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
     with files.atomic(output) as file:
         file.write(gin_text(conversion, source.name).encode())
     print("\n".join(listing(conversion)))
-    if not (_ROOT / conversion.include).is_file():
+    if not (ROOT / conversion.include).is_file():
         print(f"{conversion.include} is not there: this version cannot run it.")
     print(f"\n{output}: python -m ssl3d_tf.{_command(conversion)} --gin_file={output} --data=DATA --workdir=RUN")
 
@@ -186,6 +186,10 @@ def _command(conversion: Conversion) -> str:
     return "train" if conversion.phase == TRAIN else "finetune"
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

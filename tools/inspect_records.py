@@ -166,6 +166,10 @@ def _verify_shard(path: Place, shard: writer.Shard, entries: Sequence[manifest.E
         raise InputError(f"{path} does not agree with its checksum in {manifest.FILE}; convert again.")
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

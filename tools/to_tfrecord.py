@@ -141,6 +141,10 @@ def _numbers(flag: str, texts: Sequence[str] | None, kind: Callable[[str], _T]) 
         raise InputError(f"--{flag}={','.join(texts or ())} must be numbers separated by commas.") from error
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

@@ -93,6 +93,10 @@ def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]
     yield sections.numbers(found)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()
