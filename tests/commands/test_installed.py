@@ -85,7 +85,9 @@ def test_the_wheel_holds_what_the_folders_hold(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     sources = {path.relative_to(ROOT) for part in ("ssl3d_tf", "tools") for path in (ROOT / part).rglob("*.py")}
     shared = {Path("ssl3d_tf/share") / path.relative_to(ROOT) for path in (ROOT / "gin").rglob("*.gin")}
-    assert names == {path.as_posix() for path in sources | shared}, "name every folder in `packages` of setup.cfg"
+    assert names - {"ssl3d_tf/py.typed"} == {path.as_posix() for path in sources | shared}, (
+        "name every folder in `packages` of setup.cfg"
+    )
 
 
 def test_every_command_has_a_script():
