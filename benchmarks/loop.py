@@ -14,7 +14,7 @@ import itertools
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,15 @@ from ssl3d_tf import quiet
 from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
-    import gin
     import keras
     import numpy as np
     import tensorflow as tf
 
     from benchmarks import data
     from ssl3d_tf.command import kernels
-    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.data import folders, pipeline
     from ssl3d_tf.training import loop, strategies
+    from ssl3d_tf.training.run import PRECISIONS, Every, Settings, build
 
 TASKS = ("rotation_3d", "rpl_3d", "jigsaw_3d", "cpc_3d", "exemplar_3d")
 SIZES = {
@@ -50,7 +50,7 @@ def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_multi_enum("task", list(TASKS), TASKS, "What to train; may repeat.")
     flags.DEFINE_enum("size", "small", list(SIZES), "Real is as the gin files say.")
-    flags.DEFINE_multi_enum("precision", ["float32"], loop.PRECISIONS, "Others than float32 are for GPUs; may repeat.")
+    flags.DEFINE_multi_enum("precision", ["float32"], PRECISIONS, "Others than float32 are for GPUs; may repeat.")
     flags.DEFINE_multi_enum("views_on", ["device"], ["device", "host"], "May repeat.")
     flags.DEFINE_integer("steps", 5, "Of a turn.", lower_bound=1)
     flags.DEFINE_integer("rounds", 11, "Turns of each that are counted.", lower_bound=1)
@@ -74,24 +74,24 @@ def main(argv: Sequence[str]) -> None:
 def _measured(task: str, precision: str, views_on: str) -> str:
     params = (*SIZES[flags.FLAGS.size], f"PRECISION='{precision}'", f"VIEWS_ON='{views_on}'")
     sources = configuration.Sources((f"gin/{task}.gin",), params)
-    configuration.load(sources, read=["STRATEGY", "DETERMINISTIC"])
+    configuration.load(sources)
     keras.backend.clear_session()
-    seconds = _turns(gin.get_bindings(loop.fit))
+    seconds = _turns(configuration.make(Settings))
     ms, ratios = np.median(seconds, axis=0) / flags.FLAGS.steps * 1e3, seconds[:, 1] / seconds[:, 0]
     lowest, highest = np.percentile(ratios, (25, 75))
     return f"{ms[0]:9.2f}{ms[1]:10.2f}{f'{np.median(ratios):.1%} (quartiles {lowest:.1%}–{highest:.1%})':>48}"
 
 
-def _turns(settings: Mapping[str, Any]) -> np.ndarray:
+def _turns(settings: Settings) -> np.ndarray:
     """Seconds of every turn of the loop and of the resident steps, [rounds, 2]; the first one is not counted."""
     steps, rounds = flags.FLAGS.steps, flags.FLAGS.rounds + 1
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
-    folder = pipeline.open_folder(data.phantom_folder(128, configuration.macro("VIEW_SIZE")))
+    folder = folders.open_folder(data.phantom_folder(128, configuration.macro("VIEW_SIZE")))
     resident, found = _resident(folder, settings), []
 
-    def taking_turns(folder: pipeline.DataFolder, task: Any) -> pipeline.Data:
-        whole = settings["train_data"](folder, task)
+    def taking_turns(folder: folders.DataFolder, task: Any) -> pipeline.Data:
+        whole = settings.train_data(folder, task)
 
         def batches(*where: int) -> Iterator[Any]:
             ahead = iter(strategies.to_device(whole.dataset(*where)))
@@ -102,16 +102,16 @@ def _turns(settings: Mapping[str, Any]) -> np.ndarray:
 
         return whole._replace(dataset=batches)
 
-    every = loop.Every(log=50, evaluate=_NEVER, save=_NEVER)
-    changed = {"train_data": taking_turns, "every": every, "steps": steps * rounds + 1}
+    every = Every(log=50, evaluate=_NEVER, save=_NEVER)
+    changed = settings._replace(train_data=taking_turns, every=every, steps=steps * rounds + 1)
     with contextlib.redirect_stdout(io.StringIO()):
-        loop.fit(_FOLDER, folder, **{**settings, **changed})
+        loop.fit(_FOLDER, folder, changed)
     return np.array(found[1:])
 
 
-def _resident(folder: pipeline.DataFolder, settings: Mapping[str, Any]) -> Callable[[], float]:
+def _resident(folder: folders.DataFolder, settings: Settings) -> Callable[[], float]:
     """A turn of the same step on one batch, whose numbers nobody reads before the last: seconds."""
-    built = loop.build(_FOLDER, folder, distribution=tf.distribute.get_strategy(), **settings)
+    built = build(_FOLDER, folder, settings, distribution=tf.distribute.get_strategy())
     _, element = next(iter(strategies.to_device(built.train.dataset())))
 
     def turn() -> float:

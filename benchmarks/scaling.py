@@ -18,12 +18,10 @@ from ssl3d_tf import quiet
 from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
-    import gin
-
     from benchmarks import data as folders
     from benchmarks import stages, timing
-    from ssl3d_tf.data import pipeline
-    from ssl3d_tf.training import loop
+    from ssl3d_tf.data.folders import open_folder
+    from ssl3d_tf.training.run import Settings
 
 _BATCH = 4
 
@@ -62,10 +60,10 @@ def main(argv: Sequence[str]) -> None:
 
 def _row(folder: Path, side: int, batch: int) -> timing.Stage:
     params = (f"VIEW_SIZE={side}", f"BATCH_SIZE={batch}")
-    configuration.load(configuration.Sources(("gin/rotation_3d.gin",), params), read=["STRATEGY", "DETERMINISTIC"])
-    fitted = gin.get_bindings(loop.fit)
-    task = stages.without_views(fitted["task"])
-    read = fitted["train_data"](pipeline.open_folder(folder), task, views_on="device")
+    configuration.load(configuration.Sources(("gin/rotation_3d.gin",), params))
+    fitted = configuration.make(Settings)
+    task = stages.without_views(fitted.task)
+    read = fitted.train_data(open_folder(folder), task, views_on="device")
     return timing.warm(stages.by_index(read, flags.FLAGS.seconds))
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from ssl3d_tf.data import cropping, pipeline
+from ssl3d_tf.data import cropping, folders, pipeline
 from ssl3d_tf.data.records import fetching, parsing
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import strategies
+from ssl3d_tf.training.run import Settings
 from ssl3d_tf.training.steps import Part, train_step
 from ssl3d_tf.views import volumes
 
@@ -25,7 +26,7 @@ def without_views(task: Task) -> Task:
     return task._replace(sample=lambda seed: {}, make_views=lambda batch, params: (volumes.intensities(batch), ()))
 
 
-def copy(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
+def copy(data: folders.DataFolder, seconds: float) -> timing.Stage:
     """The limit of any pipeline: as many bytes as a stored volume has, copied once within memory by one thread."""
     _, entries = data.manifest.split("train")
     size = sum(entry.length for entry in entries) // len(entries)
@@ -40,7 +41,7 @@ def copy(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
     return lambda: timing.consume(copies(), len(source) // size, seconds=seconds)
 
 
-def raw(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
+def raw(data: folders.DataFolder, seconds: float) -> timing.Stage:
     """The limit: the bytes of the training shards, one after the other into one buffer, nothing done with them."""
     shards, entries = data.manifest.split("train")
 
@@ -56,7 +57,7 @@ def raw(data: pipeline.DataFolder, seconds: float) -> timing.Stage:
     return lambda: timing.consume(passes(), len(entries), seconds=seconds)
 
 
-def sequential(data: pipeline.DataFolder, side: int, batch_size: int, *, seconds: float) -> timing.Stage:
+def sequential(data: folders.DataFolder, side: int, batch_size: int, *, seconds: float) -> timing.Stage:
     """A plain TFRecordDataset of the same shards, in stored order: read, parse, pad to `side` if need be, batch."""
     shards, entries = data.manifest.split("train")
     layout = parsing.layout(data.manifest)
@@ -72,7 +73,7 @@ def sequential(data: pipeline.DataFolder, side: int, batch_size: int, *, seconds
     return _of(batches.prefetch(tf.data.AUTOTUNE), batch_size, seconds)
 
 
-def records(data: pipeline.DataFolder, batch_size: int, seconds: float) -> timing.Stage:
+def records(data: folders.DataFolder, batch_size: int, seconds: float) -> timing.Stage:
     """Records in random order, checksums verified, nothing parsed."""
     split = data.manifest.split("train")
     fetch, count = fetching.record_by_index(data.path, split), len(split.entries)
@@ -104,7 +105,7 @@ def _later(data: pipeline.Data) -> tf.data.Dataset:
     return data.dataset(len(data.ids) // data.batch_size + 1)
 
 
-def cold(data: pipeline.DataFolder, stage: timing.Stage) -> timing.Stage:
+def cold(data: folders.DataFolder, stage: timing.Stage) -> timing.Stage:
     """The stage, the shards not in the page cache when it begins (Linux; of these files alone)."""
     shards, _ = data.manifest.split("train")
 
@@ -129,8 +130,8 @@ def views(data: pipeline.Data, seconds: float) -> timing.Stage:
     return lambda: timing.consume(batches, data.batch_size, seconds=seconds, use=use)
 
 
-def training(data: pipeline.Data, fitted: dict[str, Any], channels: int, seconds: float) -> timing.Stage:
-    """As `by_index`, each batch followed by an update; `fitted` is what a configuration gives to `loop.fit`."""
+def training(data: pipeline.Data, fitted: Settings, channels: int, seconds: float) -> timing.Stage:
+    """As `by_index`, each batch followed by an update; `fitted` is what a configuration says."""
     step = _step(data.to_views, fitted, channels)
     batches = _later(data)
 
@@ -151,17 +152,17 @@ def _of(batches: tf.data.Dataset, batch_size: int, seconds: float) -> timing.Sta
     return lambda: timing.consume(batches, batch_size, seconds=seconds)
 
 
-def _step(to_views: Callable[[Any], Any], fitted: dict[str, Any], channels: int) -> Callable[[Any], Any]:
-    model = fitted["task"].build_model(fitted["encoder"](channels))
-    optimizer = fitted["optimizer"]()
+def _step(to_views: Callable[[Any], Any], fitted: Settings, channels: int) -> Callable[[Any], Any]:
+    model = fitted.task.build_model(fitted.encoder(channels))
+    optimizer = fitted.optimizer()
     optimizer.build(model.trainable_variables)
     return train_step(
         model,
-        fitted["task"],
+        fitted.task,
         [Part(optimizer, model.trainable_variables)],
         to_views,
-        schedule=fitted["schedule"],
+        schedule=fitted.schedule,
         step=tf.Variable(0, dtype=tf.int64),
-        update=fitted["update"],
+        update=fitted.update,
         jit_compile=strategies.on_gpu(),
     )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gin
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +13,7 @@ from ssl3d_tf.command import configuration
 from ssl3d_tf.data import phantoms
 from ssl3d_tf.models import pyramid
 from ssl3d_tf.task import Task
-from ssl3d_tf.training import loop
+from ssl3d_tf.training.run import Settings
 
 SEGMENTATION = "segmentation_3d"
 TASKS = ("rotation_3d", "rpl_3d", "jigsaw_3d", "cpc_3d", "exemplar_3d", SEGMENTATION)
@@ -47,7 +46,7 @@ def write(folder: Path, sized: Sized, *, dropout: bool) -> None:
         "batch_size": batch_size,
     }
     model, _ = step_ours.built(sizes, "float32")
-    arrays = _batch(gin.get_bindings(loop.fit)["task"], batch_size)
+    arrays = _batch(configuration.make(Settings).task, batch_size)
     sizes |= _architecture(task, patch=arrays["input0"].shape[-2]) | {"dropout": 0.5 if dropout else 0.0}
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / "weights.npz", *(variable.numpy() for variable in model.trainable_variables))

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from absl import flags
 
@@ -22,13 +22,13 @@ from ssl3d_tf import quiet
 from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
-    import gin
     import tensorflow as tf
 
     from benchmarks import data as folders
     from benchmarks import memory, stages, timing
     from ssl3d_tf.data import pipeline
-    from ssl3d_tf.training import loop
+    from ssl3d_tf.data.folders import DataFolder, open_folder
+    from ssl3d_tf.training.run import Settings
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
     tf.get_logger().setLevel("ERROR")
@@ -48,10 +48,10 @@ ADVICE = {
 
 
 class Setup(NamedTuple):
-    """A configuration as loaded: what gin gives to `loop.fit`, by the name of its file."""
+    """A configuration as loaded: its settings, by the name of its file."""
 
     name: str
-    fitted: Mapping[str, Any]
+    fitted: Settings
 
 
 def define_flags() -> None:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
     cli.flags_only(argv)
     values = flags.FLAGS
     folder = Path(values.data) if values.data else folders.phantom_folder(values.volumes, values.size)
-    data = pipeline.open_folder(folder)
+    data = open_folder(folder)
     sources = _sources(data)
     whole = _whole(data, _load(sources[0]))
     if values.peak_memory:
@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
         return
     first_batch_s = stages.first_batch_s(whole)
     times = -(-_ENDLESS // len(data.manifest.split("train").entries))
-    rows = _reading(data, whole, _whole(pipeline.open_folder(folders.repeated(folder, times)), _load(sources[0])))
+    rows = _reading(data, whole, _whole(open_folder(folders.repeated(folder, times)), _load(sources[0])))
     for number, source in enumerate(sources):
         rows |= _training(data, _load(source), with_crop=number == 0)
     table = timing.interleaved(rows, values.rounds)
@@ -99,7 +99,7 @@ def main(argv: Sequence[str]) -> None:
         Path(values.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def _sources(data: pipeline.DataFolder) -> list[configuration.Sources]:
+def _sources(data: DataFolder) -> list[configuration.Sources]:
     params = tuple(flags.FLAGS.gin_param)
     if flags.FLAGS.gin_file:
         return [configuration.Sources(tuple(flags.FLAGS.gin_file), params)]
@@ -111,11 +111,11 @@ def _options(sources: configuration.Sources) -> list[str]:
 
 
 def _load(sources: configuration.Sources) -> Setup:
-    configuration.load(sources, read=["STRATEGY", "DETERMINISTIC"])
-    return Setup(Path(sources.files[0]).stem, gin.get_bindings(loop.fit))
+    configuration.load(sources)
+    return Setup(Path(sources.files[0]).stem, configuration.make(Settings))
 
 
-def _reading(data: pipeline.DataFolder, whole: pipeline.Data, many: pipeline.Data) -> dict[str, timing.Stage]:
+def _reading(data: DataFolder, whole: pipeline.Data, many: pipeline.Data) -> dict[str, timing.Stage]:
     """What all tasks share: whole volumes, in batches; `many` has an epoch that does not end."""
     seconds = flags.FLAGS.seconds
     rows = {
@@ -132,9 +132,9 @@ def _reading(data: pipeline.DataFolder, whole: pipeline.Data, many: pipeline.Dat
     return {name: timing.warm(stage) for name, stage in rows.items()}
 
 
-def _training(data: pipeline.DataFolder, setup: Setup, *, with_crop: bool) -> dict[str, timing.Stage]:
+def _training(data: DataFolder, setup: Setup, *, with_crop: bool) -> dict[str, timing.Stage]:
     """The rows of one configuration, built while it is the one that is loaded."""
-    read, task, seconds = setup.fitted["train_data"], setup.fitted["task"], flags.FLAGS.seconds
+    read, task, seconds = setup.fitted.train_data, setup.fitted.task, flags.FLAGS.seconds
     channels = len(data.manifest.channels)
     host, device = (read(data, task, views_on=place) for place in ("host", "device"))
     cropped = read(data, stages.without_views(task), views_on="device")
@@ -142,23 +142,23 @@ def _training(data: pipeline.DataFolder, setup: Setup, *, with_crop: bool) -> di
     rows |= {
         f"{setup.name}: {VIEWS_HOST}": stages.by_index(host, seconds),
         f"{setup.name}: {VIEWS_DEVICE}": stages.views(device, seconds),
-        f"{setup.name}: {STEP_HOST}": stages.training(host, dict(setup.fitted), channels, seconds),
-        f"{setup.name}: {STEP_DEVICE}": stages.training(device, dict(setup.fitted), channels, seconds),
+        f"{setup.name}: {STEP_HOST}": stages.training(host, setup.fitted, channels, seconds),
+        f"{setup.name}: {STEP_DEVICE}": stages.training(device, setup.fitted, channels, seconds),
     }
     return {name: timing.warm(stage) for name, stage in rows.items()}
 
 
-def _whole(data: pipeline.DataFolder, setup: Setup) -> pipeline.Data:
+def _whole(data: DataFolder, setup: Setup) -> pipeline.Data:
     """Read, parse and batch, of volumes as stored (padded to a cube of the longest side where they differ)."""
-    task = stages.without_views(setup.fitted["task"])
-    return setup.fitted["train_data"](data, task, view_size=_side(data), views_on="device")
+    task = stages.without_views(setup.fitted.task)
+    return setup.fitted.train_data(data, task, view_size=_side(data), views_on="device")
 
 
-def _side(data: pipeline.DataFolder) -> int:
+def _side(data: DataFolder) -> int:
     return max(max(entry.shape[:-1]) for entry in data.manifest.split("train").entries)
 
 
-def _megabytes(data: pipeline.DataFolder) -> float:
+def _megabytes(data: DataFolder) -> float:
     """Mean stored size of a volume, 10⁶ bytes."""
     entries = data.manifest.split("train").entries
     return sum(entry.length for entry in entries) / len(entries) / 1e6

@@ -32,7 +32,6 @@ from ssl3d_tf import quiet
 from ssl3d_tf.command import cli, configuration
 
 with quiet.greeting():
-    import gin
     import scipy
     import tensorflow as tf
 
@@ -40,7 +39,7 @@ with quiet.greeting():
     from ssl3d_tf.data import pipeline
     from ssl3d_tf.errors import InputError
     from ssl3d_tf.task import Batch, Params, Task
-    from ssl3d_tf.training import loop
+    from ssl3d_tf.training.run import Settings
 
     tf.config.set_visible_devices([], "GPU")  # views on the host
     tf.get_logger().setLevel("ERROR")
@@ -139,7 +138,7 @@ def _settings(row: Row) -> dict[str, str]:
 
 def _task(file: str, view_size: int) -> Task:
     configuration.load(configuration.Sources((file,), (f"VIEW_SIZE={view_size}",)))
-    return gin.get_bindings(loop.fit)["task"]
+    return configuration.make(Settings).task
 
 
 def _ours(task: Task, volumes: np.ndarray, seconds: float) -> dict[str, timing.Stage]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssl3d_tf.data.datasets import dataset
-    from ssl3d_tf.data.pipeline import open_folder as open_data
+    from ssl3d_tf.data.folders import open_folder as open_data
     from ssl3d_tf.errors import InputError
     from ssl3d_tf.training.contracts import read_contract as contract
     from ssl3d_tf.training.encoders import load_encoder
@@ -23,7 +23,7 @@ _HOMES = {
     "contract": ("ssl3d_tf.training.contracts", "read_contract"),
     "dataset": ("ssl3d_tf.data.datasets", "dataset"),
     "load_encoder": ("ssl3d_tf.training.encoders", "load_encoder"),
-    "open_data": ("ssl3d_tf.data.pipeline", "open_folder"),
+    "open_data": ("ssl3d_tf.data.folders", "open_folder"),
 }
 
 # oneDNN's kernels, three to five times as fast as Eigen's in 3D, which TensorFlow turns on by itself only on CPUs with

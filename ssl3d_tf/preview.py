@@ -9,22 +9,18 @@ from matplotlib.figure import Figure
 
 from ssl3d_tf import quiet
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import files
+from ssl3d_tf.data import files, folders
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.errors import InputError
 
 with quiet.greeting():
-    import gin
     import tensorflow as tf
 
-    from ssl3d_tf.data import pipeline
     from ssl3d_tf.task import Batch, Params, Task
-    from ssl3d_tf.training import loop
+    from ssl3d_tf.training import run
     from ssl3d_tf.views import pictures, volumes
 
 EXAMPLES = 4
 _WIDTH_IN = 12.0
-_READ = ("STRATEGY", "DETERMINISTIC")  # macros that nothing here reads but training does
 
 
 def draw(folder: Place, sources: configuration.Sources, png: Path) -> None:
@@ -33,14 +29,13 @@ def draw(folder: Place, sources: configuration.Sources, png: Path) -> None:
     Raises:
         InputError: the configuration sets no task or does not fit the data.
     """
-    data = pipeline.open_folder(folder)
+    data = folders.open_folder(folder)
     count = min(EXAMPLES, len(data.manifest.split("train").entries))
     params = (*sources.params, f"BATCH_SIZE={count}", "VIEWS_ON='device'")
-    configuration.load(configuration.Sources(sources.files, params), read=_READ)
-    settings = gin.get_bindings(loop.fit)
-    if "task" not in settings:
-        raise InputError(f"{', '.join(sources.files)} sets no task; take one of gin/*_2d.gin and gin/*_3d.gin.")
-    train = settings["train_data"](data, _keeping_crops(settings["task"]))
+    configuration.load(configuration.Sources(sources.files, params))
+    configuration.check_bound(run.Settings, "task", sources)
+    settings = configuration.make(run.Settings)
+    train = settings.train_data(data, _keeping_crops(settings.task))
     index, element = next(iter(train.dataset()))
     crops, (inputs, targets) = train.to_views(element)
     rows = [

@@ -15,25 +15,20 @@ from absl import app, flags
 
 from ssl3d_tf import quiet
 from ssl3d_tf.command import cli, configuration
-from ssl3d_tf.data import synthetic
+from ssl3d_tf.data import folders, synthetic
 from ssl3d_tf.data.places import Place, local, place
-from ssl3d_tf.errors import InputError
 
 with quiet.greeting():
-    import gin
     import tensorflow as tf
 
-    from ssl3d_tf.command import kernels, run_folder
-    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.command import run_folder
     from ssl3d_tf.data.records import manifest as manifests
-    from ssl3d_tf.training import loop, strategies
+    from ssl3d_tf.training import loop, run, strategies
 
     tf.config.list_physical_devices()  # looks for GPUs, and says where there is none
     tf.get_logger().setLevel("ERROR")
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
-READ_HERE = ("STRATEGY", "DETERMINISTIC")  # macros that this file reads itself
-READ_ALL = (*READ_HERE, "PHANTOM_SIZE", "PHANTOMS")
 
 
 def define_flags() -> None:
@@ -57,11 +52,12 @@ def main(argv: Sequence[str]) -> None:
 
 def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path) -> dict[str, float]:
     """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
-    free = configuration.load(sources, dataset=None if folder else PHANTOMS, read=READ_HERE if folder else READ_ALL)
-    distribution = devices()
-    if "task" not in gin.get_bindings(loop.fit, resolve_references=False):
-        raise InputError(f"{', '.join(sources.files)} sets no task; take one of gin/*_2d.gin and gin/*_3d.gin.")
-    data = pipeline.open_folder(folder or _phantoms())
+    free = configuration.load(
+        sources, dataset=None if folder else PHANTOMS, read=() if folder else ("PHANTOM_SIZE", "PHANTOMS")
+    )
+    distribution = configuration.make(strategies.devices)
+    configuration.check_bound(run.Settings, "task", sources)
+    data = folders.open_folder(folder or _phantoms())
     config = configuration.text()
     contract = _contract(data, config)
     is_first = strategies.own_folder(workdir, distribution) == workdir
@@ -79,28 +75,11 @@ def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path
         configuration.check_all_used(free)
         (workdir / run_folder.OPERATIVE).write_text(configuration.operative_text(), encoding="utf-8")
 
-    fit = gin.get_configurable(loop.fit)
-    scores = fit(
-        workdir, data, distribution=distribution, contract=contract, on_built=claim, on_first_step=check_config
-    )
+    hooks = loop.Hooks(on_built=claim, on_first_step=check_config)
+    settings = configuration.make(run.Settings)
+    scores = loop.fit(workdir, data, settings, distribution=distribution, contract=contract, hooks=hooks)
     print(f"{workdir}: encoder/ is ready for finetuning, metrics.jsonl and tensorboard/ have the curves.")
     return scores
-
-
-def devices() -> tf.distribute.Strategy:
-    """What the configuration computes on, and how; to be called before TensorFlow does anything else.
-
-    Raises:
-        InputError: an unknown STRATEGY, or a PRECISION that this machine cannot compute in.
-    """
-    kernels.make_deterministic(configuration.macro("DETERMINISTIC", False))  # no knob of runs of before
-    distribution, precision = strategies.strategy(configuration.macro("STRATEGY")), configuration.macro("PRECISION")
-    if precision != "float32" and not strategies.on_gpu():
-        raise InputError(
-            f"PRECISION '{precision}' needs a GPU: on a CPU TensorFlow has no float16 pooling, and its bfloat16 "
-            "gradients of 3D convolutions are wrong for inputs of 2³; take 'float32'."
-        )
-    return distribution
 
 
 def _phantoms() -> Path:
@@ -112,13 +91,13 @@ def _phantoms() -> Path:
     return folder
 
 
-def _note_padding(data: pipeline.DataFolder) -> None:
+def _note_padding(data: folders.DataFolder) -> None:
     side, count = configuration.macro("VIEW_SIZE"), len(data.manifest.split("train").entries)
-    if small := pipeline.smaller_than(data, "train", side):
+    if small := folders.smaller_than(data, "train", side):
         print(f"{small} of {count} training volumes are smaller than VIEW_SIZE {side} on some axis: padded.")
 
 
-def _contract(data: pipeline.DataFolder, config: str) -> dict[str, Any]:
+def _contract(data: folders.DataFolder, config: str) -> dict[str, Any]:
     """What encoder/contract.json must say of its input, so that nobody feeds it something else."""
     manifest = data.manifest
     return {

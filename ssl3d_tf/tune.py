@@ -10,33 +10,24 @@ KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT, and KERASTUNER_TUNER_ID is 'chi
 and a name of its own in every other. They may be on several machines that share the workdir.
 """
 
-import ast
 import functools
-import re
-import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags
 
 from ssl3d_tf import quiet
-from ssl3d_tf.command import cli, configuration, knobs
+from ssl3d_tf.command import cli, configuration
 from ssl3d_tf.data.places import Place, local, place
-from ssl3d_tf.errors import InputError
-from ssl3d_tf.search import space
 
 with quiet.greeting():
     from ssl3d_tf import finetune
     from ssl3d_tf.command import run_folder
-    from ssl3d_tf.data import pipeline
-    from ssl3d_tf.experiment import admission, protocol
-    from ssl3d_tf.search import trials, tuning
-    from ssl3d_tf.search.trials import Objective, Trial
-    from ssl3d_tf.search.tuning import BASE, OWN, READ, Plan, Search
-
-_FIXED = ("ARMS", "FRACTIONS", "REPETITIONS", "FOLDS", "SEED", "STRATEGY", "DETERMINISTIC", "RANK", "EVAL_EVERY", *OWN)
+    from ssl3d_tf.experiment import preparing
+    from ssl3d_tf.search import planning, tuning
+    from ssl3d_tf.search.trials import Trial
+    from ssl3d_tf.search.tuning import READ
 
 
 def main(argv: Sequence[str]) -> None:
@@ -58,16 +49,16 @@ def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path],
     Raises:
         InputError: configuration, space, data and encoders do not fit each other, or the folder is another search's.
     """
-    plan = plan_of(sources, pretrained=bool(encoders))
+    plan = planning.plan_of(sources, pretrained=bool(encoders))
     config = configuration.text()
     first = tuning.with_knobs(plan.sources, plan.first)
-    prepared = finetune.prepare(first, folder, encoders, workdir, read=READ, unread=("test",))
-    found = _search_of(plan, prepared, sources)
+    prepared = preparing.prepare(first, folder, encoders, workdir, read=READ, unread=("test",))
+    found = planning.search_of(plan, prepared, sources)
 
     from ssl3d_tf.search import tuners  # takes two seconds, which a mistyped command need not wait for
 
     chief = tuners.is_chief()
-    finetune.occupy(workdir, prepared, config)
+    preparing.occupy(workdir, prepared, config)
     for name, text in found.about.items():
         print(f"{name}: {text}", flush=True)
     settings = found.experiment.settings
@@ -79,106 +70,11 @@ def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path],
         first=plan.first if plan.as_is else None,
         objective=found.objective,
         max_trials=plan.max_trials,
-        max_rounds=-(-settings["steps"] // settings["every"].evaluate),
+        max_rounds=-(-settings.steps // settings.every.evaluate),
         seed=found.experiment.seed,
     )
     tuners.search(tuner, chief=chief)
     return tuning.conclude(found)
-
-
-def plan_of(sources: configuration.Sources, *, pretrained: bool) -> Plan:
-    """Loads a configuration and reads from it what to search; `pretrained`: whether there is an encoder.
-
-    Raises:
-        InputError: no such tuner, a knob that cannot be searched, values that it does not take.
-    """
-    own = (f"ARMS=('{'pretrained' if pretrained else 'random'}',)", "FRACTIONS=(%FRACTION,)", "REPETITIONS=1")
-    sources = configuration.Sources((BASE, *sources.files), (*own, *sources.params))
-    configuration.load(sources, read=READ)
-    searched, now = space.parse(configuration.macro("SPACE")), configuration.macros()
-    as_is = all(space.holds(values, now.get(name, "")) for name, values in searched.items())
-    plan = Plan(
-        sources=sources,
-        space=searched,
-        first={name: now[name] if as_is else space.ends(values)[0] for name, values in searched.items()},
-        as_is=as_is,
-        tuner=configuration.macro("TUNER"),
-        max_trials=configuration.macro("MAX_TRIALS"),
-        prune_after=configuration.macro("PRUNE_AFTER"),
-    )
-    if plan.tuner not in space.TUNERS:
-        raise InputError(f"TUNER is {plan.tuner!r}; it must be one of {', '.join(space.TUNERS)}.")
-    for name, values in searched.items():
-        _check_knob(plan, name, values, pretrained=pretrained)
-    return plan
-
-
-def _check_knob(plan: Plan, name: str, values: space.Numbers | space.Choices, *, pretrained: bool) -> None:
-    if not re.fullmatch("[A-Z][A-Z0-9_]*", name):
-        raise InputError(f"SPACE has '{name}'; it takes knobs, which are in capitals, such as LEARNING_RATE.")
-    fixed = _FIXED + (("STEPS",) if plan.tuner == "hyperband" else ())
-    if name in fixed:
-        raise InputError(f"SPACE has {name}, which must be the same in all trials to compare them: remove it.")
-    if pretrained and name in admission.ARCHITECTURE:
-        raise InputError(f"SPACE has {name}, which must be as in the pretraining run of --encoder: remove it.")
-    for text in space.ends(values):
-        if not text.startswith("@"):
-            knobs.check(name, ast.literal_eval(text))
-
-
-def _search_of(plan: Plan, prepared: finetune.Prepared, given: configuration.Sources) -> Search:
-    """Raises InputError where that is more than one run per trial, or the objective is none."""
-    experiment, planned = prepared.experiment, prepared.planned
-    if len(planned) != 1 or experiment.plan.folds or planned[0].arm.init == "knn":
-        found = f"ARMS {experiment.plan.arms}, FRACTIONS {experiment.plan.fractions}, FOLDS {experiment.plan.folds}"
-        rule = "a search trains one arm, of one --encoder or none, with one FRACTION, and validates on the data's split"
-        raise InputError(f"{found}, REPETITIONS {experiment.plan.repetitions}: {rule}.")
-    (cell,) = planned
-    objective = _objective(list(experiment.task_of(cell.arm.init).metrics))
-    ended_before = sum(trial.status != trials.RUNNING for trial in trials.read(experiment.workdir))
-    about = {
-        "search": f"{plan.tuner} over {', '.join(plan.space)}; at most {plan.max_trials} trials of "
-        f"{experiment.settings['steps']} steps, SEED {experiment.seed}",
-        "objective": f"{objective.name} ({objective.direction}) after the step with the lowest val_loss",
-        "arm": f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} % of the training patients "
-        f"({len(prepared.splits['0']['train'][f'{cell.fraction:g}'])} cases)",
-        "data": f"{prepared.data['name']}, sha256 {prepared.data['sha256']}",
-        "command": run_folder.about()["command"],
-        "finetune with": _finetune_command(given, experiment),
-    }
-    experiment = experiment._replace(data=[_without_test(data) for data in experiment.data])
-    return Search(plan, experiment, cell, objective, about, time.monotonic(), ended_before)
-
-
-def _without_test(data: pipeline.DataFolder) -> pipeline.DataFolder:
-    """The same data with nothing to read of the test split."""
-    splits = data.manifest.splits
-    hidden = {**splits, "test": splits["test"]._replace(shards=())}
-    return data._replace(manifest=data.manifest._replace(splits=hidden))
-
-
-def _objective(metrics: Sequence[str]) -> Objective:
-    given = configuration.macro("OBJECTIVE")
-    if given is None:
-        return Objective("val_dice", "max") if "dice" in metrics else Objective("val_loss", "min")
-    known = ["val_loss", *(f"val_{name}" for name in metrics)]
-    if (
-        not isinstance(given, list | tuple)
-        or len(given) != 2
-        or given[0] not in known
-        or given[1] not in ("min", "max")
-    ):
-        raise InputError(f"OBJECTIVE is {given!r}; it must be (NAME, 'min' or 'max'), NAME being {' or '.join(known)}.")
-    return Objective(*given)
-
-
-def _finetune_command(given: configuration.Sources, experiment: protocol.Experiment) -> str:
-    """The knobs behind the files of the search, and its parameters, but those of the search alone."""
-    params = [param for param in given.params if param.partition("=")[0].strip() not in OWN]
-    options = [f"--gin_file={file}" for file in (*given.files, experiment.workdir / trials.BEST)]
-    options += [f"--gin_param={param}" for param in params] + [f"--data={experiment.data[0].path}"]
-    options += [f"--encoder={path}" for path in experiment.encoders.values()]
-    return shlex.join(["python", "-m", "ssl3d_tf.finetune", *options, "--workdir=FT"])
 
 
 def command() -> None:

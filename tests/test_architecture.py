@@ -1,4 +1,4 @@
-"""Imports point down only (docs: how the code is laid out)."""
+"""The house as README shows it: floors, each of which imports only from those under it, read from the folders."""
 
 import ast
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = {
-    0: {"errors", "files", "cli", "quiet", "task", "records", "volumes", "cropping", "patches", "permutations"}
-    | {"separable", "affine", "filters", "addons", "losses", "overlap", "regions", "metrics", "schedules"}
-    | {"places", "synthetic", "phantoms", "strategies", "kernels", "signals", "pictures", "journal", "search"}
-    | {"optimizers", "leftovers"},
-    1: {"augment", "contrast", "pairs", "models", "pipeline", "health", "shortcuts"},
-    2: {"tasks", "steps", "faults", "checkpoints", "loop", "evaluation", "scoring", "protocol", "trials", "tuners"},
-    3: {"knobs", "configuration", "run_folder", "train", "finetune", "admission", "quickstart", "views", "audit"}
-    | {"tune", "tuning"},
-}
-LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
+FLOORS = (  # of ssl3d_tf, from the ground up; commands, at the package's door, are above all
+    {"task", "errors", "quiet"},
+    {"views", "losses", "models"},
+    {"tasks", "data", "command"},
+    {"evaluation", "training"},
+    {"experiment"},
+    {"search"},
+    {"train", "finetune", "tune", "audit", "report", "quickstart", "preview", "__init__"},
+)
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+PACKAGE = ROOT / "ssl3d_tf"
 SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -29,31 +29,76 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def part_of(name):
-    """'ssl3d_tf.data.records.schema' -> 'records'; None for what is not of the package."""
+def wing_of(name):
+    """'ssl3d_tf.data.records.schema' -> 'data'; None for what is not of the package."""
     parts = name.split(".")
-    return parts[1] if parts[0] == "ssl3d_tf" and len(parts) > 1 and parts[1] in LAYER_OF else None
+    return parts[1] if parts[0] == "ssl3d_tf" and len(parts) > 1 and parts[1] in FLOOR_OF else None
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[-2] != "tools"], ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_down(path):
-    own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    for name in imports(path):
-        part = part_of(name)
-        if own and part and part != own:
-            assert LAYER_OF[part] <= LAYER_OF[own], f"{own} imports {part}"
-        if own == "tasks":
-            assert part not in ("pipeline", "loop", "tasks"), name
-            assert not name.startswith("gin"), name
-        if own in ("loop", "pipeline"):
-            assert part != "tasks", name
+def own_wing(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def test_only_the_top_layer_knows_gin_and_flags():
-    allowed = LAYERS[3] | {"cli", "report"}  # evaluation/report.py is a command too, with flags and without gin
-    for path in SOURCES:
-        if path.is_relative_to(ROOT / "ssl3d_tf") and path.stem not in allowed:
-            assert not [name for name in imports(path) if name.split(".")[0] in ("gin", "absl")], path
+def wings_used():
+    """Wing -> the other wings that it imports."""
+    used = {name: set() for name in FLOOR_OF}
+    for path in PACKAGE.rglob("*.py"):
+        used[own_wing(path)] |= {wing_of(name) for name in imports(path)} - {None, own_wing(path)}
+    return used
+
+
+def test_at_the_door_stand_commands_the_contract_and_folders():
+    assert {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} == set(
+        FLOOR_OF
+    )
+
+
+def test_imports_point_down():
+    used = wings_used()
+    for wing, others in used.items():
+        for other in others:
+            assert FLOOR_OF[other] <= FLOOR_OF[wing], f"{wing} imports {other}"
+            assert wing not in used[other], f"{wing} and {other} import each other"
+
+
+def test_a_wing_says_what_lives_there_and_hands_on_nothing():
+    for path in [*PACKAGE.rglob("*/__init__.py"), *(ROOT / "tools").rglob("*/__init__.py")]:
+        (statement,) = ast.parse(path.read_text(encoding="utf-8")).body
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+        assert isinstance(statement, ast.Expr), path
+
+
+def test_tasks_know_no_other_task_nor_pipeline_and_the_loop_knows_no_task():
+    for path in (PACKAGE / "tasks").glob("*.py"):
+        assert not [name for name in imports(path) if wing_of(name) in ("tasks", "data", "command")], path
+    for path in [PACKAGE / "data" / "pipeline.py", *(PACKAGE / "training").glob("*.py")]:
+        assert not [name for name in imports(path) if wing_of(name) == "tasks"], path
+
+
+def test_only_commands_know_flags_and_only_the_configuration_knows_gin():
+    for path in PACKAGE.rglob("*.py"):
+        known = {name.split(".")[0] for name in imports(path)}
+        assert "absl" not in known or path.parent == PACKAGE or path.parent.name == "command", path
+        assert "gin" not in known or path == PACKAGE / "command" / "configuration.py", path
+
+
+def test_files_and_functions_stay_short():
+    for path in [*PACKAGE.rglob("*.py"), *(ROOT / "tools").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= (120 if path.parent == PACKAGE else 260), path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                assert not body or node.end_lineno - body[0].lineno < 42, f"{path}: {node.name}"
+
+
+def test_a_reader_s_path_is_short():
+    """gin/cpc_3d.gin and what it leads through, as README says."""
+    path = ["gin/cpc_3d.gin", *(f"ssl3d_tf/{name}.py" for name in README_PATH)]
+    assert sum(len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in path) <= 700
+
+
+README_PATH = ("tasks/cpc", "data/pipeline", "training/steps", "training/loop")
 
 
 def test_file_formats_are_known_to_tools_only():
@@ -64,21 +109,26 @@ def test_file_formats_are_known_to_tools_only():
             assert not [name for name in imports(path) if name.split(".")[0] in formats], path
 
 
-def test_the_converter_does_without_tensorflow():
-    free = {"errors", "files", "places", "cli", "home", "phantoms"}
+FREE = {"ssl3d_tf." + name for name in ("errors", "data.files", "data.places", "data.phantoms", "data.records")}
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.is_relative_to(ROOT / "tools")], ids=lambda p: p.stem)
+def test_the_converter_does_without_tensorflow(path):
     late = {"ssl3d_tf.command.configuration", "ssl3d_tf.preview"}  # by inspect_records, where --views asks for them
-    for path in SOURCES:
-        for name in set(imports(path)) - (late if path.stem == "inspect_records" else set()):
-            if path.is_relative_to(ROOT / "tools"):
-                parts = name.split(".")
-                assert parts[0] not in ("tensorflow", "keras"), path
-                allowed = part_of(name) in free or parts[:2] == ["ssl3d_tf", "records"] or parts[0] != "ssl3d_tf"
-                assert allowed or name == "ssl3d_tf.__version__", f"{path} imports {name}"
+    allowed = (
+        FREE
+        | {"ssl3d_tf.command.cli", "ssl3d_tf.command.home", "ssl3d_tf.__version__"}
+        | (late if path.stem == "inspect_records" else set())
+    )
+    for name in imports(path):
+        assert name.split(".")[0] not in ("tensorflow", "keras"), path
+        if name.startswith("ssl3d_tf"):
+            assert any(f"{name}.".startswith(f"{free}.") for free in allowed), f"{path} imports {name}"
 
 
 def test_scores_do_without_tensorflow():
     for name in ("scores", "surfaces", "grading", "sliding_window"):
-        path = ROOT / "ssl3d_tf" / "evaluation" / f"{name}.py"
+        path = PACKAGE / "evaluation" / f"{name}.py"
         assert not [each for each in imports(path) if each.split(".")[0] in ("tensorflow", "keras")], path
 
 
@@ -88,5 +138,10 @@ def test_gin_folder_does_not_shadow_the_library():
 
 def test_every_module_says_what_it_is():
     for path in SOURCES:
-        text = path.read_text(encoding="utf-8")
-        assert not text or ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
+
+
+def test_every_test_is_beside_its_like():
+    """tests/views/test_affine.py is of views/affine.py: a wing's tests are in the folder of its name."""
+    wings = {wing for floor in FLOORS[1:-1] for wing in floor} | {"commands", "tools", "benchmarks"}
+    assert {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()} == wings

@@ -21,7 +21,7 @@ def test_every_public_name_is_there_and_listed():
     for name in ssl3d_tf.__all__:
         assert getattr(ssl3d_tf, name)
         assert name in dir(ssl3d_tf)
-    from ssl3d_tf.data.pipeline import open_folder
+    from ssl3d_tf.data.folders import open_folder
     from ssl3d_tf.errors import InputError
 
     assert (ssl3d_tf.open_data, ssl3d_tf.InputError) == (open_folder, InputError)

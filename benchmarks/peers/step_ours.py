@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import gin
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,7 +14,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks.peers.training import Steps
 from ssl3d_tf.command import configuration
-from ssl3d_tf.training import loop, strategies
+from ssl3d_tf.training import strategies
+from ssl3d_tf.training.run import Settings
 from ssl3d_tf.training.steps import Part, Update, train_step
 
 _PROFILED = 3
@@ -63,15 +63,15 @@ def batches(job: str, folder: Path, variant: str) -> Steps:
 
 def built(sizes: Any, precision: str) -> tuple[keras.Model, Any]:
     """The model of a configuration and its step on (inputs, targets), both as in training but for a steady rate."""
-    configuration.load(configuration.Sources(tuple(sizes["files"]), tuple(sizes["params"])), read=["STRATEGY"])
+    configuration.load(configuration.Sources(tuple(sizes["files"]), tuple(sizes["params"])))
     keras.mixed_precision.set_global_policy(precision)
     keras.utils.set_random_seed(0)
-    fitted = gin.get_bindings(loop.fit)
-    model = fitted["task"].build_model(fitted["encoder"](1))
+    fitted = configuration.make(Settings)
+    model = fitted.task.build_model(fitted.encoder(1))
     step = train_step(
         model,
-        fitted["task"],
-        [Part(fitted["optimizer"](), model.trainable_variables)],
+        fitted.task,
+        [Part(fitted.optimizer(), model.trainable_variables)],
         to_views=lambda element: element,
         schedule=lambda step: tf.constant(sizes["learning_rate"]),
         step=tf.Variable(0, dtype=tf.int64),

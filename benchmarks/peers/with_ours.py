@@ -20,7 +20,7 @@ from benchmarks.peers.jobs import (
     SIDE,
     ZOOM,
 )
-from ssl3d_tf.data import pipeline
+from ssl3d_tf.data import folders, pipeline
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
 from ssl3d_tf.tasks import cpc, rotation
 from ssl3d_tf.views import affine, augment, patches, volumes
@@ -40,7 +40,7 @@ def batches(job: str, folder: Path, variant: str) -> Iterator[tf.Tensor]:
         "exemplar": (SIDE, _changing(_exemplar())),
         "cpc": (SIDE, _cpc()),
     }[job]
-    data = pipeline.open_folder(folder / "records")
+    data = folders.open_folder(folder / "records")
     read = pipeline.read(
         data,
         task,

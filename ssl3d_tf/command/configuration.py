@@ -1,22 +1,23 @@
-"""gin files and parameters -> one checked configuration. With the commands, the only place that knows gin."""
+"""gin files and parameters -> one checked configuration. The only place that knows gin."""
 
 import contextlib
 import difflib
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gin
 from gin import config as gin_config
 
-from ssl3d_tf.command import knobs
+from ssl3d_tf.command import knobs, renamed
 from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.errors import InputError
 
 _BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
 
+T = TypeVar("T")
 _MACRO = re.compile(r"^([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
 
 
@@ -54,6 +55,7 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     except InputError:
         raise
     except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
+        _check_names(sources)
         raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
     declared = frozenset(_declared(parsed))
     _check_macros(sources, declared, read)
@@ -71,6 +73,24 @@ def macro(name: str, *default: Any):
         if default:
             return default[0]
         raise InputError(f"the configuration sets no {name}; include 'gin/base.gin' in its --gin_file.") from error
+
+
+def make(configurable: Callable[..., T], *, scope: str | None = None) -> T:
+    """Calls it with the arguments that the configuration binds, those of `scope` before those of no scope."""
+    with gin.config_scope(scope):
+        return gin.get_configurable(configurable)()
+
+
+def check_bound(configurable: Callable, name: str, sources: Sources) -> None:
+    """Raises InputError where the configuration says nothing of an argument that a file of its own must give."""
+    if name not in gin.get_bindings(configurable, resolve_references=False):
+        remedy = "give the file of a task, gin/cpc_3d.gin, say, or one in gin/finetune/"
+        raise InputError(f"{', '.join(sources.files)} sets no {name}: {remedy}.")
+
+
+def value(name: str) -> Any:
+    """What a binding such as 'pipeline.read.fields' gives."""
+    return gin.query_parameter(name)
 
 
 def bind(name: str, value: Any) -> None:
@@ -133,8 +153,22 @@ def _parse_param(param: str) -> None:
     try:
         gin.parse_config(param)
     except Exception as error:
+        if names := renamed.told(param):
+            raise InputError(f"--gin_param={param}: since ssl3d_tf 0.2 {names}.") from error
         hint = _did_you_mean(name, [*_macros(), *_parameters()])
         raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
+
+
+def _check_names(sources: Sources) -> None:
+    """Raises InputError where a file names what was called otherwise in version 0.1."""
+    for file in sources.files:
+        if _path(file).is_file() and (names := renamed.told(_path(file).read_text(encoding="utf-8"))):
+            raise InputError(f"{file} is of ssl3d_tf 0.1, and since then {names}: rename them in the file.")
+
+
+def _path(file: str) -> Path:
+    """Where gin finds a file, if it does."""
+    return next((folder / file for folder in (Path(), ROOT) if (folder / file).is_file()), Path(file))
 
 
 def _is_reference(value: Any, *, called: bool) -> bool:
@@ -188,8 +222,7 @@ def _declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) -
     for path in (ROOT / "gin").rglob("base.gin"):
         names |= {found["macro"] or found["configurable"] for found in _bindings(path)}
     for file in parsed:
-        path = next(folder / file.filename for folder in (Path(), ROOT) if (folder / file.filename).is_file())
-        found = [binding["macro"] for binding in _bindings(path)]
+        found = [binding["macro"] for binding in _bindings(_path(file.filename))]
         if None not in found and not file.imports and not file.includes:
             names |= set(found)
     return names

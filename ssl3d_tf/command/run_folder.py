@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ssl3d_tf.command import kernels
+from ssl3d_tf.command import kernels, renamed
 from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
@@ -112,6 +112,11 @@ def _note_kernels(path: Path) -> None:
 def _same_config(workdir: Path, before: str, now: str) -> None:
     if before == now:
         return
+    if names := renamed.told(before):
+        raise InputError(
+            f"--workdir {workdir} is a run of ssl3d_tf 0.1, and since then {names}: take another folder, or go on "
+            "with version 0.1; its encoder can be used as it is."
+        )
     lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm="")
     changes = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     shown = "; ".join(" ".join(line.split()) for line in changes[:8]) + (" …" if len(changes) > 8 else "")

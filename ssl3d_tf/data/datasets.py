@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from ssl3d_tf.data import cropping
-from ssl3d_tf.data.pipeline import DataFolder, open_folder
+from ssl3d_tf.data.folders import DataFolder, open_folder
 from ssl3d_tf.data.records import fetching, parsing
 from ssl3d_tf.data.records.manifest import Entry
 from ssl3d_tf.errors import InputError

@@ -7,14 +7,14 @@ manifest its place on disk. Restarting at step s is starting at k = s × batch.
 import functools
 import itertools
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf.data import cropping
-from ssl3d_tf.data.places import Place, place
-from ssl3d_tf.data.records import fetching, parsing, writer
+from ssl3d_tf.data import cropping, folders
+from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records import fetching, parsing
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
@@ -22,13 +22,6 @@ from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 _BATCHES_AHEAD = 1  # more are no faster, and take a batch of memory each
 _LARGE = 64**3  # voxels of a view
 _ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
-
-
-class DataFolder(NamedTuple):
-    """A data folder whose manifest was read and checked."""
-
-    path: Place
-    manifest: manifests.Manifest
 
 
 class Data(NamedTuple):
@@ -44,19 +37,6 @@ class Data(NamedTuple):
     to_views: Callable[[Any], tuple[Inputs, Targets]]
     ids: tuple[str, ...]
     batch_size: int
-
-
-def open_folder(path: str | os.PathLike[str], *, unread: Collection[str] = ()) -> DataFolder:
-    """Opens a folder made by tools.to_tfrecord. Arguments and errors are those of `records.manifest.read`."""
-    return DataFolder(place(path), manifests.read(path, unread=unread))
-
-
-def verify(data: DataFolder) -> None:
-    """Reads every shard and its checksums. Raises InputError naming file and record at the first damage."""
-    for split in data.manifest.splits.values():
-        for shard in split.shards:
-            for _ in writer.read_shard(data.path / shard.file):
-                pass
 
 
 def read(
@@ -96,42 +76,34 @@ def read(
     Raises:
         InputError: rank, channels, split, batch size, fields or `views_on` do not fit the data.
     """
-    _check(data, rank=rank, channels=channels, fields=fields, views_on=views_on)
-    found, layout = data.manifest.split(split), parsing.layout(data.manifest)
-    entries = found.entries
-    _check_entries(data, entries, fields)
+    folders.check(data, rank=rank, channels=channels, fields=fields)
+    if views_on not in ("host", "device"):
+        raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
+    found, entries = data.manifest.split(split), data.manifest.split(split).entries
+    folders.check_entries(data, entries, fields)
     if training and not wraps:
-        _check_batch(data, split, batch_size)
-    cache_bytes = _cache_left(data.manifest, split, cache_gb=cache_gb)
-    same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
+        folders.check_batch(data, split, batch_size)
 
     @functools.cache  # when it is first asked for: who only builds a model maps and verifies nothing
     def fetch() -> fetching.Fetch:
+        layout, cache_bytes = parsing.layout(data.manifest), _cache_left(data.manifest, split, cache_gb=cache_gb)
         return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
 
-    def example(k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
-        index, example_seed = _locate(k, len(entries), seed=seed, training=training)
-        parsed = dict(fetch()(index, k >= len(entries) if training else tf.constant(True)))
-        if same_size:
-            parsed |= cropping.whole(parsed, view_size)
-        else:
-            parsed |= cropping.crop(parsed, view_size, seed=_fold(example_seed, _CROP) if training else None)
-        sample = task.sample if training else task.sample_eval
-        return index, (parsed, sample(_fold(example_seed, _CHOICES)))
+    same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
+    of_split = _Split(task, len(entries), seed, training=training, view_size=view_size, same_size=same_size)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
             raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
-        share = batch_size // replicas
-        fetch()  # not in the graph that a map traces
+        fetched = fetch()  # not in the graph that a map traces
         if training:
             numbers = tf.data.Dataset.range(first_step * (batch_size // workers), tf.int64.max)
         else:
             numbers, worker, workers = tf.data.Dataset.range(len(entries)), 0, 1
         number = functools.partial(_global_number, worker=worker, workers=workers, batch_size=batch_size)
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
-        examples = numbers.map(lambda m: example(number(m)), threads or _cores())
-        batched = functools.partial(tf.data.Dataset.batch, batch_size=share, drop_remainder=training)
+        examples = numbers.map(lambda m: _example(of_split, fetched, number(m)), threads or _cores())
+        batched = functools.partial(tf.data.Dataset.batch, batch_size=batch_size // replicas, drop_remainder=training)
         made = functools.partial(with_views, task=task, view_voxels=view_size**rank, threads=threads)
         batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
         return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
@@ -142,6 +114,29 @@ def read(
         ids=tuple(entry.id for entry in entries),
         batch_size=batch_size,
     )
+
+
+class _Split(NamedTuple):
+    """What the examples of a split are made by. size: how many there are. same_size: all are as large as the view."""
+
+    task: Task
+    size: int
+    seed: int
+    training: bool
+    view_size: int
+    same_size: bool
+
+
+def _example(split: _Split, fetch: fetching.Fetch, k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
+    """Example number k: its index, what is read of it, and its random choices."""
+    index, seed = _locate(k, split.size, seed=split.seed, training=split.training)
+    parsed = dict(fetch(index, k >= split.size if split.training else tf.constant(True)))
+    if split.same_size:
+        parsed |= cropping.whole(parsed, split.view_size)
+    else:
+        parsed |= cropping.crop(parsed, split.view_size, seed=_fold(seed, _CROP) if split.training else None)
+    sample = split.task.sample if split.training else split.task.sample_eval
+    return index, (parsed, sample(_fold(seed, _CHOICES)))
 
 
 def with_views(
@@ -165,51 +160,6 @@ def with_views(
     if view_voxels >= _LARGE:
         return batched(examples.map(of_one, threads or _cores()))
     return batched(examples).map(lambda index, element: (index, task.make_views(*element)), threads or _cores())
-
-
-def smaller_than(data: DataFolder, split: str, view_size: int) -> int:
-    """How many volumes of the split are smaller than the view on some axis, and so will be padded."""
-    return sum(min(entry.shape[:-1]) < view_size for entry in data.manifest.split(split).entries)
-
-
-def _check(data: DataFolder, *, rank: int, channels: int | None, fields: Sequence[str], views_on: str) -> None:
-    manifest, where = data.manifest, f"data set '{data.manifest.name}' in {data.path}"
-    if manifest.rank != rank:
-        raise InputError(f"{where} is {manifest.rank}D, the configuration {rank}D: take the {manifest.rank}d gin file.")
-    if channels is not None and len(manifest.channels) != channels:
-        raise InputError(f"{where} has {len(manifest.channels)} channels, CHANNELS is {channels}: set it, or None.")
-    if views_on not in ("host", "device"):
-        raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
-    check_fields(data, fields)
-
-
-def check_fields(data: DataFolder, fields: Sequence[str]) -> None:
-    """Raises InputError where the data lack what a task reads."""
-    manifest, where = data.manifest, f"data set '{data.manifest.name}' in {data.path}"
-    if "mask" in fields and not manifest.mask_dtypes:
-        raise InputError(f"{where} has no masks, which this task needs; convert it with its masks.")
-    if "label" in fields and not manifest.label_size:
-        raise InputError(f"{where} has no labels, which this task needs; convert it with its labels.")
-
-
-def _check_batch(data: DataFolder, split: str, batch_size: int) -> None:
-    if batch_size > (count := len(data.manifest.split(split).entries)):
-        raise InputError(
-            f"BATCH_SIZE {batch_size} exceeds the {count} examples of split '{split}' in {data.path}; lower it."
-        )
-
-
-def _check_entries(data: DataFolder, entries: Sequence[manifests.Entry], fields: Sequence[str]) -> None:
-    """Raises InputError naming the first example that lacks what a task reads."""
-    lacks = {
-        "mask": lambda entry: entry.stored is not None and entry.stored.mask_dtype is None,
-        "label": lambda entry: not entry.label,
-    }
-    for name in lacks.keys() & set(fields):
-        if example := next(filter(lacks[name], entries), None):
-            raise InputError(
-                f"example '{example.id}' of {data.path} has no {name}; convert again with it, or without it."
-            )
 
 
 def _cache_left(manifest: manifests.Manifest, split: str, *, cache_gb: float) -> int:

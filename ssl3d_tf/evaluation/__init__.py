@@ -1,0 +1,1 @@
+"""Cases to scores, tables, statistics, figures and the report, from files alone; nothing here trains."""

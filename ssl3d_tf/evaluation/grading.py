@@ -1,8 +1,11 @@
 """Scores of classification over a whole list of predictions, of which every one counts."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import scores
 
 
 def grades(probabilities: np.ndarray) -> np.ndarray:
@@ -92,3 +95,23 @@ def _lists(labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.
     if any((values != np.rint(values)).any() for values in both):
         raise InputError("labels and predictions must be whole numbers; round or decode the network's outputs first.")
     return both
+
+
+# What a kind of labels is decided by, and what it has scores of: (labels [n, labels], values) -> number.
+DECIDED = {"nominal": lambda values: np.argmax(values, axis=-1), "ordinal": grades}
+SCORES: Mapping[str, Mapping[str, Callable[[np.ndarray, np.ndarray], float]]] = {
+    "nominal": {
+        "cat_accuracy": lambda labels, values: cat_accuracy(labels[:, 0], np.argmax(values, axis=-1)),
+        "auc": lambda labels, values: auc(labels[:, 0], values),
+        "qw_kappa": lambda labels, values: qw_kappa(labels[:, 0], np.argmax(values, axis=-1)),
+    },
+    "ordinal": {
+        "cat_acc_kaggle": lambda labels, values: cat_acc_kaggle(labels[:, 0], values),
+        "qw_kappa_kaggle": lambda labels, values: qw_kappa_kaggle(labels[:, 0], values),
+    },
+    "multilabel": {
+        "bin_accuracy": bin_accuracy,
+        "auc": lambda labels, values: scores.mean(auc(*pair) for pair in zip(labels.T, values.T, strict=True)),
+    },
+    "regression": {"mse": lambda labels, values: np.mean((labels - values) ** 2)},
+}

@@ -1,41 +1,14 @@
-"""python -m ssl3d_tf.evaluation.report WORKDIR… [--output=report.html] [--figures=FOLDER]: what finetuning found.
-
-Reads what `ssl3d_tf.finetune` left, of several workdirs together, and writes one page and, beside it, summary.md.
-The csv files are enough; what else is missing, the page says.
-"""
+"""The finetuning report: one page of several workdirs, and beside it summary.md; read from the csv files alone."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from absl import app, flags
-
-from ssl3d_tf.command import cli
 from ssl3d_tf.data import files
-from ssl3d_tf.data.places import local
 from ssl3d_tf.evaluation import comparison, drawing, figures, page, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
 
 NAME, SUMMARY = "report.html", "summary.md"
-
-
-def define_flags() -> None:
-    """Declares the flags; called by the command, not at import, so that one process may import every command."""
-    flags.DEFINE_string("output", None, f"The page, or a folder for {NAME}; default: the first WORKDIR.")
-    flags.DEFINE_string("figures", None, "Folder for curves, differences and test cases as single PNG files.")
-
-
-def main(argv: Sequence[str]) -> None:
-    """Arguments -> one call of `write`."""
-    workdirs = [local(name, "WORKDIR") for name in argv[1:]]
-    if not workdirs:
-        raise app.UsageError("name at least one finetuning workdir: python -m ssl3d_tf.evaluation.report WORKDIR")
-    output = local(flags.FLAGS.output, "--output") if flags.FLAGS.output else workdirs[0]
-    output = output / NAME if output.is_dir() else output
-    write(workdirs, output)
-    if flags.FLAGS.figures:
-        draw(workdirs, local(flags.FLAGS.figures, "--figures"))
-    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB; in words and tables: {output.parent / SUMMARY}.")
 
 
 def write(workdirs: Sequence[Path], output: Path) -> None:
@@ -93,10 +66,5 @@ def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]
     yield sections.numbers(found)
 
 
-def command() -> None:
-    """The command line."""
-    cli.run(main, define_flags)
-
-
 if __name__ == "__main__":
-    command()
+    raise SystemExit("python -m ssl3d_tf.evaluation.report is python -m ssl3d_tf.report since version 0.2.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data.pipeline import DataFolder
+from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records.manifest import Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment.scoring import Probe

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf.data.pipeline import Data, DataFolder
+from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
@@ -121,24 +122,41 @@ def segmentation(
     def draw(predict: Predict, data: DataFolder, scored: Scores, folder: Path) -> None:
         chosen = overlays.choose(scored.cases, MEAN)
         for example, truth, volume in _cases(data, "test", only=set(chosen.values())):
-            values = [
-                f"{label} {value:.3f}"
-                for case, name, label, value in scored.cases
-                if (case, name) == (example.id, scored.cases[0][1])
-            ]
+            predicted = segment(predict, data, volume)
             for name in (name for name, case in chosen.items() if case == example.id):
-                overlays.draw(
-                    folder / f"{name}.png",
-                    title=f"{name}: {example.id}\n{scored.cases[0][1]}: {', '.join(values)}",
-                    volume=volume[..., 0],
-                    truth=truth,
-                    predicted=segment(predict, data, volume),
-                    spacing_mm=example.spacing_mm,
-                    is_ras=example.source.get("orientation") is not None,
-                    classes={int(value): label for value, label in data.manifest.classes.items() if int(value)},
-                )
+                about = f"{name}: {example.id}\n{_told(scored, example.id)}"
+                _overlay(folder / f"{name}.png", about, data, example, truth, volume=volume, predicted=predicted)
 
     return Scorer(score, draw=draw)
+
+
+def _told(scored: Scores, case: str) -> str:
+    """What the first score says of a case, by region."""
+    first = scored.cases[0][1]
+    values = [f"{label} {value:.3f}" for found, name, label, value in scored.cases if (found, name) == (case, first)]
+    return f"{first}: {', '.join(values)}"
+
+
+def _overlay(
+    png: Path,
+    title: str,
+    data: DataFolder,
+    example: Example,
+    truth: np.ndarray,
+    *,
+    volume: np.ndarray,
+    predicted: np.ndarray,
+) -> None:
+    overlays.draw(
+        png,
+        title=title,
+        volume=volume[..., 0],
+        truth=truth,
+        predicted=predicted,
+        spacing_mm=example.spacing_mm,
+        is_ras=example.source.get("orientation") is not None,
+        classes={int(value): label for value, label in data.manifest.classes.items() if int(value)},
+    )
 
 
 def classification(*, labels: Labels, task: Task, read: Callable[..., Data], names: Sequence[str]) -> Scorer:
@@ -153,13 +171,13 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
     Raises:
         InputError: no such score for labels of this kind.
     """
-    kind, known, view = labels.kind, _GRADED[labels.kind], _labelled_views(read, task)
+    kind, known, view = labels.kind, grading.SCORES[labels.kind], _labelled_views(read, task)
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"SCORES holds {', '.join(unknown)}; for {kind} labels there are {', '.join(known)}.")
 
     def of_values(truth: np.ndarray, values: np.ndarray, ids: Sequence[str]) -> Scores:
         summary = [(name, "", float(known[name](truth, values))) for name in names]
-        decided = _DECIDED.get(kind)
+        decided = grading.DECIDED.get(kind)
         if decided is None:
             return Scores(summary, [], [])
         predictions = zip(ids, truth[:, 0].astype(int).tolist(), decided(values).astype(int).tolist(), strict=True)
@@ -228,21 +246,4 @@ _ACTIVATED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "ordinal": _sigmoid,
     "multilabel": _sigmoid,
     "regression": lambda values: values,
-}
-_DECIDED = {"nominal": lambda values: np.argmax(values, axis=-1), "ordinal": grading.grades}
-_GRADED: Mapping[str, Mapping[str, Callable[[np.ndarray, np.ndarray], float]]] = {
-    "nominal": {
-        "cat_accuracy": lambda labels, values: grading.cat_accuracy(labels[:, 0], np.argmax(values, axis=-1)),
-        "auc": lambda labels, values: grading.auc(labels[:, 0], values),
-        "qw_kappa": lambda labels, values: grading.qw_kappa(labels[:, 0], np.argmax(values, axis=-1)),
-    },
-    "ordinal": {
-        "cat_acc_kaggle": lambda labels, values: grading.cat_acc_kaggle(labels[:, 0], values),
-        "qw_kappa_kaggle": lambda labels, values: grading.qw_kappa_kaggle(labels[:, 0], values),
-    },
-    "multilabel": {
-        "bin_accuracy": grading.bin_accuracy,
-        "auc": lambda labels, values: scores.mean(grading.auc(*pair) for pair in zip(labels.T, values.T, strict=True)),
-    },
-    "regression": {"mse": lambda labels, values: np.mean((labels - values) ** 2)},
 }

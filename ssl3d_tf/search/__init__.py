@@ -1,0 +1,1 @@
+"""keras-tuner over our own loop: space, trials, searches and their report."""

@@ -2,7 +2,6 @@
 
 import datetime
 import functools
-import math
 import shutil
 import sys
 import time
@@ -12,17 +11,16 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf import finetune
 from ssl3d_tf.command import configuration
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.experiment import protocol
+from ssl3d_tf.experiment import preparing, protocol, running
 from ssl3d_tf.search import report, space, trials
 from ssl3d_tf.search.trials import Objective, Trial
-from ssl3d_tf.training import leftovers, loop
+from ssl3d_tf.training import faults, leftovers
 
 BASE = "gin/tune/base.gin"
 OWN = ("TUNER", "MAX_TRIALS", "FRACTION", "OBJECTIVE", "PRUNE_AFTER", "SPACE")  # knobs of the search alone
-READ = (*finetune.READ, *OWN)
+READ = (*preparing.READ, *OWN)
 
 
 class Plan(NamedTuple):
@@ -69,7 +67,7 @@ def run_trial(found: Search, number: str, values: Mapping[str, Any]) -> float:
         try:
             trial = _train(found, trial, rounds=values.get("tuner/epochs"))
         except (ValueError, MemoryError, tf.errors.OpError) as error:  # Keras' own faults of building are ValueErrors
-            trial = trial._replace(status=trials.FAILED, reason=finetune.reason(error))
+            trial = trial._replace(status=trials.FAILED, reason=running.reason(error))
         trial = trial._replace(seconds=time.monotonic() - began)
         trials.write(workdir, trial)
         _clear(workdir / trials.FOLDER / trial.run, keep_checkpoints=found.plan.tuner == "hyperband")
@@ -100,12 +98,13 @@ def _train(found: Search, trial: Trial, *, rounds: int | None) -> Trial:
     whole, folder = found.experiment, found.experiment.workdir / trials.FOLDER / trial.run
     configuration.load(with_knobs(found.plan.sources, trial.knobs), read=READ)
     leftovers.clear()
-    one = finetune.experiment_of(whole.data[0], whole.encoders, whole.workdir, distribution=whole.distribution)
-    steps = min(one.settings["steps"], rounds * one.settings["every"].evaluate if rounds else math.inf)
-    one = one._replace(settings={**one.settings, "steps": steps})
+    one = preparing.experiment_of(whole.data[0], whole.encoders, whole.workdir, distribution=whole.distribution)
+    settings = one.settings
+    steps = min(settings.steps, rounds * settings.every.evaluate) if rounds else settings.steps
+    one = one._replace(settings=settings._replace(steps=steps))
     gives_up = functools.partial(_hopeless, found, folder)
-    with loop.readable_errors(whole.data[0]):
-        built = protocol.train(one, found.cell, folder, gives_up=gives_up)
+    with faults.readable_errors(whole.data[0]):
+        built = running.train(one, found.cell, folder, gives_up=gives_up)
     if built is None:
         sys.exit(0)  # a signal stopped it, which it has said
     evaluations = trials.evaluations(folder, found.objective)

@@ -17,7 +17,7 @@ from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.training.contracts import CONTRACT, read_contract
 from ssl3d_tf.training.contracts import ENCODER_FOLDER as ENCODER_FOLDER
-from ssl3d_tf.training.steps import Part
+from ssl3d_tf.training.updates import Part
 
 _OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
 _GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of the recipe the data were made with

@@ -1,15 +1,18 @@
-"""Steps whose numbers are not finite: found as they are read, and told with the batch and what may have caused it."""
+"""What ends a run by itself, told in a line: numbers that are not finite, damaged records, too little memory."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf.data.pipeline import Data
+from ssl3d_tf.data.folders import DataFolder, verify
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.training.steps import Part, Result, variables_of
+from ssl3d_tf.training.run import Run
+from ssl3d_tf.training.steps import Result
+from ssl3d_tf.training.updates import variables_of
 
 
 class Begun(NamedTuple):
@@ -25,7 +28,7 @@ class Begun(NamedTuple):
     waited_s: float
 
 
-def scores_of(step: Begun, parts: Sequence[Part], train: Data, *, on_nonfinite: str) -> np.ndarray | None:
+def scores_of(step: Begun, run: Run) -> np.ndarray | None:
     """The step's scores, once it is computed; None for a batch that was left out.
 
     A loss can be finite where a gradient is not: oneDNN's ReLU of NaN is 0.
@@ -34,16 +37,16 @@ def scores_of(step: Begun, parts: Sequence[Part], train: Data, *, on_nonfinite: 
         InputError: loss or gradients are not finite: names the examples and where the largest numbers are.
     """
     scores, norms = step.result.scores.numpy(), step.result.gradient_norms.numpy()
-    rescaled = isinstance(parts[0].optimizer, keras.optimizers.LossScaleOptimizer)  # sees to its gradients itself
+    rescaled = isinstance(run.parts[0].optimizer, keras.optimizers.LossScaleOptimizer)  # sees to its gradients itself
     if np.isfinite(scores[0]) and (rescaled or np.isfinite(norms).all()):
         return scores
-    if on_nonfinite == "skip":
+    if run.settings.update.on_nonfinite == "skip":
         return None
-    ids = [train.ids[i] for i in np.ravel(tf.nest.flatten(step.index)[0])]
+    ids = [run.train.ids[i] for i in np.ravel(tf.nest.flatten(step.index)[0])]
     # The norms are of the first part only while the encoder is frozen.
-    sizes = dict(zip((v.path for v in variables_of(parts)), norms, strict=False))
+    sizes = dict(zip((v.path for v in variables_of(run.parts)), norms, strict=False))
     worst = sorted(sizes, key=lambda path: (np.isfinite(sizes[path]), -sizes[path]))[:3]
-    inputs = train.to_views(step.element)[0]
+    inputs = run.train.to_views(step.element)[0]
     largest = np.max([np.max(np.abs(tensor)) for tensor in tf.nest.flatten(inputs)])  # of NumPy, NaN comes out
     fault = "a gradient is not finite" if np.isfinite(scores[0]) else f"the loss is {scores[0]}"
     raise InputError(
@@ -51,3 +54,15 @@ def scores_of(step: Begun, parts: Sequence[Part], train: Data, *, on_nonfinite: 
         f"largest input {largest:.4g}, largest gradients {', '.join(f'{path} {sizes[path]:.4g}' for path in worst)}; "
         "lower LEARNING_RATE, set CLIP_NORM, or ON_NONFINITE = 'skip'."
     )
+
+
+@contextlib.contextmanager
+def readable_errors(data: DataFolder) -> Iterator[None]:
+    """Turns what TensorFlow says of damaged records and of too little memory into a line for the user."""
+    try:
+        yield
+    except tf.errors.DataLossError:
+        verify(data)  # names the file and the record
+        raise
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error

@@ -5,15 +5,21 @@ from typing import Any
 
 import tensorflow as tf
 
+from ssl3d_tf.command import kernels
 from ssl3d_tf.errors import InputError
 
 
-def strategy(name: str) -> tf.distribute.Strategy:
-    """'none' (one device), 'mirrored' (all devices of this machine) or 'multi_worker' (machines named in TF_CONFIG).
+def devices(name: str, precision: str = "float32", *, deterministic: bool = False) -> tf.distribute.Strategy:
+    """What a process computes on, and how; to be called before TensorFlow does anything else.
+
+    Args:
+        name: 'none' (one device), 'mirrored' (all devices of this machine) or 'multi_worker' (machines of TF_CONFIG).
+        deterministic: whether a GPU must give the same numbers every time.
 
     Raises:
-        InputError: another name.
+        InputError: another name, or a precision that this machine cannot compute in.
     """
+    kernels.make_deterministic(deterministic)
     builders = {
         "none": tf.distribute.get_strategy,
         "mirrored": _mirrored,
@@ -21,7 +27,13 @@ def strategy(name: str) -> tf.distribute.Strategy:
     }
     if name not in builders:
         raise InputError(f"STRATEGY is '{name}'; it must be one of {', '.join(builders)}.")
-    return builders[name]()
+    strategy = builders[name]()
+    if precision != "float32" and not on_gpu():
+        raise InputError(
+            f"PRECISION '{precision}' needs a GPU: on a CPU TensorFlow has no float16 pooling, and its bfloat16 "
+            "gradients of 3D convolutions are wrong for inputs of 2³; take 'float32'."
+        )
+    return strategy
 
 
 def own_folder(workdir: Path, strategy: tf.distribute.Strategy) -> Path:

@@ -12,7 +12,8 @@ import tensorflow as tf
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Op, Params, Seed, Volumes
 from ssl3d_tf.views import filters, patches, volumes
-from ssl3d_tf.views.affine import Drawer, compose, resample, resample_labels
+from ssl3d_tf.views.affine import Drawer, compose
+from ssl3d_tf.views.resampling import resample, resample_labels
 
 
 def identity() -> Op:

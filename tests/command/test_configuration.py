@@ -7,7 +7,7 @@ from ssl3d_tf.command import configuration
 from ssl3d_tf.command.configuration import Sources
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import resnet
-from ssl3d_tf.training import loop
+from ssl3d_tf.training.run import Settings
 
 ROTATION = ("gin/rotation_3d.gin",)
 RANKS = {  # of the data sets in gin/datasets
@@ -81,8 +81,8 @@ def test_a_knob_out_of_its_range_is_refused(param):
 @pytest.mark.parametrize("encoder", ["unet", "resnet", "applications"])
 def test_an_encoder_is_chosen_by_name(encoder):
     load(f"ENCODER=@{encoder}.encoder", files=("gin/rotation_2d.gin",))
-    assert gin.get_bindings(loop.fit)["encoder"](2).name.startswith(
-        {"applications": "densenet121"}.get(encoder, encoder)
+    assert (
+        configuration.make(Settings).encoder(2).name.startswith({"applications": "densenet121"}.get(encoder, encoder))
     )
 
 
@@ -95,7 +95,7 @@ def test_retina_data_take_the_published_encoder():
 def test_the_knobs_of_an_encoder_reach_a_resnet():
     load("ENCODER=@resnet.encoder", "FILTERS=4", "NORM='none'", "resnet.encoder.depth=34")
     expected = resnet.encoder(1, rank=3, filters=4, norm="none", depth=34)
-    assert gin.get_bindings(loop.fit)["encoder"](1).to_json() == expected.to_json()
+    assert configuration.make(Settings).encoder(1).to_json() == expected.to_json()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_macro_of_a_file_that_nothing_reads_is_refused(tmp_path):
 def test_bindings_that_the_run_does_not_call_are_refused(tmp_path):
     file = tmp_path / "mine.gin"
     file.write_text(
-        "from __gin__ import dynamic_registration\nfrom ssl3d_tf import augment\n"
+        "from __gin__ import dynamic_registration\nfrom ssl3d_tf.views import augment\n"
         "include 'gin/rotation_3d.gin'\naugment.gamma.p = 1.0\n"
     )
     declared = load(files=(str(file),))

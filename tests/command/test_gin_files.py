@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf import finetune, train
+from ssl3d_tf import train
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import pipeline
+from ssl3d_tf.data.folders import open_folder
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.experiment import protocol
+from ssl3d_tf.experiment import preparing, protocol, running
 from tests.conftest import make_folder
 
 SIDE = 24  # of views: of three patches along an axis with 3 voxels between them, 5 are left, and one level needs 4
@@ -81,9 +81,9 @@ def test_every_weight_of_every_task_arrives_in_the_finetuning_model(path, traine
     stored = dict(np.load(stored_in))
     norm = "NORM='batch'" if path.parent.name == "released" else "NORM='group'"
     made, run = experiment(folders[rank_of(path)], workdir, tmp_path, norm, rank=rank_of(path))
-    built = protocol.build(made, run, tmp_path, distribution=made.distribution)
+    built = running.build(made, run, tmp_path, distribution=made.distribution)
     used = {variable.path: variable.numpy() for variable in built.model.weights if variable.path in stored}
-    new = {variable.path: variable.numpy() for variable in made.encoder(1).weights}
+    new = {variable.path: variable.numpy() for variable in made.settings.encoder(1).weights}
     assert used.keys() == stored.keys() == new.keys()
     for name, value in stored.items():
         np.testing.assert_array_equal(used[name], value, err_msg=name)
@@ -94,8 +94,8 @@ def experiment(folder, encoder, workdir, *params, rank):
     """An experiment and its one run from that encoder, not begun."""
     params = (*NETWORK, "VIEW_SIZE=16", "BATCH_SIZE=2", "ARMS=('pretrained',)", *params)
     configuration.load(configuration.Sources((f"gin/finetune/segmentation_{rank}d.gin",), params))
-    data, one_device = pipeline.open_folder(folder), tf.distribute.get_strategy()
-    found = finetune.experiment_of(data, {"it": encoder}, workdir, distribution=one_device)
+    data, one_device = open_folder(folder), tf.distribute.get_strategy()
+    found = preparing.experiment_of(data, {"it": encoder}, workdir, distribution=one_device)
     return found, protocol.cells(found.plan, ["it"])[0]
 
 

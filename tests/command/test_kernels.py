@@ -11,7 +11,7 @@ import pytest
 from ssl3d_tf.command import kernels, run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOW = "from ssl3d_tf import kernels; print(kernels.in_use(), kernels.opening())"
+SHOW = "from ssl3d_tf.command import kernels; print(kernels.in_use(), kernels.opening())"
 
 
 def shown(code, **environment):

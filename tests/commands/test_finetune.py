@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ssl3d_tf import finetune, train
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import pipeline, synthetic
+from ssl3d_tf.data import folders, pipeline, synthetic
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
 from ssl3d_tf.experiment import protocol
@@ -19,7 +19,8 @@ from ssl3d_tf.losses.overlap import dice_cross_entropy
 from ssl3d_tf.models import decoders, unet
 from ssl3d_tf.tasks import segmentation
 from ssl3d_tf.training import loop, schedules
-from ssl3d_tf.training.steps import Update
+from ssl3d_tf.training.run import Every, Settings
+from ssl3d_tf.training.updates import Update
 
 pytestmark = pytest.mark.usefixtures("undrawn")  # but for the grid that several tests look at
 
@@ -67,7 +68,7 @@ def run(folder, workdir, *params, encoders=(), task="segmentation"):
 
 def fit(workdir, folder, *, steps=6, frozen_steps=2, seed=3, **encoder_options):
     """Segmentation with a frozen encoder at first; returns the weights before and after."""
-    data, options = pipeline.open_folder(folder), {"filters": 4, "levels": 1, "norm": "batch", "dropout": 0.5}
+    data, options = folders.open_folder(folder), {"filters": 4, "levels": 1, "norm": "batch", "dropout": 0.5}
     task = segmentation.task(
         rank=2, view_size=SIZE, classes=8, head=decoders.unet_2d_upconv(), loss=dice_cross_entropy, metrics={}
     )
@@ -80,9 +81,7 @@ def fit(workdir, folder, *, steps=6, frozen_steps=2, seed=3, **encoder_options):
         return built["encoder"]
 
     workdir.mkdir(exist_ok=True)
-    loop.fit(
-        workdir,
-        data,
+    settings = Settings(
         task=task,
         encoder=encoder,
         optimizer=keras.optimizers.Adam,
@@ -90,10 +89,11 @@ def fit(workdir, folder, *, steps=6, frozen_steps=2, seed=3, **encoder_options):
         train_data=functools.partial(read, split="train", training=True),
         eval_data=functools.partial(read, split="val", training=False),
         steps=steps,
-        every=loop.Every(log=1, evaluate=steps, save=1),
+        every=Every(log=1, evaluate=steps, save=1),
         update=Update(seed=seed, frozen_steps=frozen_steps),
         keeps="model",
     )
+    loop.fit(workdir, data, settings)
     return built["before"], [value.numpy() for value in built["encoder"].weights]
 
 
@@ -146,7 +146,7 @@ def test_a_grid_fills_its_tables_and_its_report(folder, grid):
     assert {row.checkpoint for row in found.results} == {"best", "last"}
     assert {row.split for row in found.results} == {"val", "test"}
     assert {row.case for row in found.cases} == {
-        entry.id for entry in pipeline.open_folder(folder).manifest.split("test").entries
+        entry.id for entry in folders.open_folder(folder).manifest.split("test").entries
     }
     page = (grid / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") == 3 * 4  # scratch, pretrained; 50, 100 %

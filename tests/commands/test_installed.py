@@ -93,9 +93,10 @@ def test_the_wheel_holds_what_the_folders_hold(wheel):
 def test_every_command_has_a_script():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    lines = config["options.entry_points"]["console_scripts"].split("\n")
-    scripts = dict(re.fullmatch(r"ssl3d-([\w-]+) = [\w.]+?(\w+):command", line).groups() for line in lines if line)
-    assert all(name.replace("-", "_") == module for name, module in scripts.items())
+    lines = config["options.entry_points"]["console_scripts"].strip().split("\n")
+    scripts = dict(re.fullmatch(r"ssl3d-([\w-]+) = ([\w.]+):command", line).groups() for line in lines)
+    assert all(name.replace("-", "_") == module.rpartition(".")[2] for name, module in scripts.items())
     files = [path for part in ("ssl3d_tf", "tools") for path in (ROOT / part).rglob("*.py")]
-    commands = {path.stem for path in files if "\ndef command() -> None:" in path.read_text(encoding="utf-8")}
-    assert set(scripts.values()) == commands - {"phantoms"}  # those of `make demo` and of no one else
+    commands = [path for path in files if "\ndef command() -> None:" in path.read_text(encoding="utf-8")]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in commands}
+    assert set(scripts.values()) == modules - {"tools.phantoms"}  # which is for `make demo`

@@ -7,7 +7,7 @@ import pytest
 
 from ssl3d_tf import finetune, train, tune
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import pipeline, synthetic
+from ssl3d_tf.data import folders, synthetic
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.search import trials
 
@@ -31,7 +31,7 @@ def make(folder):
 def data(tmp_path_factory):
     """Phantoms whose test shards are deleted: nothing in this file reads them."""
     folder = make(tmp_path_factory.mktemp("tune") / "data")
-    for shard in pipeline.open_folder(folder).manifest.split("test").shards:
+    for shard in folders.open_folder(folder).manifest.split("test").shards:
         (folder / shard.file).unlink()
     return folder
 

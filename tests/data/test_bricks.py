@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from ssl3d_tf.data.pipeline import DataFolder
+from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import manifest, reading, schema
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import scoring

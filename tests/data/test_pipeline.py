@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf.data import pipeline
+from ssl3d_tf.data import folders, pipeline
 from ssl3d_tf.data.records import fetching, parsing, schema
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Task
@@ -28,7 +28,7 @@ def identity_task():
 
 def read(folder, **options):
     defaults = {"split": "train", "training": True, "rank": 3, "view_size": SIZE, "batch_size": 4, "seed": 7}
-    return pipeline.read(pipeline.open_folder(folder), identity_task(), **{**defaults, **options})
+    return pipeline.read(folders.open_folder(folder), identity_task(), **{**defaults, **options})
 
 
 def take(data, steps, first_step=0):
@@ -66,7 +66,7 @@ def test_the_end_of_a_dataset_waits_for_no_autotuning(training, options, volumes
 
 def fetched(folder, *, was_read, cache_bytes=0, fields=("volume", "mask", "label")):
     """Every example of the training split, read as in the first epoch or as later."""
-    data = pipeline.open_folder(folder)
+    data = folders.open_folder(folder)
     split, layout = data.manifest.split("train"), parsing.layout(data.manifest)
     fetch = tf.function(fetching.by_index(data.path, split, layout, fields=fields, cache_bytes=cache_bytes))
     return [fetch(tf.constant(i, tf.int64), tf.constant(was_read)) for i in range(len(split.entries))]
@@ -112,7 +112,7 @@ def test_evaluation_is_one_dataset_verified_when_it_is_built(tmp_path):
 
 def test_the_cache_is_of_all_splits_together(tmp_path):
     make_folder(tmp_path, counts={"train": 4, "val": 2, "test": 2}, shapes=[(SIZE,) * 3])
-    manifest = pipeline.open_folder(tmp_path).manifest
+    manifest = folders.open_folder(tmp_path).manifest
     sizes = {name: sum(shard.bytes for shard in manifest.split(name).shards) for name in ("train", "val", "test")}
     left = [pipeline._cache_left(manifest, name, cache_gb=(sizes["train"] + 10) / 1e9) for name in sizes]
     assert left == [sizes["train"] + 10, 10, 0]
@@ -120,7 +120,7 @@ def test_the_cache_is_of_all_splits_together(tmp_path):
 
 @pytest.mark.parametrize(("fields", "lacking"), [(("volume", "mask"), "mask"), (("volume", "label"), "label")])
 def test_an_example_without_what_the_task_reads_is_named(volumes_3d, fields, lacking):
-    data = pipeline.open_folder(volumes_3d[0])
+    data = folders.open_folder(volumes_3d[0])
     first, second, *rest = (split := data.manifest.split("train")).entries
     bare = second._replace(label=None, stored=second.stored._replace(mask_dtype=None))
     splits = {"train": split._replace(entries=(first, bare, *rest))}
@@ -131,7 +131,7 @@ def test_an_example_without_what_the_task_reads_is_named(volumes_3d, fields, lac
 
 
 def test_shards_are_not_written_into_the_graphs_that_read_them(volumes_3d):
-    data = pipeline.open_folder(volumes_3d[0])
+    data = folders.open_folder(volumes_3d[0])
     split, layout = data.manifest.split("train"), parsing.layout(data.manifest)
     fetch = tf.function(fetching.by_index(data.path, split, layout, cache_bytes=10**9))
     graph = fetch.get_concrete_function(tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.bool)).graph
@@ -198,7 +198,7 @@ def test_random_crops_reach_both_ends(volumes_3d):
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float16", "float32"])
 def test_every_dtype_and_codec_is_read_back(tmp_path, dtype, codec):
     examples = make_folder(tmp_path, counts={"val": 2}, shapes=[(5, 6)], dtype=dtype, codec=codec, channels=2)
-    data = pipeline.open_folder(tmp_path)
+    data = folders.open_folder(tmp_path)
     task = identity_task()._replace(make_views=lambda batch, params: (volumes.intensities(batch), params))
     loaded = pipeline.read(
         data, task, split="val", training=False, rank=2, view_size=5, batch_size=2, seed=0, fields=("volume", "label")

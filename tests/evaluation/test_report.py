@@ -150,16 +150,14 @@ def test_the_command_needs_neither_tensorflow_nor_a_flag(small):
     check = "import sys; from ssl3d_tf.evaluation import report; assert not {'tensorflow', 'gin'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
     run = subprocess.run(
-        [sys.executable, "-m", "ssl3d_tf.evaluation.report", str(small)], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "ssl3d_tf.report", str(small)], check=True, capture_output=True, text=True
     )
     assert "report.html" in run.stdout
     assert (small / "report.html").is_file()
 
 
 def test_a_wrong_folder_is_one_line(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-m", "ssl3d_tf.evaluation.report", str(tmp_path)], capture_output=True, text=True
-    )
+    run = subprocess.run([sys.executable, "-m", "ssl3d_tf.report", str(tmp_path)], capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.strip() == f"{tmp_path} has no results.csv; name the --workdir of a finetuning run."
 

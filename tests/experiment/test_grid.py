@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from ssl3d_tf import finetune, train
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import pipeline, synthetic
+from ssl3d_tf.data import folders, synthetic
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
-from ssl3d_tf.experiment import protocol, scoring
+from ssl3d_tf.experiment import preparing, protocol, running, scoring
 from tests.conftest import make_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -50,8 +50,8 @@ def run(folder, workdir, *params, encoders=(), task="segmentation"):
 def plan(folder, workdir, *params):
     """The experiment of a configuration, from scratch, and its runs; nothing is written."""
     configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*params, *PLAIN["segmentation"])))
-    data, one_device = pipeline.open_folder(folder), tf.distribute.get_strategy()
-    experiment = finetune.experiment_of(data, {}, workdir, distribution=one_device)
+    data, one_device = folders.open_folder(folder), tf.distribute.get_strategy()
+    experiment = preparing.experiment_of(data, {}, workdir, distribution=one_device)
     return experiment, protocol.cells(experiment.plan, [])
 
 
@@ -118,7 +118,7 @@ def test_runs_that_the_machine_fails_leave_the_others(folder, tmp_path):
         return scoring.Scores([("dice", "mean", 0.5)], [], [])
 
     failing = experiment._replace(plan=experiment.plan._replace(scorer=scoring.Scorer(score)))
-    assert finetune.run_all(failing, planned) == 3
+    assert running.run_all(failing, planned) == 3
     assert {row.fraction for row in results(tmp_path / "ft")} == {100}
     for percent, (_, told) in zip((34, 50, 67), faults.values(), strict=True):
         failed = tmp_path / "ft" / "runs" / "scratch-random" / str(percent) / "0" / protocol.FAILED
@@ -133,7 +133,7 @@ def test_a_fault_of_the_program_ends_the_grid(folder, tmp_path):
 
     failing = experiment._replace(plan=experiment.plan._replace(scorer=scoring.Scorer(score)))
     with pytest.raises(TypeError, match="a bug"):
-        finetune.run_all(failing, planned)
+        running.run_all(failing, planned)
 
 
 # Labels

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ssl3d_tf.data import pipeline, synthetic
+from ssl3d_tf.data import folders, synthetic
 from ssl3d_tf.experiment import scoring
 from ssl3d_tf.experiment.scoring import MEAN
 
@@ -16,7 +16,7 @@ SIZE = 16
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("scoring") / "data"
     synthetic.write_dataset(root, shape=(SIZE + 5,) * 3, counts={"train": 1, "val": 1, "test": 4})
-    return pipeline.open_folder(root)
+    return folders.open_folder(root)
 
 
 def bright(tiles):

@@ -4,7 +4,6 @@ import functools
 from pathlib import Path
 from typing import NamedTuple
 
-import gin
 import keras
 import numpy as np
 import pytest
@@ -12,8 +11,9 @@ import tensorflow as tf
 
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data import pipeline
+from ssl3d_tf.data.folders import open_folder
 from ssl3d_tf.task import Task
-from ssl3d_tf.training import loop
+from ssl3d_tf.training.run import Settings
 from tests.conftest import make_folder
 
 SIZE = 24  # of views
@@ -38,11 +38,11 @@ class Made(NamedTuple):
 @functools.cache
 def made(path):
     """The task and a small model as a gin file makes them, with two channels."""
-    configuration.load(configuration.Sources((path,), SMALL), read=("STRATEGY", "DETERMINISTIC"))
-    bindings = gin.get_bindings(loop.fit)
+    configuration.load(configuration.Sources((path,), SMALL))
+    settings = configuration.make(Settings)
     keras.utils.set_random_seed(0)
-    task = bindings["task"]
-    return Made(configuration.macro("RANK"), task, task.build_model(bindings["encoder"](2)))
+    task = settings.task
+    return Made(configuration.macro("RANK"), task, task.build_model(settings.encoder(2)))
 
 
 def draws(sample, number=4, *, epoch=0):
@@ -67,7 +67,7 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("contract")
     for rank in (2, 3):
         make_folder(root / str(rank), counts={"train": 8, "val": 5}, shapes=[(SIZE + 3,) * rank], channels=2)
-    return {rank: pipeline.open_folder(root / str(rank)) for rank in (2, 3)}
+    return {rank: open_folder(root / str(rank)) for rank in (2, 3)}
 
 
 @all_tasks

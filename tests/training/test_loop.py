@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf.data import pipeline
+from ssl3d_tf.data import folders, pipeline
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.tasks import cpc, rotation
 from ssl3d_tf.training import checkpoints, loop, schedules, strategies
-from ssl3d_tf.training.steps import Update
+from ssl3d_tf.training.run import Every, Settings
+from ssl3d_tf.training.updates import Update
 from tests.conftest import make_folder
 
 SIZE = 8
@@ -30,7 +31,7 @@ SCORES = ("loss", "accuracy", "chance", "val_loss", "val_accuracy")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("loop")
     make_folder(folder, counts={"train": 8, "val": 3}, shapes=[(SIZE,) * 3], masks=False)
-    return pipeline.open_folder(folder)
+    return folders.open_folder(folder)
 
 
 def encoder(channels):
@@ -55,11 +56,12 @@ def fit(workdir, data, *, top=top, encoder=encoder, threads=None, batch_size=4, 
         "train_data": functools.partial(read, split="train", training=True),
         "eval_data": functools.partial(read, split="val", training=False),
         "steps": 8,
-        "every": loop.Every(log=2, evaluate=4, save=3),
+        "every": Every(log=2, evaluate=4, save=3),
         "update": Update(seed=1),
     }
     workdir.mkdir(exist_ok=True)
-    return loop.fit(workdir, data, **{**defaults, **options})
+    own = {name: options.pop(name) for name in list(options) if name in Settings._fields}
+    return loop.fit(workdir, data, Settings(**{**defaults, **own}), **options)
 
 
 def journal(workdir):
@@ -133,7 +135,7 @@ def test_a_finished_run_does_nothing_more(data, tmp_path):
 
 def test_sigterm_saves_after_the_step_and_the_next_start_goes_on(data, tmp_path, capsys):
     fit(tmp_path / "whole", data)
-    fit(tmp_path / "cut", data, on_first_step=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    fit(tmp_path / "cut", data, hooks=loop.Hooks(on_first_step=lambda: os.kill(os.getpid(), signal.SIGTERM)))
     assert "SIGTERM: stopped after step 1 of 8, saved" in capsys.readouterr().out
     fit(tmp_path / "cut", data)
     assert "Goes on at step 1 of 8" in capsys.readouterr().out
@@ -161,7 +163,7 @@ def test_a_fault_in_the_middle_names_its_own_batch_and_saves_nothing_after_it(da
 
     names = ", ".join(f"train{i}" for i in order[4])
     with pytest.raises(InputError, match=f"at step 5, batch {names}: largest input nan"):
-        fit(tmp_path / "run", data, train_data=poisoned, encoder=without_norm, every=loop.Every(100, 100, 2))
+        fit(tmp_path / "run", data, train_data=poisoned, encoder=without_norm, every=Every(100, 100, 2))
     assert {path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index")} == {"ckpt-2", "ckpt-4"}
 
 
@@ -202,10 +204,10 @@ def test_skip_leaves_the_weights_as_they_are(data, tmp_path):
 
 
 def test_clipping_is_per_variable_norm_then_value():
-    from ssl3d_tf.training.steps import _clip
+    from ssl3d_tf.training.updates import clip
 
     gradients = [tf.constant([3.0, 4.0]), tf.constant([0.3])]
-    clipped = _clip(gradients, Update(clip_norm=1.0, clip_value=0.7))
+    clipped = clip(gradients, Update(clip_norm=1.0, clip_value=0.7))
     np.testing.assert_allclose(np.concatenate(clipped), [0.6, 0.7, 0.3], rtol=1e-6)
 
 
@@ -221,7 +223,7 @@ def test_two_devices_give_the_weights_of_one(data, tmp_path):
     plain = functools.partial(top, dropout=0.0)
     options = {"top": plain, "encoder": without_norm, "optimizer": sgd, "update": Update(seed=1, clip_norm=0.1)}
     fit(tmp_path / "one", data, **options)
-    fit(tmp_path / "two", data, **options, distribution=strategies.strategy("mirrored"))
+    fit(tmp_path / "two", data, **options, distribution=strategies.devices("mirrored"))
     expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(np.allclose(expected[name], found[name], atol=1e-6) for name in expected)
 
@@ -230,7 +232,7 @@ def test_two_devices_share_the_candidates_of_cpc(data, tmp_path):
     task = cpc.task(rank=3, view_size=SIZE, patches_per_side=4, code_size=8, context_size=8)
     options = {"task": task, "encoder": pointwise, "optimizer": sgd, "steps": 4}
     one = fit(tmp_path / "one", data, **options)
-    two = fit(tmp_path / "two", data, **options, distribution=strategies.strategy("mirrored"))
+    two = fit(tmp_path / "two", data, **options, distribution=strategies.devices("mirrored"))
     assert two == pytest.approx(one, rel=1e-5)
     assert [line["chance"] for line in journal(tmp_path / "two") if "chance" in line] == [pytest.approx(1 / 64)] * 2
     expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -249,13 +251,13 @@ def test_mixed_precision_trains_and_keeps_float32_weights(data, tmp_path):
 
 def train_in_half_precision(folder, root):
     for precision in HALF:
-        data = pipeline.open_folder(Path(folder))
+        data = folders.open_folder(Path(folder))
         fit(Path(root) / precision, data, steps=4, precision=precision, update=Update(clip_norm=1.0))
 
 
 def test_patience_ends_the_run_early(data, tmp_path):
     still = {"encoder": without_norm, "schedule": schedules.constant(0.0)}
-    fit(tmp_path / "run", data, **still, steps=40, every=loop.Every(5, 5, 5, patience=2))
+    fit(tmp_path / "run", data, **still, steps=40, every=Every(5, 5, 5, patience=2))
     assert journal(tmp_path / "run")[-1]["step"] == 15
 
 
@@ -298,12 +300,12 @@ def test_options_out_of_range_are_one_clear_error(data, tmp_path, options, messa
 
 def test_a_batch_that_devices_cannot_share_is_refused(data, tmp_path):
     with pytest.raises(InputError, match="BATCH_SIZE is 3, on 2 devices"):
-        fit(tmp_path / "run", data, distribution=strategies.strategy("mirrored"), batch_size=3)
+        fit(tmp_path / "run", data, distribution=strategies.devices("mirrored"), batch_size=3)
 
 
 def test_an_unknown_strategy_is_refused():
     with pytest.raises(InputError, match="STRATEGY is 'two'"):
-        strategies.strategy("two")
+        strategies.devices("two")
 
 
 def assert_same_weights(left, right):

@@ -14,10 +14,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from ssl3d_tf import finetune
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import pipeline, synthetic
-from ssl3d_tf.experiment import protocol
+from ssl3d_tf.data import folders, synthetic
+from ssl3d_tf.experiment import preparing, protocol, running
 from ssl3d_tf.training import leftovers
 
 SHAPE = (128, 256, 256)
@@ -76,11 +75,11 @@ def test_a_run_of_a_grid_leaves_nothing_in_memory(tmp_path):
     network = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={size}", "STEPS=2", "SCORES=('dice',)")
     params = (*network, "ARMS=('random',)", "REPETITIONS=2")
     configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), params))
-    data, one_device = pipeline.open_folder(tmp_path / "data"), tf.distribute.get_strategy()
-    experiment = finetune.experiment_of(data, {}, tmp_path / "ft", distribution=one_device)
+    data, one_device = folders.open_folder(tmp_path / "data"), tf.distribute.get_strategy()
+    experiment = preparing.experiment_of(data, {}, tmp_path / "ft", distribution=one_device)
     found = []
     for cell in protocol.cells(experiment.plan, []):
-        assert protocol.run(experiment, cell)
+        assert running.run(experiment, cell)
         found.append(held())
     first, second = found  # what all runs share is there after the first
     assert second == first

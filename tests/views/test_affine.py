@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.views import affine, augment
+from ssl3d_tf.views import affine, augment, resampling
 
 DRAWERS = {
     "flips": affine.flips,
@@ -39,7 +39,7 @@ def _matrix(linear, shift=None):
 
 def _resampled(volumes, matrix, *, fill=0.0):
     places = affine.places(tf.tile(matrix[None], (len(volumes), 1, 1)))
-    return affine.resample(volumes, places, tf.fill((len(volumes), volumes.shape[-1]), fill)).numpy()
+    return resampling.resample(volumes, places, tf.fill((len(volumes), volumes.shape[-1]), fill)).numpy()
 
 
 def _by_scipy(volume, matrix, *, fill):
@@ -108,7 +108,7 @@ def test_an_example_gets_the_same_bits_alone_and_beside_one_that_is_interpolated
     flipped = _matrix(np.diag([-1] + [1] * (rank - 1)), [0.5] + [0] * (rank - 1))
     turned = affine.rotations(rank=rank, p=1.0)(tf.constant([7, 0])).numpy()
     alone = np.concatenate([_resampled(volumes[i : i + 1], m, fill=0.5) for i, m in enumerate((flipped, turned))])
-    both = affine.resample(volumes, affine.places(tf.stack([flipped, turned])), tf.fill((2, 1), 0.5)).numpy()
+    both = resampling.resample(volumes, affine.places(tf.stack([flipped, turned])), tf.fill((2, 1), 0.5)).numpy()
     np.testing.assert_array_equal(both, alone)
     np.testing.assert_array_equal(alone[0, 3:], volumes[0, :2:-1])
     assert (alone[0, :3] == 0.5).all()

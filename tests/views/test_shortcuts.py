@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from ssl3d_tf.data import pipeline
+from ssl3d_tf.data.folders import open_folder
 from ssl3d_tf.models import heads
 from ssl3d_tf.task import Task
 from ssl3d_tf.tasks import cpc, jigsaw, relative_location, rotation
@@ -29,7 +30,7 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("shortcuts")
     for rank in (2, 3):
         make_folder(root / str(rank), counts={"train": 6, "val": 3}, shapes=[(SIZE,) * rank], channels=2, masks=False)
-    return {rank: pipeline.open_folder(root / str(rank)) for rank in (2, 3)}
+    return {rank: open_folder(root / str(rank)) for rank in (2, 3)}
 
 
 def noise(*shape, seed=0):

@@ -1,0 +1,135 @@
+"""Does a pretrained network, or its task, live on shortcuts? The same network on inputs with and without anatomy."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from ssl3d_tf.command import configuration, run_folder
+from ssl3d_tf.data import files, folders
+from ssl3d_tf.data.places import Place, place
+from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.task import Task
+from ssl3d_tf.training import checkpoints, faults, loop, strategies, validation
+from ssl3d_tf.training.run import Settings, build
+from ssl3d_tf.views import pictures, shortcuts
+
+REAL = "real"
+READING = (
+    "Without anatomy accuracy should be near chance: where the first row is well above, the network uses a shortcut, "
+    "where the second is, the task allows one; see docs/pretraining_health.md."
+)
+
+
+class Audit(NamedTuple):
+    """What the rows of the table share. settings: of the run. tasks: 'real' and one per removal."""
+
+    workdir: Path
+    data: folders.DataFolder
+    distribution: tf.distribute.Strategy
+    settings: Settings
+    tasks: Mapping[str, Task]
+
+
+class Row(NamedTuple):
+    """One line of the table: after how many steps which accuracy on which inputs."""
+
+    network: str
+    steps: int
+    accuracy: dict[str, float]
+    chance: float
+
+
+def audit(workdir: Path, folder: Place | None = None, *, steps: int | None = None) -> list[Row]:
+    """Audits the run in `workdir` on its own data, or on the same data in `folder`; writes audit.json and audit.png.
+
+    Raises:
+        InputError: no run there, no checkpoint yet, its data gone, or other data.
+    """
+    found = _open(workdir, folder, steps)
+    _draw(found)
+    with faults.readable_errors(found.data):
+        rows = [_row(found, "as trained", dict.fromkeys(found.tasks, workdir))]
+        if steps is not None:
+            fresh = {name: _trained(found, name, steps) for name in found.tasks}
+            rows.append(_row(found, "fresh, trained on each", fresh))
+    _report(found, rows)
+    return rows
+
+
+def _open(workdir: Path, folder: Place | None, steps: int | None) -> Audit:
+    record = run_folder.trained(workdir)
+    params = () if steps is None else (f"STEPS={steps}",)
+    configuration.load(configuration.Sources((str(workdir / run_folder.CONFIG),), params), read=("RANK", "VIEW_SIZE"))
+    distribution = configuration.make(strategies.devices)
+    data = _data(workdir, record["data"], folder)
+    settings = configuration.make(Settings)
+    view = ((configuration.macro("VIEW_SIZE"),) * configuration.macro("RANK")) + (len(data.manifest.channels),)
+    removed = {name: remove(settings.task, view) for name, remove in shortcuts.REMOVALS.items()}
+    return Audit(workdir, data, distribution, settings, {REAL: settings.task, **removed})
+
+
+def _data(workdir: Path, recorded: Mapping[str, str], folder: Place | None) -> folders.DataFolder:
+    path = folder or place(recorded["path"])
+    if folder is None and not (path / manifests.FILE).is_file():
+        raise InputError(f"the data of the run in {workdir} are no longer in {path}; say with --data where they are.")
+    data = folders.open_folder(path)
+    if (found := manifests.fingerprint(data.manifest)) != recorded["sha256"]:
+        then = f"{recorded['path']}, {recorded['sha256'][:12]}"
+        raise InputError(f"{path}, {found[:12]}, is not what {workdir} was trained on ({then}); give that with --data.")
+    return data
+
+
+def _row(audit: Audit, network: str, where: Mapping[str, Path]) -> Row:
+    """The networks in these folders, each on the validation inputs it is named after."""
+    accuracy: dict[str, float] = {}
+    for name, folder in where.items():
+        settings = audit.settings._replace(task=audit.tasks[name])
+        built = build(folder, audit.data, settings, distribution=audit.distribution)
+        with checkpoints.averaged_weights(built.parts):
+            scores = validation.evaluate(built).scores
+        accuracy[name] = scores["val_accuracy"]
+    return Row(network, int(built.progress.step), accuracy, scores["val_chance"])
+
+
+def _trained(audit: Audit, name: str, steps: int) -> Path:
+    """The folder of a fresh network of the run's configuration, trained on inputs of that name."""
+    folder = files.make_folder(audit.workdir / "audit" / f"{name}-{steps}", "--workdir")
+    every = audit.settings.every._replace(patience=None)
+    settings = audit.settings._replace(task=audit.tasks[name], every=every)
+    print(f"\n{name}: a fresh network in {folder}", flush=True)
+    loop.fit(folder, audit.data, settings, distribution=audit.distribution)
+    if not (folder / "checkpoints" / f"ckpt-{steps}.index").exists():
+        sys.exit(0)  # a signal stopped it, which it has said
+    return folder
+
+
+def _report(audit: Audit, rows: Sequence[Row]) -> None:
+    examples = len(audit.data.manifest.split("val").entries)
+    names = list(audit.tasks)
+    print(f"\nPretext accuracy of {audit.workdir}, {examples} validation examples:")
+    print(f"{'network':24}{'steps':>8}{'chance':>10}" + "".join(f"{name:>11}" for name in names))
+    for row in rows:
+        numbers = "".join(f"{row.accuracy[name]:11.3f}" for name in names)
+        print(f"{row.network:24}{row.steps:8}{row.chance:10.3f}{numbers}")
+    print(READING)
+    report = {**run_folder.about(), "validation_examples": examples, "rows": [row._asdict() for row in rows]}
+    files.write_json(audit.workdir / "audit.json", report)
+    print(f"{audit.workdir}: audit.json has the table, audit.png what the network saw.")
+
+
+def _draw(audit: Audit) -> None:
+    """audit.png: the first validation views, one row per kind of input."""
+    figure = Figure(figsize=(10, 1.6 * len(audit.tasks)), layout="constrained")
+    for axes, (name, task) in zip(figure.subplots(len(audit.tasks)), audit.tasks.items(), strict=True):
+        held_out = audit.settings.eval_data(audit.data, task)
+        _, element = next(iter(held_out.dataset()))
+        inputs, _ = held_out.to_views(element)
+        axes.imshow(pictures.contact_sheet(inputs, audit.data.manifest.rank, rows=1), cmap="gray", vmin=0, vmax=1)
+        axes.set_title(name, loc="left", fontsize=9)
+        axes.axis("off")
+    figure.savefig(audit.workdir / "audit.png", dpi=120)

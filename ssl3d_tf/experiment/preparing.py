@@ -1,0 +1,144 @@
+"""From a configuration, data and encoders to an experiment that was checked, and its folder."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from ssl3d_tf.command import configuration, run_folder
+from ssl3d_tf.data import files, folders
+from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import subsets
+from ssl3d_tf.experiment import admission, protocol, running
+from ssl3d_tf.experiment.protocol import Cell, Experiment
+from ssl3d_tf.task import Task
+from ssl3d_tf.training import strategies
+from ssl3d_tf.training.run import Settings
+
+READ = ("SEED", "CLASSES", "LABEL_SIZE")  # macros that this file reads itself
+
+
+class Prepared(NamedTuple):
+    """An experiment that was checked. free: as `configuration.load` returns it. data, encoders: what run.json says."""
+
+    experiment: Experiment
+    planned: Sequence[Cell]
+    splits: dict[str, Any]
+    free: frozenset[str]
+    data: dict[str, Any]
+    encoders: dict[str, Any]
+
+
+def prepare(
+    sources: configuration.Sources,
+    folder: Place,
+    encoders: Sequence[Path],
+    workdir: Path,
+    *,
+    read: Iterable[str] = (),
+    unread: Collection[str] = (),
+) -> Prepared:
+    """Loads a configuration and finds that data and encoders fit it; writes nothing.
+
+    Args:
+        read: macros that the command itself reads, beside those read here. unread: splits that it never opens.
+
+    Raises:
+        InputError: configuration, data and encoders do not fit each other.
+    """
+    free = configuration.load(sources, read=(*READ, *read))
+    configuration.check_bound(Settings, "task", sources)
+    distribution = _distribution()
+    data, named = folders.open_folder(folder, unread=unread), _named(encoders)
+    experiment = experiment_of(data, named, workdir, distribution=distribution)
+    planned = protocol.cells(experiment.plan, list(named))
+    admission.check_data(experiment.data, experiment.plan.scorer.probe)
+    for name, path in named.items():
+        admission.check_input(name, path, data)
+    return Prepared(
+        experiment=experiment,
+        planned=planned,
+        splits=protocol.splits(experiment, planned),
+        free=free,
+        data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
+        encoders={name: admission.origin(path) for name, path in named.items()},
+    )
+
+
+def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
+    """Builds everything once, and then makes `workdir` the folder of this experiment, configured by `config`.
+
+    Raises:
+        InputError: something cannot be built, is configured and not used, or the folder is another experiment's.
+    """
+    experiment, channels = prepared.experiment, len(prepared.experiment.data[0].manifest.channels)
+    run_folder.check(workdir, config, data=prepared.data)
+    admission.check_same_encoders(workdir, prepared.encoders)
+    for name, path in experiment.encoders.items():
+        print(admission.check_weights(name, path, experiment.settings.encoder(channels)), flush=True)
+    running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
+    configuration.check_all_used(prepared.free)
+    run_folder.claim(workdir, config, data=prepared.data, notes={"encoders": prepared.encoders})
+    files.write_json(workdir / "splits.json", prepared.splits)
+    with files.atomic(workdir / run_folder.OPERATIVE) as file:
+        file.write(configuration.operative_text().encode())
+
+
+def experiment_of(
+    data: DataFolder, encoders: Mapping[str, Path], workdir: Path, *, distribution: tf.distribute.Strategy
+) -> Experiment:
+    """What the loaded configuration asks for, on these data and with these encoders, by name; writes nothing.
+
+    Raises:
+        InputError: SCORES, FOLDS or CLASSES do not fit the task or the data.
+    """
+    if configuration.macro("CLASSES") is None:
+        configuration.bind("CLASSES", _classes(data))
+    if configuration.macro("LABEL_SIZE") is None:
+        configuration.bind("LABEL_SIZE", data.manifest.label_size)
+    plan, seed = configuration.make(protocol.Plan), configuration.macro("SEED")
+    folds = subsets.folds(data.manifest, plan.folds, seed=seed) if plan.folds else [data.manifest]
+    return Experiment(
+        plan=plan,
+        workdir=workdir,
+        data=[data._replace(manifest=fold) for fold in folds],
+        encoders=encoders,
+        settings=configuration.make(Settings),
+        task_of=_task_of,
+        distribution=distribution,
+        seed=seed,
+    )
+
+
+def _task_of(init: str) -> Task:
+    """The task of an arm: 'linear' may have bindings of its own, in the scope of that name."""
+    return configuration.make(Settings, scope=init).task
+
+
+def _distribution() -> tf.distribute.Strategy:
+    if configuration.macro("STRATEGY") == "multi_worker":
+        raise InputError("STRATEGY 'multi_worker' is for pretraining; finetuning takes 'none' or 'mirrored'.")
+    return configuration.make(strategies.devices)
+
+
+def _named(encoders: Sequence[Path]) -> dict[str, Path]:
+    named = {path.resolve().name: path for path in encoders}
+    if len(named) < len(encoders):
+        raise InputError(f"--encoder folders must differ in name, not only in place: {', '.join(map(str, encoders))}.")
+    return named
+
+
+def _classes(data: DataFolder) -> int:
+    """How many the task has: the named ones, or 1 + the highest label where the names are those of masks."""
+    manifest, fields = data.manifest, configuration.value("pipeline.read.fields")
+    folders.check_fields(data, fields)
+    if manifest.classes and ("mask" in fields or not manifest.mask_dtypes):
+        return 1 + max(map(int, manifest.classes))
+    entries = [entry for split in manifest.splits.values() for entry in split.entries]
+    labels = [value for entry in entries for value in entry.label or () if math.isfinite(value)]
+    return 1 + int(max(labels, default=0))

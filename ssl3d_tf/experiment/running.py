@@ -1,0 +1,156 @@
+"""One run of an experiment, and all of them, one after the other; one that fails leaves the others."""
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf.data import files
+from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import neighbours, report
+from ssl3d_tf.experiment import protocol
+from ssl3d_tf.experiment.protocol import FAILED, MODEL, RESULT, Cell, Experiment
+from ssl3d_tf.experiment.scoring import View, prediction
+from ssl3d_tf.training import checkpoints, faults, health, leftovers, loop
+from ssl3d_tf.training import run as training_run
+from ssl3d_tf.training.loop import Hooks
+from ssl3d_tf.training.run import Run
+
+OVERLAYS, CHECKPOINTS = "overlays", ("best", "last")
+
+
+def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
+    """Runs what is planned, with tables and report after each; returns how many failed."""
+    workdir, failed = experiment.workdir, 0
+    for number, cell in enumerate(planned, start=1):
+        what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
+        print(f"\n[{number}/{len(planned)}] {what}", flush=True)
+        try:
+            if not run(experiment, cell):
+                sys.exit(0)  # a signal stopped it, which it has said
+        except (InputError, tf.errors.OpError) as error:  # anything else is a fault of the program, and ends it
+            failed += 1
+            line = reason(error)
+            print(f"failed, the others go on: {line}", file=sys.stderr, flush=True)
+            files.write_json(cell.folder(workdir) / FAILED, {"reason": line})
+        if protocol.write_tables(experiment, planned):
+            report.write([workdir], workdir / report.NAME)
+    return failed
+
+
+def reason(error: Exception) -> str:
+    """One line: of what TensorFlow and Keras say in many, the kind and the last that is no place in the graph."""
+    if isinstance(error, InputError):
+        return str(error).splitlines()[0]
+    lines = [line.strip() for line in getattr(error, "message", str(error)).splitlines()]
+    told = [line for line in lines if line and not line.startswith("[[")]
+    return f"{type(error).__name__}: {(told or ['no reason given'])[-1][:200]}"
+
+
+def build(experiment: Experiment, cell: Cell, folder: Path, *, distribution: tf.distribute.Strategy) -> Run:
+    """Everything of a run in `folder` before its first step, the encoder's weights among it; writes nothing.
+
+    Raises:
+        InputError: as `run.build`, and `checkpoints.load_encoder`.
+    """
+    data, settings = protocol.labelled(experiment, cell), protocol.settings_of(experiment, cell)
+    return training_run.build(folder, data, settings, distribution=distribution)
+
+
+def train(
+    experiment: Experiment, cell: Cell, folder: Path, *, gives_up: Callable[[], bool] = lambda: False
+) -> Run | None:
+    """Trains one run in `folder`, on from where it was stopped, and scores nothing; None if a signal stopped it.
+
+    Args:
+        gives_up: as of `loop.Hooks`, and asked before it: a run that gave up does not go on.
+
+    Raises:
+        InputError: as `loop.fit`.
+    """
+    data, settings = protocol.labelled(experiment, cell), protocol.settings_of(experiment, cell)
+    if not gives_up():
+        loop.fit(folder, data, settings, distribution=experiment.distribution, hooks=Hooks(gives_up=gives_up))
+    built = build(experiment, cell, folder, distribution=tf.distribute.get_strategy())
+    return built if training_run.finished(built) or gives_up() else None
+
+
+def run(experiment: Experiment, cell: Cell) -> bool:
+    """Trains and scores one run, unless it is scored already; goes on where it was stopped.
+
+    Returns:
+        Whether it is done; else a signal stopped it, which it has said.
+
+    Raises:
+        InputError: as `loop.fit`.
+    """
+    folder = cell.folder(experiment.workdir)
+    if not (folder / RESULT).is_file():
+        files.make_folder(folder, "--workdir")
+        leftovers.clear()
+        data = protocol.labelled(experiment, cell)
+        with faults.readable_errors(data):
+            scored = (_neighbours if cell.arm.init == "knn" else _train)(experiment, cell, data)
+        if scored is None:
+            return False
+        labelled = len(data.manifest.split("train").entries)
+        files.write_json(folder / RESULT, {"labelled": labelled, "scores": scored})
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # also what a kill left behind the result
+    (folder / FAILED).unlink(missing_ok=True)
+    return True
+
+
+def _train(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any] | None:
+    """Scores of the best and of the last checkpoint on validation and test; None if a signal stopped it."""
+    folder = cell.folder(experiment.workdir)
+    built = train(experiment, cell, folder)
+    if built is None:
+        return None
+    scorer, predict, scored = experiment.plan.scorer, prediction(built.model), {}
+    last = built.model.get_weights()
+    for split in ("val", "test"):
+        scored[f"{split}/last"] = scorer.score(predict, data, split)
+    checkpoints.load_encoder(folder / MODEL, built.model)
+    same = all(map(np.array_equal, last, built.model.get_weights()))  # the last evaluation was the best one
+    for split in ("val", "test"):
+        scored[f"{split}/best"] = scored[f"{split}/last"] if same else scorer.score(predict, data, split)
+    if scorer.draw:
+        scorer.draw(predict, data, scored["test/best"], files.make_folder(folder / OVERLAYS, "--workdir"))
+    return {key: found._asdict() for key, found in scored.items()}
+
+
+def _neighbours(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any]:
+    """Scores of the labels of the nearest training cases; the same as best and last, as nothing is trained."""
+    probe = experiment.plan.scorer.probe
+    if probe is None or probe.kind not in ("nominal", "ordinal"):
+        raise InputError(
+            f"ARMS holds knn, which votes on classes and grades; {experiment.plan.name} has none: remove it."
+        )
+    encoder = protocol.with_weights(experiment.settings.encoder, experiment.encoders[cell.arm.encoder])(
+        len(data.manifest.channels)
+    )
+    known, labels, _ = _embedded(encoder, probe.view, data, "train")
+    scored: dict[str, Any] = {}
+    for split in ("val", "test"):
+        asked, truth, ids = _embedded(encoder, probe.view, data, split)
+        shares = neighbours.class_probabilities(known, labels[:, 0].astype(int), asked, classes=probe.classes)
+        values = neighbours.ordinal(shares) if probe.kind == "ordinal" else shares
+        scores = probe.score(truth, values, ids)._asdict()
+        scored |= {f"{split}/{checkpoint}": scores for checkpoint in CHECKPOINTS}
+    return scored
+
+
+def _embedded(
+    encoder: keras.Model, view: View, data: DataFolder, split: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Embeddings float32 [n, d], labels [n, labels] and ids of one split, in stored order."""
+    embed = tf.function(lambda inputs: health.embeddings(encoder, inputs), autograph=False)
+    rows = [(embed(inputs).numpy(), labels) for inputs, labels in view(data, split)]
+    ids = [entry.id for entry in data.manifest.split(split).entries]
+    return np.concatenate([row[0] for row in rows]), np.concatenate([row[1] for row in rows]), ids

@@ -1,0 +1,57 @@
+"""One pass over the held-out split, and the weights that did best in it so far."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssl3d_tf.training import checkpoints, health, run, strategies
+from ssl3d_tf.training.journal import Journal
+from ssl3d_tf.training.run import Run
+from ssl3d_tf.views import pictures
+
+
+class Evaluation(NamedTuple):
+    """One pass over the held-out split.
+
+    scores: 'val_loss' and the task's metrics. embeddings: [n, d] of the first inputs in pretraining, else None; labels
+    say more about them in finetuning. inputs: of the first batch.
+    """
+
+    scores: dict[str, float]
+    embeddings: np.ndarray | None
+    inputs: Any
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Mean scores over every example of the held-out split, with the same random choices every time."""
+    total, count, inputs = np.zeros(len(run.names)), 0, None
+    embeddings: list[np.ndarray] = []
+    embeds = run.settings.keeps == checkpoints.ENCODER_FOLDER
+    for _, element in strategies.to_device(run.held_out.dataset()):
+        seen = run.measure(element, embeds and sum(map(len, embeddings)) < health.LIMIT)
+        scores = seen.scores.numpy()
+        total, count = total + scores.sum(axis=0), count + len(scores)
+        embeddings += [] if seen.embeddings is None else [seen.embeddings.numpy()]
+        inputs = seen.inputs if inputs is None else inputs
+    means = {f"val_{name}": value for name, value in zip(run.names, (total / count).tolist(), strict=True)}
+    return Evaluation(means, np.concatenate(embeddings) if embeds else None, inputs)
+
+
+def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, Any]) -> dict[str, float]:
+    """Evaluates and logs after step `done`, and keeps the weights if they are the best so far; returns the scores."""
+    with checkpoints.averaged_weights(built.parts):
+        scores, embeddings, inputs = evaluate(built)
+        spread = {} if embeddings is None else health.report(embeddings)
+        journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()}, show=True)
+        if spread and (warning := health.warning(spread)):
+            journal.say(warning)
+        if scores["val_loss"] < float(built.progress.best):
+            built.progress.best.assign(scores["val_loss"])
+            built.progress.best_step.assign(done)
+            keeps = built.settings.keeps
+            kept = built.encoder if keeps == checkpoints.ENCODER_FOLDER else built.model
+            about = run.about(built, contract, scores)
+            checkpoints.save_encoder(built.folder / keeps, kept, step=done, contract=about)
+    journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(built.encoder.input_shape) - 2))
+    return scores
