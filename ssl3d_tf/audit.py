@@ -34,6 +34,10 @@ def main(argv: Sequence[str]) -> None:
     auditing.audit(local(values.workdir, "--workdir"), place(values.data) if values.data else None, steps=values.steps)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

@@ -58,6 +58,10 @@ def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path],
     return failed
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

@@ -61,6 +61,10 @@ def _run(module: str, *arguments: str) -> None:
         sys.exit(done.returncode)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

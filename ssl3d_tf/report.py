@@ -32,6 +32,10 @@ def main(argv: Sequence[str]) -> None:
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB; in words and tables: {output.parent / report.SUMMARY}.")
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

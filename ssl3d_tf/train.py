@@ -109,6 +109,10 @@ def _contract(data: folders.DataFolder, config: str) -> dict[str, Any]:
     }
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

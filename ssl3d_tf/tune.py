@@ -77,6 +77,10 @@ def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path],
     return tuning.conclude(found)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, finetune.define_flags)
+
+
 if __name__ == "__main__":
-    finetune.define_flags()
-    cli.run(main)
+    command()

@@ -12,11 +12,10 @@ from pathlib import Path
 from absl import app, flags
 
 from ssl3d_tf.command import cli
+from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 from tools.original import conversion, gin_file
-
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 def define_flags() -> None:
@@ -38,11 +37,15 @@ def main(argv: Sequence[str]) -> None:
     with files.atomic(output) as file:
         file.write(gin_file.text(converted, source.name).encode())
     print("\n".join(gin_file.listing(converted)))
-    if not (_ROOT / converted.include).is_file():
+    if not (ROOT / converted.include).is_file():
         print(f"{converted.include} is not there: this version cannot run it.")
     print(f"\n{output}: python -m ssl3d_tf.{gin_file.command(converted)} --gin_file={output} --data=DATA --workdir=RUN")
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

@@ -63,6 +63,10 @@ def show_views(folder: Place, gin_files: Sequence[str], params: Sequence[str], p
     preview.draw(folder, configuration.Sources(tuple(gin_files), tuple(params)), png)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

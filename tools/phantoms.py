@@ -44,6 +44,10 @@ def _write(path: Path, array: np.ndarray) -> None:
     nibabel.save(nibabel.Nifti1Image(stored, np.diag([SPACING_MM] * 3 + [1.0])), path)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

@@ -81,6 +81,10 @@ def _make(values: flags.FlagValues) -> shards.Make:
     return cluster.runner(values.runner, values.runner_option)
 
 
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    command()

@@ -4,8 +4,9 @@ Exit codes: 0 done, 1 failure, 2 usage, 130 interrupted. A traceback is shown on
 No TensorFlow here: commands that do without it start quickly.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -13,13 +14,20 @@ from absl import app, flags, logging
 from ssl3d_tf.errors import InputError
 
 
-def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
+def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None] = lambda: None) -> NoReturn:
     """Parses the command line with absl and calls `main` with what is left of it (the command, then its arguments).
 
-    `main` raises InputError for what the user can mend and absl's `app.UsageError` for a wrong use of the command;
-    both, and faults of the file system, become one line on stderr.
+    The same for `python -m` and for the script that an installation makes of a command.
+
+    Args:
+        main: raises InputError for what the user can mend and absl's `app.UsageError` for a wrong use of the command;
+            both, and faults of the file system, become one line on stderr. --help shows its module's docstring.
+        define_flags: declares the command's flags, where importing its module does not.
     """
-    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+    before = set(flags.FLAGS)
+    define_flags()
+    own = set(flags.FLAGS) - before
+    app.run(lambda argv: _guarded(main, argv), flags_parser=lambda argv: _parse(argv, main, own))
     raise AssertionError("absl.app.run returned")  # it ends in sys.exit: this is for the type checker
 
 
@@ -29,10 +37,11 @@ def flags_only(argv: Sequence[str]) -> None:
         raise app.UsageError(f"unknown argument '{argv[1]}': every option is a flag; see --help.")
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], main: Callable[[Sequence[str]], None], own: Collection[str]) -> list[str]:
     if {"--help", "-help", "-h"} & set(argv):
-        app.usage(writeto_stdout=True)  # absl itself would exit with 1: asking for help is no failure
-        sys.exit(0)
+        with contextlib.suppress(BrokenPipeError):  # of --help | head
+            print(_help(main, own or {flag.name for flag in flags.FLAGS.get_flags_for_module(argv[0])}), flush=True)
+        sys.exit(0)  # absl itself would exit with 1: asking for help is no failure
     try:
         rest = flags.FLAGS(list(argv))
     except flags.Error as error:
@@ -40,6 +49,16 @@ def _parse(argv: Sequence[str]) -> list[str]:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # absl's own default shows what libraries tell their developers
     return rest
+
+
+def _help(main: Callable[[Sequence[str]], None], own: Collection[str]) -> str:
+    """The docstring of main's module and those flags; absl's own help is that of __main__, a script's or a module's."""
+    shown = flags.FlagValues()
+    for name in own:
+        shown[name] = flags.FLAGS[name]
+    about = (sys.modules[main.__module__].__doc__ or "").strip()
+    listed = shown.get_help("  ", include_special_flags=False)
+    return f"{about}\n\nflags:\n{listed}\n  --verbosity: 1 shows tracebacks and what is logged. --helpfull: all flags."
 
 
 def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ import gin
 from gin import config as gin_config
 
 from ssl3d_tf.command import knobs, renamed
+from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]  # where gin/ lies: files are found from any current folder
 _BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
 
 T = TypeVar("T")

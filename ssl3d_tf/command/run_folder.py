@@ -12,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ssl3d_tf.command import configuration, kernels, renamed
+from ssl3d_tf.command import kernels, renamed
+from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 
@@ -137,11 +138,16 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the source tree, with '+' where files differ from it; None outside a checkout."""
+    """The commit of the source tree, with '+' where files differ from it; None outside a checkout.
+
+    Git would also tell that of a repository around the package, as where an environment lies in somebody's own.
+    """
+    if not (ROOT / ".git").exists():  # a file in a worktree
+        return None
     try:
         run = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--match="],
-            cwd=configuration.ROOT, capture_output=True, text=True, check=True,
+            cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return None

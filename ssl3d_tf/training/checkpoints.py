@@ -15,9 +15,10 @@ import tensorflow as tf
 from ssl3d_tf.data import files
 from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.training.contracts import CONTRACT, read_contract
+from ssl3d_tf.training.contracts import ENCODER_FOLDER as ENCODER_FOLDER
 from ssl3d_tf.training.updates import Part
 
-ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
 _OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
 _GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of the recipe the data were made with
 
@@ -114,21 +115,6 @@ def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Map
     for old in folder.glob("weights-*.npz"):
         if old != path:
             old.unlink()
-
-
-def read_contract(folder: Path) -> dict[str, Any]:
-    """Reads contract.json of an encoder folder, or of the pretraining workdir that holds it.
-
-    Raises:
-        InputError: there is none, or it cannot be read.
-    """
-    for candidate in (folder / CONTRACT, folder / ENCODER_FOLDER / CONTRACT):
-        if candidate.is_file():
-            try:
-                return {**json.loads(candidate.read_text(encoding="utf-8")), "folder": str(candidate.parent)}
-            except ValueError as error:
-                raise InputError(f"{candidate} is damaged ({error}); pretrain again.") from error
-    raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")
 
 
 def contract_differences(contract: Mapping[str, Any], manifest: Manifest) -> list[str]:

@@ -1,0 +1,105 @@
+"""One split of a data folder as a plain tf.data.Dataset of single volumes, for who trains with Keras or by hand."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from ssl3d_tf.data import cropping
+from ssl3d_tf.data.folders import DataFolder, open_folder
+from ssl3d_tf.data.records import fetching, parsing
+from ssl3d_tf.data.records.manifest import Entry
+from ssl3d_tf.errors import InputError
+
+_FIELDS = ("mask", "label")
+
+
+def dataset(
+    folder: str | os.PathLike[str] | DataFolder,
+    split: str,
+    *,
+    view_size: int | None = None,
+    fields: Sequence[str] = _FIELDS,
+) -> tf.data.Dataset:
+    """The volumes of a split, one by one, in stored order; shuffle, batch, map and repeat as you like.
+
+    Volumes of different shapes come as they are and fit into no batch, unless they are cut to `view_size`. Of a data
+    set in bricks every brick is an element. Every record's checksum is verified whenever it is read.
+
+    Args:
+        folder: made by tools.to_tfrecord, here or gs://, or what `open_data` returned.
+        split: 'train', 'val' or 'test'.
+        view_size: side of a square or cube cut from the centre of each volume, voxels; smaller volumes are padded with
+            their minimum per channel, masks with 0. None takes volumes whole.
+        fields: what to read beside id and volume, of mask and label; what the data set lacks is left out.
+
+    Returns:
+        A dataset of dicts: id: string; volume: float32 [*spatial, channels], in the intensities of the data set's
+        recipe; mask: int32 [*spatial]; label: float32 [label_size]. An example without a mask in a data set with masks
+        has one of −1, and without a label one of NaN. Damage is a DataLossError when it is come upon.
+
+    Raises:
+        InputError: no data folder, no such split, a size below 1, or another field.
+    """
+    if view_size is not None and view_size < 1:
+        raise InputError(f"view_size is {view_size}; it must be at least 1 voxel, or None for whole volumes.")
+    if unknown := set(fields) - set(_FIELDS):
+        raise InputError(f"fields has {', '.join(sorted(unknown))}; it may have {' and '.join(_FIELDS)}.")
+    data = folder if isinstance(folder, DataFolder) else open_folder(folder)
+    found, layout = data.manifest.split(split), parsing.layout(data.manifest)
+    with tf.device("CPU:0"):  # where the dataset's maps run
+        record, numbers = fetching.record_by_index(data.path, found), _numbers(data, found.entries, fields)
+    shape = _common_shape(found.entries, view_size)
+
+    def example(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = {name: tf.gather(values, index) for name, values in numbers.items()}
+        has_mask = given.pop("has_mask", None)
+        parsed = dict(_parse(record(index), layout, has_mask))
+        if view_size is not None:
+            parsed |= cropping.crop(parsed, view_size, seed=None)
+        volume = tf.cast(parsed["volume"], tf.float32) * parsed["scale"] + parsed["offset"]
+        given["volume"] = tf.ensure_shape(volume, (*shape, layout.channels))
+        if has_mask is not None:
+            given["mask"] = tf.ensure_shape(tf.where(has_mask, parsed["mask"], -1), shape)
+        return given
+
+    examples = tf.data.Dataset.range(len(found.entries)).map(example, tf.data.AUTOTUNE)
+    return examples.prefetch(1).with_options(_options())
+
+
+def _parse(text: tf.Tensor, layout: parsing.Layout, has_mask: tf.Tensor | None) -> Mapping[str, tf.Tensor]:
+    """What `parsing.parse` returns, with a mask if `has_mask` is given: of zeros where that is false."""
+    if has_mask is None:
+        return parsing.parse(text, layout)
+
+    def without() -> dict[str, tf.Tensor]:
+        parsed = parsing.parse(text, layout)
+        return {**parsed, "mask": tf.zeros(tf.shape(parsed["volume"])[:-1], tf.int32)}
+
+    return tf.cond(has_mask, lambda: dict(parsing.parse(text, layout, fields=("volume", "mask"))), without)
+
+
+def _numbers(data: DataFolder, entries: Sequence[Entry], fields: Sequence[str]) -> dict[str, tf.Tensor]:
+    """What the manifest says of every example: tensors with one row each."""
+    numbers = {"id": tf.constant([entry.id for entry in entries])}
+    if size := data.manifest.label_size if "label" in fields else 0:
+        numbers["label"] = tf.constant([entry.label or (math.nan,) * size for entry in entries], tf.float32)
+    if "mask" in fields and data.manifest.mask_dtypes:
+        numbers["has_mask"] = tf.constant([bool(entry.stored and entry.stored.mask_dtype) for entry in entries])
+    return numbers
+
+
+def _common_shape(entries: Sequence[Entry], view_size: int | None) -> tuple[int | None, ...]:
+    """The spatial shape as far as it is the same for all, so that Keras knows it before it has seen any."""
+    if view_size is not None:
+        return (view_size,) * (len(entries[0].shape) - 1)
+    axes = zip(*(entry.shape[:-1] for entry in entries), strict=True)
+    return tuple(sides[0] if len(set(sides)) == 1 else None for sides in axes)
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False  # as in pipeline.py: its thread may keep who lets go of an iterator for 60 s
+    return options

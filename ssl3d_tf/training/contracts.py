@@ -1,0 +1,30 @@
+"""contract.json of an encoder: what may be fed to it, and what it is. Read without TensorFlow."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ssl3d_tf.errors import InputError
+
+ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
+
+
+def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads contract.json of an encoder folder, or of the pretraining workdir that holds it.
+
+    Returns:
+        'rank', 'channels', 'axes', 'recipe' (of the data: orientation, spacing_mm, intensity, …), 'modality', 'data',
+        'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
+        'step', 'scores', 'gin', and 'folder', where it was found.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    for candidate in (Path(folder) / CONTRACT, Path(folder) / ENCODER_FOLDER / CONTRACT):
+        if candidate.is_file():
+            try:
+                return {**json.loads(candidate.read_text(encoding="utf-8")), "folder": str(candidate.parent)}
+            except ValueError as error:
+                raise InputError(f"{candidate} is damaged ({error}); pretrain again.") from error
+    raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")

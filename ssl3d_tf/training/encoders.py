@@ -1,0 +1,84 @@
+"""A pretrained encoder as a Keras model of its own: network and weights from its folder, without gin and tasks."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.models.dropout import Dropout
+from ssl3d_tf.models.norms import GroupNorm
+from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training.contracts import read_contract
+
+_LAYERS = {f"ssl3d_tf>{layer.__name__}": layer for layer in (Dropout, GroupNorm)}
+_WITH_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}  # or with the name of a file of it
+
+
+def load_encoder(run: str | os.PathLike[str]) -> keras.Model:
+    """The encoder of a pretraining run, as it was when its validation was best.
+
+    [batch, *spatial, channels] -> [batch, *map, features], or [batch, features] where the encoder pools. float32,
+    whatever precision it was trained in; any size that its strides leave something of. `contract(run)` says which grid
+    and intensities it knows. Nothing of the folder is run as code.
+
+    Args:
+        run: the --workdir of ssl3d_tf.train, or the folder encoder/ in it.
+
+    Raises:
+        InputError: no encoder, a damaged one, a weight missing or left over, or a layer of code that is not imported.
+    """
+    contract = read_contract(run)
+    encoder = _network(contract)
+    checkpoints.load_encoder(Path(run), encoder)
+    return encoder
+
+
+def _network(contract: dict[str, Any]) -> keras.Model:
+    where = f"the network in {contract['folder']}"
+    architecture = contract.get("architecture")
+    if not isinstance(architecture, dict):
+        raise InputError(f"{where} is not described in its contract; pretrain again.")
+    if unknown := sorted({_name(part) for part in _parts(architecture) if not _is_known(part)}):
+        raise InputError(f"{where} has {', '.join(unknown)}, which is not known: import the module that registers it.")
+    try:
+        network = keras.saving.deserialize_keras_object(_in_float32(architecture), custom_objects=_LAYERS)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{where} cannot be built ({' '.join(str(error).split())[:200]}); pretrain again.") from error
+    if not isinstance(network, keras.Model):
+        raise InputError(f"{where} is no model but {type(network).__name__}; pretrain again.")
+    return network
+
+
+def _parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a Keras configuration that an object is made of."""
+    if isinstance(value, dict) and "class_name" in value:
+        yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _parts(inner)
+
+
+def _is_known(part: dict[str, Any]) -> bool:
+    """Whether the class is Keras' own, or was registered by code that is imported: what is named is not imported."""
+    name, module = part["class_name"], str(part.get("module"))
+    if name == "__keras_tensor__" or part.get("registered_name") in _LAYERS:
+        return True
+    if keras.saving.get_registered_object(str(part.get("registered_name"))) is not None:
+        return True
+    return f"{module}.".startswith("keras.") and name not in _WITH_CODE and not str(name).startswith("__")
+
+
+def _name(part: dict[str, Any]) -> str:
+    return f"{part.get('module')}.{part['class_name']}"
+
+
+def _in_float32(value: Any) -> Any:
+    """The same configuration, with every precision float32."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "DTypePolicy":
+            return {**value, "config": {"name": "float32"}}
+        return {key: _in_float32(inner) for key, inner in value.items()}
+    return [_in_float32(inner) for inner in value] if isinstance(value, list) else value
