@@ -68,7 +68,7 @@ def test_another_network_is_refused_with_the_knobs_that_differ(params, differenc
 
 def test_knobs_that_the_encoder_does_not_read_may_differ(root, rotation, tmp_path):
     made, _ = experiment(root / "3", rotation, tmp_path, "DROPOUT=0.5", rank=3)
-    assert checkpoints.architecture_differences(checkpoints.read_contract(rotation), made.encoder(1)) == []
+    assert checkpoints.architecture_differences(checkpoints.read_contract(rotation), made.settings.encoder(1)) == []
 
 
 @pytest.mark.parametrize(
