@@ -23,7 +23,7 @@ with quiet.greeting():
 
     from ssl3d_tf.command import run_folder
     from ssl3d_tf.data.records import manifest as manifests
-    from ssl3d_tf.training import loop, run, strategies
+    from ssl3d_tf.training import checkpoints, loop, run, strategies
 
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
@@ -76,7 +76,9 @@ def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path
     hooks = loop.Hooks(on_built=claim, on_first_step=check_config)
     settings = configuration.make(run.Settings)
     scores = loop.fit(workdir, data, settings, distribution=distribution, contract=contract, hooks=hooks)
-    print(f"{workdir}: encoder/ is ready for finetuning, metrics.jsonl and tensorboard/ have the curves.")
+    is_there = (workdir / checkpoints.ENCODER_FOLDER / checkpoints.CONTRACT).is_file()
+    found = "encoder/ is ready for finetuning" if is_there else "no encoder yet, as nothing was evaluated"
+    print(f"{workdir}: {found}; metrics.jsonl and tensorboard/ have the curves.")
     return scores
 
 

@@ -46,6 +46,9 @@ def _parse(argv: Sequence[str], main: Callable[[Sequence[str]], None], own: Coll
         rest = flags.FLAGS(list(argv))
     except flags.Error as error:
         _fail(error, 2)
+    for flag in (flags.FLAGS[name] for name in own):
+        if flag.present > 1 and not isinstance(flag, flags.MultiFlag):
+            _fail(app.UsageError(f"--{flag.name} is given {flag.present} times, and takes one value: give it once."), 2)
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # absl's own default shows what libraries tell their developers
     return rest

@@ -1,10 +1,14 @@
 """Files that are either whole or not there."""
 
 import contextlib
+import fcntl
 import json
 import os
+import platform
 import secrets
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -12,6 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.errors import InputError
 
+LOCK = ".lock"
 PlaceT = TypeVar("PlaceT", bound=Place)
 
 
@@ -54,6 +59,35 @@ def _removed_on_error(temporary: Place) -> Iterator[None]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def full(folder: Path) -> str:
+    """What to say where a disk is full."""
+    free = shutil.disk_usage(folder).free
+    return f"the disk of {folder} is full, {free / 1e6:.1f} MB are free: make room, and the same command goes on."
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a folder that one process at a time may write, until the end of the block or of the process.
+
+    Raises:
+        InputError: another process holds it; says which.
+    """
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(f"{folder} is in use by {holder}: wait for its end, or stop it.") from error
+        except OSError:  # a file system without locks
+            yield
+            return
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%F %T')}")
+        file.flush()
+        yield
 
 
 def write_json(path: Place, value: Any) -> None:

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ssl3d_tf.data.places import Place, place
 from ssl3d_tf.data.records import manifest as manifests
-from ssl3d_tf.data.records import writer
+from ssl3d_tf.data.records import mapping, writer
 from ssl3d_tf.errors import InputError
 
 
@@ -28,6 +29,14 @@ def verify(data: DataFolder) -> None:
         for shard in split.shards:
             for _ in writer.read_shard(data.path / shard.file):
                 pass
+
+
+def check_sizes(data: DataFolder, split: str) -> None:
+    """Raises InputError where a shard on this machine is no longer as long as the manifest says."""
+    for shard in data.manifest.split(split).shards:
+        path = data.path / shard.file
+        if isinstance(path, Path) and (not path.is_file() or path.stat().st_size != shard.bytes):
+            raise InputError(mapping.cut_short(path, shard.bytes))
 
 
 def smaller_than(data: DataFolder, split: str, view_size: int) -> int:
@@ -73,3 +82,15 @@ def check_batch(data: DataFolder, split: str, batch_size: int) -> None:
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {count} examples of split '{split}' in {data.path}; lower it."
         )
+
+
+def without_remainder(data: DataFolder, split: str, batch_size: int, *, least: int) -> int:
+    """The batch nearest to that size, smaller ones first, whose last one has what a task compares at once."""
+    count = len(data.manifest.split(split).entries)
+    if count < least:
+        raise InputError(
+            f"split '{split}' of {data.path} has {count} examples; this task tells the examples of a batch apart and "
+            f"needs at least {least}: convert again with a larger share in --splits."
+        )
+    sizes = (*range(min(batch_size, count), least - 1, -1), *range(batch_size + 1, count + 1))
+    return next(size for size in sizes if count % size == 0 or count % size >= least)

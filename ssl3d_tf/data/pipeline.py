@@ -1,6 +1,6 @@
 """manifest -> batches, by index: example number k is a pure function of (seed, k), so no buffer and no state.
 
-(epoch, position) = divmod(k, n); a pseudo-random permutation of 0..n−1 per epoch gives the example's index, the
+(epoch, position) = divmod(k, n); a shuffle of 0..n−1 per epoch, every order as likely, gives the example's index, the
 manifest its place on disk. Restarting at step s is starting at k = s × batch.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf.data import cropping, folders
+from ssl3d_tf.data import cropping, folders, order
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import fetching, parsing
 from ssl3d_tf.data.records import manifest as manifests
@@ -21,7 +21,7 @@ from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 
 _BATCHES_AHEAD = 1  # more are no faster, and take a batch of memory each
 _LARGE = 64**3  # voxels of a view
-_ORDER, _CROP, _CHOICES, _EVALUATION = range(4)  # what a folded seed is for: never the same numbers twice
+_CROP, _CHOICES, _EVALUATION = 1, 2, 3  # what a folded seed is for: never the same numbers twice
 
 
 class Data(NamedTuple):
@@ -30,13 +30,15 @@ class Data(NamedTuple):
     dataset: (first step, worker, workers, devices of all workers) -> tf.data.Dataset of (index int64 [share], element);
         one share per device and step.
     to_views: element -> (inputs, targets): the identity with views on the host, `Task.make_views` on the device.
-    ids: example ids by index. batch_size: examples per step, over all workers.
+    ids: example ids by index. batch_size: examples per step, over all workers. check: raises InputError where a shard
+        was cut.
     """
 
     dataset: Callable[..., tf.data.Dataset]
     to_views: Callable[[Any], tuple[Inputs, Targets]]
     ids: tuple[str, ...]
     batch_size: int
+    check: Callable[[], None]
 
 
 def read(
@@ -83,6 +85,8 @@ def read(
     folders.check_entries(data, entries, fields)
     if training and not wraps:
         folders.check_batch(data, split, batch_size)
+    if not training:
+        batch_size = folders.without_remainder(data, split, batch_size, least=task.smallest_batch)
 
     @functools.cache  # when it is first asked for: who only builds a model maps and verifies nothing
     def fetch() -> fetching.Fetch:
@@ -96,13 +100,10 @@ def read(
         if batch_size % replicas:
             raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
         fetched = fetch()  # not in the graph that a map traces
-        if training:
-            numbers = tf.data.Dataset.range(first_step * (batch_size // workers), tf.int64.max)
-        else:
-            numbers, worker, workers = tf.data.Dataset.range(len(entries)), 0, 1
-        number = functools.partial(_global_number, worker=worker, workers=workers, batch_size=batch_size)
+        share = order.Share(first_step * batch_size, batch_size, worker, workers)
+        numbers = order.shuffled(len(entries), seed, share) if training else order.stored(len(entries))
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
-        examples = numbers.map(lambda m: _example(of_split, fetched, number(m)), threads or _cores())
+        examples = numbers.map(functools.partial(_example, of_split, fetched), threads or _cores())
         batched = functools.partial(tf.data.Dataset.batch, batch_size=batch_size // replicas, drop_remainder=training)
         made = functools.partial(with_views, task=task, view_voxels=view_size**rank, threads=threads)
         batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
@@ -113,6 +114,7 @@ def read(
         to_views=(lambda element: task.make_views(*element)) if views_on == "device" else lambda element: element,
         ids=tuple(entry.id for entry in entries),
         batch_size=batch_size,
+        check=functools.partial(folders.check_sizes, data, split),
     )
 
 
@@ -127,16 +129,25 @@ class _Split(NamedTuple):
     same_size: bool
 
 
-def _example(split: _Split, fetch: fetching.Fetch, k: tf.Tensor) -> tuple[tf.Tensor, tuple[Batch, Params]]:
+def _example(
+    split: _Split, fetch: fetching.Fetch, k: tf.Tensor, index: tf.Tensor, was_verified: tf.Tensor
+) -> tuple[tf.Tensor, tuple[Batch, Params]]:
     """Example number k: its index, what is read of it, and its random choices."""
-    index, seed = _locate(k, split.size, seed=split.seed, training=split.training)
-    parsed = dict(fetch(index, k >= split.size if split.training else tf.constant(True)))
+    seed = _seed(split, k, index)
+    parsed = dict(fetch(index, was_verified))
     if split.same_size:
         parsed |= cropping.whole(parsed, split.view_size)
     else:
-        parsed |= cropping.crop(parsed, split.view_size, seed=_fold(seed, _CROP) if split.training else None)
+        parsed |= cropping.crop(parsed, split.view_size, seed=order.fold(seed, _CROP) if split.training else None)
     sample = split.task.sample if split.training else split.task.sample_eval
-    return index, (parsed, sample(_fold(seed, _CHOICES)))
+    return index, (parsed, sample(order.fold(seed, _CHOICES)))
+
+
+def _seed(split: _Split, k: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Of an example's random choices: in training new ones in every epoch, in evaluation always the same."""
+    if split.training:
+        return order.fold(order.epoch_seed(split.seed, k // split.size), index + 1)
+    return order.fold(order.run_seed(split.seed, _EVALUATION), k)
 
 
 def with_views(
@@ -167,27 +178,6 @@ def _cache_left(manifest: manifests.Manifest, split: str, *, cache_gb: float) ->
     before = itertools.takewhile(lambda name: name != split, manifests.SPLITS)
     taken = sum(shard.bytes for name in before if name in manifest.splits for shard in manifest.splits[name].shards)
     return max(0, int(cache_gb * 1e9) - taken)
-
-
-def _global_number(m: tf.Tensor, *, worker: int, workers: int, batch_size: int) -> tf.Tensor:
-    """Example m of one worker -> k: of every global batch it has the worker-th of `workers` equal slices."""
-    share = batch_size // workers
-    return m // share * batch_size + worker * share + m % share if workers > 1 else m
-
-
-def _locate(k: tf.Tensor, n: int, *, seed: int, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-    """Example number k -> (index of the example, seed of its random choices)."""
-    run_seed = tf.constant([seed & 0x7FFFFFFF, 0 if training else _EVALUATION], tf.int32)
-    if not training:
-        return k, _fold(run_seed, k)
-    epoch_seed = _fold(run_seed, k // n)
-    position = tf.cast(k % n, tf.int32)
-    index = tf.random.experimental.index_shuffle(position, seed=_fold(epoch_seed, _ORDER), max_index=n - 1)
-    return tf.cast(index, tf.int64), _fold(epoch_seed, index + 1)  # + 1: _ORDER, 0, is the permutation's own
-
-
-def _fold(seed: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
 
 
 def _cores() -> int:

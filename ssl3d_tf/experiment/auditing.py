@@ -52,7 +52,7 @@ def audit(workdir: Path, folder: Place | None = None, *, steps: int | None = Non
     """
     found = _open(workdir, folder, steps)
     _draw(found)
-    with faults.readable_errors(found.data):
+    with faults.readable_errors(found.data, workdir):
         rows = [_row(found, "as trained", dict.fromkeys(found.tasks, workdir))]
         if steps is not None:
             fresh = {name: _trained(found, name, steps) for name in found.tasks}

@@ -26,7 +26,16 @@ OVERLAYS, CHECKPOINTS = "overlays", ("best", "last")
 
 
 def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
-    """Runs what is planned, with tables and report after each; returns how many failed."""
+    """Runs what is planned, with tables and report after each; returns how many failed.
+
+    Raises:
+        InputError: another process does so in the same folder.
+    """
+    with files.locked(experiment.workdir):
+        return _run_all(experiment, planned)
+
+
+def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
     workdir, failed = experiment.workdir, 0
     for number, cell in enumerate(planned, start=1):
         what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
@@ -95,7 +104,7 @@ def run(experiment: Experiment, cell: Cell) -> bool:
         files.make_folder(folder, "--workdir")
         leftovers.clear()
         data = protocol.labelled(experiment, cell)
-        with faults.readable_errors(data):
+        with faults.readable_errors(data, experiment.workdir):
             scored = (_neighbours if cell.arm.init == "knn" else _train)(experiment, cell, data)
         if scored is None:
             return False

@@ -103,7 +103,7 @@ def _train(found: Search, trial: Trial, *, rounds: int | None) -> Trial:
     steps = min(settings.steps, rounds * settings.every.evaluate) if rounds else settings.steps
     one = one._replace(settings=settings._replace(steps=steps))
     gives_up = functools.partial(_hopeless, found, folder)
-    with faults.readable_errors(whole.data[0]):
+    with faults.readable_errors(whole.data[0], folder.parent):
         built = running.train(one, found.cell, folder, gives_up=gives_up)
     if built is None:
         sys.exit(0)  # a signal stopped it, which it has said

@@ -19,6 +19,8 @@ from ssl3d_tf.training.contracts import CONTRACT, read_contract
 from ssl3d_tf.training.contracts import ENCODER_FOLDER as ENCODER_FOLDER
 from ssl3d_tf.training.updates import Part
 
+FOLDER, _LIST = "checkpoints", "checkpoint"
+_DAMAGE = (tf.errors.OpError, IndexError, RuntimeError)  # what TensorFlow says of files that are cut
 _OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
 _GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of the recipe the data were made with
 
@@ -26,7 +28,7 @@ _GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of 
 class Progress(NamedTuple):
     """The part of a run's state that is neither weights nor optimizer; all variables.
 
-    step: steps done. tally: float64 [1 + scores], the number of steps since the last log line and the scores' sums.
+    step: steps done. tally: `journal.Window.tally`, of the steps since the last log line.
     best: lowest validation loss so far. best_step: its step.
     """
 
@@ -40,7 +42,7 @@ def progress(scores: int) -> Progress:
     """The progress of a run that has not begun."""
     return Progress(
         step=tf.Variable(0, dtype=tf.int64, trainable=False),
-        tally=tf.Variable(np.zeros(1 + scores), dtype=tf.float64, trainable=False),
+        tally=tf.Variable(np.zeros(2 + scores), dtype=tf.float64, trainable=False),
         best=tf.Variable(np.inf, dtype=tf.float64, trainable=False),
         best_step=tf.Variable(0, dtype=tf.int64, trainable=False),
     )
@@ -52,33 +54,54 @@ def manager(folder: Path, model: keras.Model, parts: Sequence[Part], progress: P
         part.optimizer.build(part.variables)  # before restoring, or its slots would be restored to nothing
     optimizers = [part.optimizer for part in parts]
     checkpoint = tf.train.Checkpoint(model=model, optimizers=optimizers, **progress._asdict())
-    return tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=2)
+    where = folder / FOLDER
+    try:
+        return tf.train.CheckpointManager(checkpoint, str(where), max_to_keep=2)
+    except (ValueError, IndexError):  # its list of them is cut; `restore` goes by the files
+        (where / _LIST).unlink()
+        return tf.train.CheckpointManager(checkpoint, str(where), max_to_keep=2)
 
 
 def restore(manager: tf.train.CheckpointManager, workdir: Path) -> bool:
-    """Restores the newest checkpoint of `workdir`, every value of it; returns whether there was one.
+    """Restores the newest checkpoint of `workdir` that is whole, every value of it; returns whether there was one.
 
     Raises:
-        InputError: it is damaged, or does not fit the model.
+        InputError: all are damaged, or the newest does not fit the model.
     """
-    newest = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
-    if newest is None:
-        return False
+    folder, faults = workdir / FOLDER, []
+    for path in sorted(folder.glob("ckpt-*.index"), key=_number, reverse=True):
+        try:
+            _restore(manager, path.with_suffix(""))
+        except _DAMAGE as error:
+            faults.append(f"checkpoint {path.with_suffix('')} cannot be read ({_first_line(error)})")
+            continue
+        if faults:
+            print(f"{'; '.join(faults)}: goes on from {path.stem}, the newest whole one.", flush=True)
+        return True
+    if faults or any(True for _ in folder.glob("ckpt-*")):
+        what = "; ".join(faults) or f"{folder} has checkpoints without their .index"
+        raise InputError(f"{what}; no older one is whole: put a copy back, or remove {folder} to begin anew.")
+    return False
+
+
+def _restore(manager: tf.train.CheckpointManager, path: Path) -> None:
     try:
-        status = manager.checkpoint.restore(newest)
+        status = manager.checkpoint.restore(str(path))
         status.expect_partial()  # what is left over is told below, once, and not again at exit
         status.assert_consumed().assert_existing_objects_matched()
-    except tf.errors.OpError as error:
-        rest = "remove its files, and 'checkpoint' beside them, and the run begins anew"
-        raise InputError(f"checkpoint {newest} cannot be read ({_first_line(error)}); {rest}.") from error
     except (AssertionError, ValueError) as error:
         reason = _first_line(error)
-        raise InputError(f"checkpoint {newest} does not fit this model ({reason}); take another --workdir.") from error
-    return True
+        raise InputError(f"checkpoint {path} does not fit this model ({reason}); take another --workdir.") from error
+
+
+def _number(path: Path) -> int:
+    """Of ckpt-NUMBER.index, which is that of its step."""
+    number = path.stem.partition("-")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextlib.contextmanager

@@ -1,15 +1,19 @@
 """What ends a run by itself, told in a line: numbers that are not finite, damaged records, too little memory."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder, verify
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.training import updates
 from ssl3d_tf.training.run import Run
 from ssl3d_tf.training.steps import Result
 from ssl3d_tf.training.updates import variables_of
@@ -28,8 +32,8 @@ class Begun(NamedTuple):
     waited_s: float
 
 
-def scores_of(step: Begun, run: Run) -> np.ndarray | None:
-    """The step's scores, once it is computed; None for a batch that was left out.
+def scores_of(step: Begun, run: Run) -> tuple[np.ndarray | None, bool]:
+    """The step's scores, once it is computed, None where its loss is not finite; and whether it changed any weight.
 
     A loss can be finite where a gradient is not: oneDNN's ReLU of NaN is 0.
 
@@ -37,11 +41,11 @@ def scores_of(step: Begun, run: Run) -> np.ndarray | None:
         InputError: loss or gradients are not finite: names the examples and where the largest numbers are.
     """
     scores, norms = step.result.scores.numpy(), step.result.gradient_norms.numpy()
-    rescaled = isinstance(run.parts[0].optimizer, keras.optimizers.LossScaleOptimizer)  # sees to its gradients itself
-    if np.isfinite(scores[0]) and (rescaled or np.isfinite(norms).all()):
-        return scores
+    finite, finite_norms = np.isfinite(scores[0]), np.isfinite(norms).all()
+    if finite and (finite_norms or updates.rescales(run.parts)):
+        return scores, finite_norms
     if run.settings.update.on_nonfinite == "skip":
-        return None
+        return None, False
     ids = [run.train.ids[i] for i in np.ravel(tf.nest.flatten(step.index)[0])]
     # The norms are of the first part only while the encoder is frozen.
     sizes = dict(zip((v.path for v in variables_of(run.parts)), norms, strict=False))
@@ -57,12 +61,16 @@ def scores_of(step: Begun, run: Run) -> np.ndarray | None:
 
 
 @contextlib.contextmanager
-def readable_errors(data: DataFolder) -> Iterator[None]:
-    """Turns what TensorFlow says of damaged records and of too little memory into a line for the user."""
+def readable_errors(data: DataFolder, workdir: Path) -> Iterator[None]:
+    """Turns what TensorFlow says of damaged records, a full disk and too little memory into a line for the user."""
     try:
         yield
     except tf.errors.DataLossError:
         verify(data)  # names the file and the record
         raise
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+    except (tf.errors.OpError, MemoryError) as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise InputError(files.full(workdir)) from error
+        if not isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
+            raise
         raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ssl3d_tf.task import Inputs
 
+LEAST = 8  # embeddings that a spread says something of
 LIMIT = 256  # embeddings per report; the effective rank is below it
 COLLAPSED = 0.02  # standard deviation: mean cosine similarity above .9996; whole scans of one organ reach .09
 
@@ -52,11 +53,13 @@ def effective_rank(embeddings: np.ndarray) -> float:
 
 
 def report(embeddings: np.ndarray) -> dict[str, float]:
-    """'embedding_std' and 'effective_rank' of the first LIMIT embeddings [n, d].
+    """'embedding_std' and 'effective_rank' of the first LIMIT embeddings [n, d]; nothing of fewer than LEAST.
 
     Both are NaN where an embedding is not finite.
     """
     codes = embeddings[:LIMIT]
+    if len(codes) < LEAST:
+        return {}
     if not np.all(np.isfinite(codes)):
         return {"embedding_std": np.nan, "effective_rank": np.nan}
     return {"embedding_std": standard_deviation(codes), "effective_rank": effective_rank(codes)}

@@ -19,26 +19,28 @@ class Window:
     """Sums since the last log line: the tally that checkpoints keep, and this process's clock."""
 
     def __init__(self, tally: np.ndarray) -> None:
-        self.tally = tally  # float64 [1 + scores]: steps, then sums
+        self.tally = tally  # float64 [2 + scores]: steps with scores, steps without an update, then sums
         self.restart_clock()
 
     def restart_clock(self) -> None:
         """Begins to time anew, so that neither evaluation nor saving counts as training."""
         self._began, self._waited, self._timed = time.perf_counter(), 0.0, 0
 
-    def add(self, scores: np.ndarray | None, waited_s: float) -> None:
-        """Takes one step's scores, None for a batch left out, and the seconds it waited for its data."""
-        if scores is not None:
-            self.tally = self.tally + np.concatenate([[1.0], scores])
+    def add(self, scores: np.ndarray | None, updated: bool, *, waited_s: float) -> None:
+        """Takes one step's scores, None of a batch left out, and the seconds it waited for its data."""
+        counts = [scores is not None, not updated]
+        self.tally = self.tally + np.concatenate([counts, np.zeros(len(self.tally) - 2) if scores is None else scores])
         self._waited += waited_s
         self._timed += 1
 
     def close(self, names: Sequence[str], batch_size: int) -> dict[str, float]:
-        """Mean scores, NaN of no step, and the speed of this process, since the last line; begins the next."""
+        """Since the last line: mean scores, NaN of no step, updates left out, this process's speed. Begins the next."""
         seconds = time.perf_counter() - self._began
         # Of no step, where every batch was left out, there is no mean.
-        means = self.tally[1:] / self.tally[0] if self.tally[0] else np.full_like(self.tally[1:], np.nan)
+        steps, skipped, sums = self.tally[0], self.tally[1], self.tally[2:]
+        means = sums / steps if steps else np.full_like(sums, np.nan)
         values = dict(zip(names, means.tolist(), strict=True))
+        values |= {"skipped": int(skipped)} if skipped else {}
         values |= {"examples_per_s": self._timed * batch_size / seconds, "stall_fraction": self._waited / seconds}
         self.tally = np.zeros_like(self.tally)
         self.restart_clock()
@@ -46,7 +48,10 @@ class Window:
 
 
 class Journal:
-    """One run's log; a context manager. Lines after `first_step`, left by a run that was killed, are dropped."""
+    """One run's log; a context manager. Lines after `first_step`, left by a run that was killed, are dropped.
+
+    Those of a run that was killed before it saved anything are put aside, in metrics.before.jsonl.
+    """
 
     def __init__(self, workdir: Path, *, first_step: int, steps: int) -> None:
         self._path = workdir / FILE
@@ -94,6 +99,9 @@ class Journal:
 
 def _truncate(path: Path, last_step: int) -> None:
     if not path.exists():
+        return
+    if last_step == 0:  # a run that begins anew, as nothing was saved: its log is all there is of it
+        path.replace(path.with_suffix(f".before{path.suffix}"))
         return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):

@@ -8,6 +8,8 @@ restart, encoder/ and its contract                         checkpoints.py
 metrics.jsonl, TensorBoard, progress bar                   journal.py
 """
 
+import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.training import faults, signals, strategies, validation
@@ -59,20 +62,29 @@ def fit(
         InputError: as `run.build`; a damaged record, a loss that is not finite, too little memory.
     """
     distribution, hooks = distribution or tf.distribute.get_strategy(), hooks or Hooks()
-    run = build(workdir, data, settings, distribution=distribution)
-    hooks.on_built()
-    with Journal(run.folder, first_step=int(run.progress.step), steps=settings.steps) as journal:
+    folder = strategies.own_folder(workdir, distribution)
+    with contextlib.ExitStack() as held:
+        if is_there := folder.exists():  # else it is made once everything was built
+            held.enter_context(files.locked(folder))
+        run = build(workdir, data, settings, distribution=distribution)
+        hooks.on_built()
+        if not is_there:
+            held.enter_context(files.locked(folder))
+        journal = held.enter_context(Journal(folder, first_step=int(run.progress.step), steps=settings.steps))
         journal.say(opening(run, distribution))
-        with faults.readable_errors(data):
-            return _train(run, _batches(run, distribution), journal, contract=contract or {}, hooks=hooks)
+        held.enter_context(faults.readable_errors(data, folder))
+        return _train(run, _batches(run, distribution), journal, contract=contract or {}, hooks=hooks)
 
 
 def _batches(run: Run, distribution: tf.distribute.Strategy) -> Iterator[tuple[Any, Any, float]]:
     """(index, element, seconds waited for it) of every batch from where the run stands on, without end."""
     run.held_out.dataset()  # verifies it: damage is told now, not after the steps before an evaluation
-    share = _share(run.train, int(run.progress.step))
+    first = int(run.progress.step)
+    share = _share(run.train, first)
     batches = iter(strategies.to_device(distribution.distribute_datasets_from_function(share)))
-    while True:
+    for step in itertools.count(first):
+        if step * run.train.batch_size % len(run.train.ids) < run.train.batch_size:
+            run.train.check()  # once an epoch, as reading on in a shard that was cut ends the process without a word
         began = time.perf_counter()
         index, element = next(batches)
         yield index, element, time.perf_counter() - began
@@ -129,7 +141,7 @@ def _train(
 def _settle(run: Run, begun: Begun | None, window: Window) -> None:
     """Reads the numbers of a step that was begun, which waits for it."""
     if begun is not None:
-        window.add(faults.scores_of(begun, run), begun.waited_s)
+        window.add(*faults.scores_of(begun, run), waited_s=begun.waited_s)
 
 
 def _is_due(run: Run, done: int) -> bool:

@@ -116,8 +116,8 @@ def finished(run: Run) -> bool:
 
 def hopeless(run: Run, done: int) -> bool:
     """Whether, after step `done`, the best evaluation is `patience` evaluations ago."""
-    every, best = run.settings.every, int(run.progress.best_step)
-    return every.patience is not None and best > 0 and done - best >= every.patience * every.evaluate
+    every, best = run.settings.every, int(run.progress.best_step)  # 0 where no validation loss was a number
+    return every.patience is not None and done - best >= every.patience * every.evaluate
 
 
 def opening(run: Run, distribution: tf.distribute.Strategy) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
@@ -71,17 +72,28 @@ def apply(
 ) -> tf.Tensor:
     """Updates every part by its clipped gradients, unless a batch is to be left out; returns their unclipped norms.
 
+    A loss-scale optimizer leaves a batch out itself, and lowers its scale: it is shown what is not finite, which
+    clipping by value would hide.
+
     Args:
         gradients: unscaled, the mean over replicas, in the order of `variables_of`.
     """
     norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients]))  # in one pass, without a copy
-    clipped = clip(gradients, update)
+    clipped, finite = clip(gradients, update), tf.reduce_all(tf.math.is_finite(norms))
     if update.on_nonfinite == "skip":
-        finite = tf.math.is_finite(loss) & tf.reduce_all(tf.math.is_finite(norms))
-        tf.cond(finite, lambda: _apply(parts, clipped, replicas), lambda: None)
+        finite &= tf.math.is_finite(loss)
+    if rescales(parts):
+        _apply(parts, clipped, tf.where(finite, 1.0, np.nan) / replicas)
+    elif update.on_nonfinite == "skip":
+        tf.cond(finite, lambda: _apply(parts, clipped, 1.0 / replicas), lambda: None)
     else:
-        _apply(parts, clipped, replicas)
+        _apply(parts, clipped, 1.0 / replicas)
     return norms
+
+
+def rescales(parts: Sequence[Part]) -> bool:
+    """Whether the optimizers scale their losses, as in float16, and leave out what is not finite themselves."""
+    return isinstance(parts[0].optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def clip(gradients: Sequence[tf.Tensor], update: Update) -> list[tf.Tensor]:
@@ -99,10 +111,10 @@ def loss_scale(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | float:
     return optimizer.scale_loss(tf.constant(1.0))
 
 
-def _apply(parts: Sequence[Part], gradients: Sequence[tf.Tensor], replicas: int) -> None:
+def _apply(parts: Sequence[Part], gradients: Sequence[tf.Tensor], factor: tf.Tensor | float) -> None:
     """Updates every part; Keras' apply divides by the loss scale and sums over replicas, which is undone before."""
     left = list(gradients)
     for optimizer, variables in parts:
         own, left = left[: len(variables)], left[len(variables) :]
-        scale = loss_scale(optimizer)
-        optimizer.apply([gradient * scale / replicas for gradient in own], variables)
+        scale = loss_scale(optimizer) * factor
+        optimizer.apply([gradient * scale for gradient in own], variables)

@@ -39,19 +39,27 @@ def evaluate(run: Run) -> Evaluation:
 
 
 def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, Any]) -> dict[str, float]:
-    """Evaluates and logs after step `done`, and keeps the weights if they are the best so far; returns the scores."""
+    """Evaluates and logs after step `done`, and keeps the weights if they are the best so far; returns the scores.
+
+    At the end of a run without a best evaluation, as no loss was a number, the last weights are kept, marked so.
+    """
     with checkpoints.averaged_weights(built.parts):
         scores, embeddings, inputs = evaluate(built)
         spread = {} if embeddings is None else health.report(embeddings)
         journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()}, show=True)
         if spread and (warning := health.warning(spread)):
             journal.say(warning)
-        if scores["val_loss"] < float(built.progress.best):
+        is_best = scores["val_loss"] < float(built.progress.best)
+        if is_best:
             built.progress.best.assign(scores["val_loss"])
             built.progress.best_step.assign(done)
+        ends = done == built.settings.steps or run.hopeless(built, done)
+        if is_best or (ends and not int(built.progress.best_step)):
             keeps = built.settings.keeps
             kept = built.encoder if keeps == checkpoints.ENCODER_FOLDER else built.model
-            about = run.about(built, contract, scores)
+            about = {**run.about(built, contract, scores), "is_best": is_best}
             checkpoints.save_encoder(built.folder / keeps, kept, step=done, contract=about)
+            if not is_best:
+                journal.say(f"warning: no validation loss was a number; {keeps}/ has the last weights, marked so.")
     journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(built.encoder.input_shape) - 2))
     return scores

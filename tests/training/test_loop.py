@@ -102,6 +102,7 @@ def test_a_run_learns_something_and_leaves_its_products(data, tmp_path):
     scores = fit(tmp_path / "run", data, steps=4)
     assert scores.keys() == {"val_loss", "val_accuracy", "val_chance"}
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        ".lock",
         "checkpoints",
         "encoder",
         "metrics.jsonl",

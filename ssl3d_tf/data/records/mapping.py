@@ -5,8 +5,11 @@ A mapped shard is a tensor of its bytes, backed by the page cache. A slice that 
 the batch. Checksums are not verified here.
 """
 
+import ctypes
 import math
+import mmap
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +23,12 @@ from ssl3d_tf.data.records.manifest import Entry
 from ssl3d_tf.data.records.schema import HEADER_BYTES
 from ssl3d_tf.data.records.writer import Shard
 from ssl3d_tf.errors import InputError
+
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
+_MMAP, _MUNMAP = _LIBRARY.mmap, _LIBRARY.munmap
+_MMAP.restype, _MMAP.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_int,) * 3, ctypes.c_long)
+_MUNMAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_FAILED = ctypes.c_void_p(-1).value
 
 
 class Part(NamedTuple):
@@ -46,7 +55,7 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
         if cache_bytes >= 0:
             content = tf.io.decode_raw(tf.io.read_file(os.fspath(path)), tf.uint8)
         elif isinstance(path, Path):
-            content = _mapped(path)
+            content = _mapped(path, file.bytes)
         else:
             held.append(False)
             continue
@@ -55,16 +64,35 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
     return made, held
 
 
-def _mapped(path: Path) -> tf.Tensor:
+def _mapped(path: Path, size: int) -> tf.Tensor:
     # Copy on write, as DLPack hands on nothing that is read-only; nothing is written. Other ways into a tensor copy all
     # of it: tf.convert_to_tensor, and ImmutableConst, which TensorFlow folds as a constant.
     try:
-        content = np.memmap(path, np.uint8, "c")
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != size:
+                raise InputError(cut_short(path, size))
+            content = _without_descriptor(file.fileno(), size)
     except OSError as error:
         raise InputError(
             f"shard {path} cannot be mapped into memory ({error}); put the data on another disk."
         ) from error
-    return tf.experimental.dlpack.from_dlpack(np.asarray(content).__dlpack__())
+    return tf.experimental.dlpack.from_dlpack(content.__dlpack__())
+
+
+def _without_descriptor(file: int, size: int) -> np.ndarray:
+    """The bytes of a file, mapped; Python's mmap keeps a descriptor each, of which a process has 1,024."""
+    at = _MMAP(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, file, 0)
+    if at == _FAILED:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    held = (ctypes.c_uint8 * size).from_address(at)
+    weakref.finalize(held, _MUNMAP, at, size)  # the array, and what TensorFlow makes of it, keep `held`
+    return np.ctypeslib.as_array(held)
+
+
+def cut_short(path: Path, size: int) -> str:
+    """What to say of a shard whose size is no longer that of the manifest: to read on would end the process."""
+    found = f"has {path.stat().st_size} bytes" if path.is_file() else "is gone"
+    return f"shard {path} {found}, the manifest says {size} bytes: put it back, or convert the data again."
 
 
 def by_index(
