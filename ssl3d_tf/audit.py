@@ -22,6 +22,7 @@ def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_string("workdir", None, "Folder of the run to audit, as given to ssl3d_tf.train.")
     flags.DEFINE_string("data", None, "The data of that run, where they are no longer where they were.")
+    flags.DEFINE_multi_string("gin_import", [], "A module of yours that the run's configuration imports; may repeat.")
     flags.DEFINE_integer("steps", None, "Also trains fresh networks for that many steps, in RUN/audit/.", lower_bound=1)
 
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> None:
     cli.flags_only(argv)
     if not values.workdir:
         raise app.UsageError("--workdir is missing; give the folder of a pretraining run.")
-    auditing.audit(local(values.workdir, "--workdir"), place(values.data) if values.data else None, steps=values.steps)
+    folder, own = place(values.data) if values.data else None, values.gin_import
+    auditing.audit(local(values.workdir, "--workdir"), folder, steps=values.steps, imports=own)
 
 
 def command() -> None:

@@ -26,6 +26,7 @@ def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_multi_string("gin_file", [], "The configuration, such as gin/finetune/segmentation_3d.gin.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files, such as STEPS=40; may repeat.")
+    flags.DEFINE_multi_string("gin_import", [], "A module of yours that a gin file imports; may repeat.")
     flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord, with masks or labels.")
     flags.DEFINE_multi_string("encoder", [], "--workdir of a pretraining run, by whose name it is shown; may repeat.")
     flags.DEFINE_string("workdir", None, "Folder of the experiment; an unfinished one in it goes on.")
@@ -38,7 +39,7 @@ def main(argv: Sequence[str]) -> None:
     for name in ("gin_file", "data"):
         if not getattr(values, name):
             raise app.UsageError(f"--{name} is missing; see python -m ssl3d_tf.finetune --help.")
-    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
+    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param), tuple(values.gin_import))
     workdir = local(values.workdir, "--workdir") if values.workdir else run_folder.fresh(values.gin_file[0])
     failed = run(sources, place(values.data), [local(folder, "--encoder") for folder in values.encoder], workdir)
     sys.exit(1 if failed else 0)

@@ -32,7 +32,7 @@ def draw(folder: Place, sources: configuration.Sources, png: Path) -> None:
     data = folders.open_folder(folder)
     count = min(EXAMPLES, len(data.manifest.split("train").entries))
     params = (*sources.params, f"BATCH_SIZE={count}", "VIEWS_ON='device'")
-    configuration.load(configuration.Sources(sources.files, params))
+    configuration.load(sources._replace(params=params))
     configuration.check_bound(run.Settings, "task", sources)
     settings = configuration.make(run.Settings)
     train = settings.train_data(data, _keeping_crops(settings.task))

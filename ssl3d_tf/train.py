@@ -9,7 +9,6 @@ The same command again goes on where the run stopped.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import app, flags
 
@@ -22,8 +21,7 @@ with quiet.greeting():
     import tensorflow as tf
 
     from ssl3d_tf.command import run_folder
-    from ssl3d_tf.data.records import manifest as manifests
-    from ssl3d_tf.training import checkpoints, loop, run, strategies
+    from ssl3d_tf.training import checkpoints, contracts, loop, run, strategies
 
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
@@ -33,6 +31,7 @@ def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_multi_string("gin_file", [], "The configuration, such as gin/cpc_3d.gin; several, in order.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files, such as STEPS=40; may repeat.")
+    flags.DEFINE_multi_string("gin_import", [], "A module of yours that a gin file imports; may repeat.")
     flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord, here or gs://; without it, phantoms are made.")
     flags.DEFINE_string("workdir", None, "Folder of the run; an unfinished run in it goes on. Default: new, in runs/.")
 
@@ -43,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
     cli.flags_only(argv)
     if not values.gin_file:
         raise app.UsageError("--gin_file is missing; try --gin_file=gin/cpc_3d.gin.")
-    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
+    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param), tuple(values.gin_import))
     workdir = local(values.workdir, "--workdir") if values.workdir else run_folder.fresh(values.gin_file[0])
     pretrain(sources, place(values.data) if values.data else None, workdir)
 
@@ -57,7 +56,7 @@ def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path
     configuration.check_bound(run.Settings, "task", sources)
     data = folders.open_folder(folder or _phantoms())
     config = configuration.text()
-    contract = _contract(data, config)
+    contract = contracts.of_run(data, config)
     is_first = strategies.own_folder(workdir, distribution) == workdir
     if is_first:
         run_folder.check(workdir, config, data=contract["data"])
@@ -95,20 +94,6 @@ def _note_padding(data: folders.DataFolder) -> None:
     side, count = configuration.macro("VIEW_SIZE"), len(data.manifest.split("train").entries)
     if small := folders.smaller_than(data, "train", side):
         print(f"{small} of {count} training volumes are smaller than VIEW_SIZE {side} on some axis: padded.")
-
-
-def _contract(data: folders.DataFolder, config: str) -> dict[str, Any]:
-    """What encoder/contract.json must say of its input, so that nobody feeds it something else."""
-    manifest = data.manifest
-    return {
-        "rank": manifest.rank,
-        "channels": list(manifest.channels),
-        "axes": ["batch", *(("depth", "height", "width")[-manifest.rank :]), "channels"],
-        "recipe": manifest.recipe,
-        "modality": manifest.modality,
-        "data": {"path": str(data.path), "name": manifest.name, "sha256": manifests.fingerprint(manifest)},
-        "gin": config,
-    }
 
 
 def command() -> None:

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     for name in ("gin_file", "data"):
         if not getattr(values, name):
             raise app.UsageError(f"--{name} is missing; see python -m ssl3d_tf.tune --help.")
-    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param))
+    sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param), tuple(values.gin_import))
     workdir = local(values.workdir, "--workdir") if values.workdir else run_folder.fresh(values.gin_file[0])
     best = run(sources, place(values.data), [local(folder, "--encoder") for folder in values.encoder], workdir)
     sys.exit(0 if best else 1)

@@ -25,6 +25,7 @@ def define_flags() -> None:
     flags.DEFINE_string("show", "", "Draw the planes of the example with this id.")
     flags.DEFINE_multi_string("views", [], "Draw what the network sees with this gin file; several, in order.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE for --views, such as VIEW_SIZE=32; may repeat.")
+    flags.DEFINE_multi_string("gin_import", [], "A module of yours that a gin file of --views imports; may repeat.")
     flags.DEFINE_string("png", "", "Where --show or --views draws.")
     flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 
@@ -48,19 +49,21 @@ def main(argv: Sequence[str]) -> None:
     if values.show:
         planes.write(local(values.png, "--png"), folder, data, values.show)
     if values.views:
-        show_views(folder, values.views, values.gin_param, local(values.png, "--png"))
+        show_views(folder, values.views, values.gin_param, values.gin_import, png=local(values.png, "--png"))
     summary = table.summarise(folder, data)
     print(json.dumps(summary, indent=1) if values.json else table.text(summary))
     if values.verify and not values.json:
         print("verified: every checksum, id, offset and shape agrees with the manifest.")
 
 
-def show_views(folder: Place, gin_files: Sequence[str], params: Sequence[str], png: Path) -> None:
+def show_views(
+    folder: Place, gin_files: Sequence[str], params: Sequence[str], imports: Sequence[str], *, png: Path
+) -> None:
     """Draws what the network sees of a few training examples. Raises InputError, as `ssl3d_tf.preview.draw` does."""
     from ssl3d_tf import preview  # late: all else here does without TensorFlow, and starts ten times faster
     from ssl3d_tf.command import configuration
 
-    preview.draw(folder, configuration.Sources(tuple(gin_files), tuple(params)), png)
+    preview.draw(folder, configuration.Sources(tuple(gin_files), tuple(params), tuple(imports)), png)
 
 
 def command() -> None:

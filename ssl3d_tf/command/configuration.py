@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import gin
 from gin import config as gin_config
 
-from ssl3d_tf.command import knobs, renamed
+from ssl3d_tf.command import gin_files, knobs, renamed
 from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.errors import InputError
 
@@ -22,10 +22,11 @@ _MACRO = re.compile(r"^([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
 
 
 class Sources(NamedTuple):
-    """What a configuration is made of, in order: later bindings win."""
+    """What a configuration is made of, in order: later bindings win. imports: modules that files may name."""
 
     files: tuple[str, ...]
     params: tuple[str, ...]
+    imports: tuple[str, ...] = ()
 
 
 def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = ()) -> frozenset[str]:
@@ -42,8 +43,10 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
         InputError: a file that is not there, a name that does not exist, a macro that nothing reads, a knob out of
             its range.
     """
+    for file in sources.files:
+        gin_files.check_imports(file, sources.imports)
     gin.clear_config()
-    gin.add_config_file_search_path(str(ROOT))
+    gin.add_config_file_searchgin_files.path(str(ROOT))
     try:
         with _silent_search():
             parsed = [gin.parse_config_file(file) for file in sources.files]
@@ -55,7 +58,7 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     except InputError:
         raise
     except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
-        _check_names(sources)
+        gin_files.check_names(sources.files)
         raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
     declared = frozenset(_declared(parsed))
     _check_macros(sources, declared, read)
@@ -159,18 +162,6 @@ def _parse_param(param: str) -> None:
         raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
 
 
-def _check_names(sources: Sources) -> None:
-    """Raises InputError where a file names what was called otherwise in version 0.1."""
-    for file in sources.files:
-        if _path(file).is_file() and (names := renamed.told(_path(file).read_text(encoding="utf-8"))):
-            raise InputError(f"{file} is of ssl3d_tf 0.1, and since then {names}: rename them in the file.")
-
-
-def _path(file: str) -> Path:
-    """Where gin finds a file, if it does."""
-    return next((folder / file for folder in (Path(), ROOT) if (folder / file).is_file()), Path(file))
-
-
 def _is_reference(value: Any, *, called: bool) -> bool:
     """Whether `value` is a function, such as @unet.encoder; `called`: or what one returns, such as @cpc.task()."""
     return isinstance(value, gin_config.ConfigurableReference) and (called or not value.evaluate)
@@ -222,7 +213,7 @@ def _declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) -
     for path in (ROOT / "gin").rglob("base.gin"):
         names |= {found["macro"] or found["configurable"] for found in _bindings(path)}
     for file in parsed:
-        found = [binding["macro"] for binding in _bindings(_path(file.filename))]
+        found = [binding["macro"] for binding in _bindings(gin_files.path(file.filename))]
         if None not in found and not file.imports and not file.includes:
             names |= set(found)
     return names

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ssl3d_tf.data.places import Place, place
 from ssl3d_tf.data.records import manifest as manifests
-from ssl3d_tf.data.records import mapping, writer
+from ssl3d_tf.data.records import writer
 from ssl3d_tf.errors import InputError
 
 
@@ -36,7 +36,7 @@ def check_sizes(data: DataFolder, split: str) -> None:
     for shard in data.manifest.split(split).shards:
         path = data.path / shard.file
         if isinstance(path, Path) and (not path.is_file() or path.stat().st_size != shard.bytes):
-            raise InputError(mapping.cut_short(path, shard.bytes))
+            raise InputError(writer.cut_short(path, shard.bytes))
 
 
 def smaller_than(data: DataFolder, split: str, view_size: int) -> int:

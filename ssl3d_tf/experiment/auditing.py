@@ -44,13 +44,15 @@ class Row(NamedTuple):
     chance: float
 
 
-def audit(workdir: Path, folder: Place | None = None, *, steps: int | None = None) -> list[Row]:
+def audit(
+    workdir: Path, folder: Place | None = None, *, steps: int | None = None, imports: Sequence[str] = ()
+) -> list[Row]:
     """Audits the run in `workdir` on its own data, or on the same data in `folder`; writes audit.json and audit.png.
 
     Raises:
         InputError: no run there, no checkpoint yet, its data gone, or other data.
     """
-    found = _open(workdir, folder, steps)
+    found = _open(workdir, folder, steps, imports)
     _draw(found)
     with faults.readable_errors(found.data, workdir):
         rows = [_row(found, "as trained", dict.fromkeys(found.tasks, workdir))]
@@ -61,10 +63,11 @@ def audit(workdir: Path, folder: Place | None = None, *, steps: int | None = Non
     return rows
 
 
-def _open(workdir: Path, folder: Place | None, steps: int | None) -> Audit:
+def _open(workdir: Path, folder: Place | None, steps: int | None, imports: Sequence[str]) -> Audit:
     record = run_folder.trained(workdir)
     params = () if steps is None else (f"STEPS={steps}",)
-    configuration.load(configuration.Sources((str(workdir / run_folder.CONFIG),), params), read=("RANK", "VIEW_SIZE"))
+    sources = configuration.Sources((str(workdir / run_folder.CONFIG),), params, tuple(imports))
+    configuration.load(sources, read=("RANK", "VIEW_SIZE"))
     distribution = configuration.make(strategies.devices)
     data = _data(workdir, record["data"], folder)
     settings = configuration.make(Settings)

@@ -26,7 +26,7 @@ def plan_of(sources: configuration.Sources, *, pretrained: bool) -> Plan:
         InputError: no such tuner, a knob that cannot be searched, values that it does not take.
     """
     own = (f"ARMS=('{'pretrained' if pretrained else 'random'}',)", "FRACTIONS=(%FRACTION,)", "REPETITIONS=1")
-    sources = configuration.Sources((BASE, *sources.files), (*own, *sources.params))
+    sources = sources._replace(files=(BASE, *sources.files), params=(*own, *sources.params))
     configuration.load(sources, read=READ)
     searched, now = space.parse(configuration.macro("SPACE")), configuration.macros()
     as_is = all(space.holds(values, now.get(name, "")) for name, values in searched.items())

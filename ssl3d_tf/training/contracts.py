@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 
 ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
@@ -28,3 +30,17 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
             except ValueError as error:
                 raise InputError(f"{candidate} is damaged ({error}); pretrain again.") from error
     raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")
+
+
+def of_run(data: DataFolder, config: str) -> dict[str, Any]:
+    """What encoder/contract.json must say of its input, so that nobody feeds it something else."""
+    manifest = data.manifest
+    return {
+        "rank": manifest.rank,
+        "channels": list(manifest.channels),
+        "axes": ["batch", *(("depth", "height", "width")[-manifest.rank :]), "channels"],
+        "recipe": manifest.recipe,
+        "modality": manifest.modality,
+        "data": {"path": str(data.path), "name": manifest.name, "sha256": manifests.fingerprint(manifest)},
+        "gin": config,
+    }

@@ -168,3 +168,16 @@ def test_every_file_fits_a_screen_and_says_what_it_is(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# ")
     assert len(lines) <= 100
+
+
+def test_a_gin_file_imports_nothing_that_nobody_named(tmp_path):
+    (tmp_path / "deep.gin").write_text("import subprocess\n")
+    file = tmp_path / "mine.gin"
+    file.write_text(f"include 'gin/rotation_3d.gin'\ninclude '{tmp_path / 'deep.gin'}'\n")
+    with pytest.raises(InputError, match=r"deep.gin imports subprocess, which runs it; .* takes --gin_import=subpro"):
+        load(files=(str(file),))
+    file.write_text("from __gin__ import dynamic_registration\nfrom keras import optimizers\nimport os.path\n")
+    with pytest.raises(InputError, match=r"mine.gin imports os.path"):
+        load(files=(str(file),))
+    file.write_text("include 'gin/rotation_3d.gin'\nimport colorsys\n")
+    configuration.load(configuration.Sources((str(file),), (), ("colorsys",)))

@@ -1,14 +1,17 @@
 """records/*: bytes that TensorFlow reads, damage that is named, and a manifest that says what is there."""
 
+import gc
 import json
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ssl3d_tf.data import files
-from ssl3d_tf.data.records import manifest, schema, writer
+from ssl3d_tf.data.records import manifest, mapping, schema, writer
 from ssl3d_tf.errors import InputError
 
 
@@ -246,3 +249,16 @@ def test_a_draft_has_no_name_until_it_is_published(tmp_path):
     assert not (tmp_path / "a.tfrecord").exists()
     files.publish(draft, tmp_path / "a.tfrecord")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.tfrecord", b"one")]
+
+
+def test_shards_are_mapped_without_a_descriptor_each(tmp_path):
+    for number in range(300):
+        (tmp_path / str(number)).write_bytes(bytes([number % 256]) * 5000)
+    before = len(os.listdir("/proc/self/fd"))
+    mapped = [mapping._mapped(tmp_path / str(number), 5000) for number in range(300)]
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert [int(content[0]) for content in mapped] == [number % 256 for number in range(300)]
+    assert Path("/proc/self/maps").read_text().count(str(tmp_path)) == 300
+    del mapped
+    gc.collect()
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import parsing
+from ssl3d_tf.data.records import parsing, writer
 from ssl3d_tf.data.records.manifest import Entry
 from ssl3d_tf.data.records.schema import HEADER_BYTES
 from ssl3d_tf.data.records.writer import Shard
@@ -70,7 +70,7 @@ def _mapped(path: Path, size: int) -> tf.Tensor:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size != size:
-                raise InputError(cut_short(path, size))
+                raise InputError(writer.cut_short(path, size))
             content = _without_descriptor(file.fileno(), size)
     except OSError as error:
         raise InputError(
@@ -87,12 +87,6 @@ def _without_descriptor(file: int, size: int) -> np.ndarray:
     held = (ctypes.c_uint8 * size).from_address(at)
     weakref.finalize(held, _MUNMAP, at, size)  # the array, and what TensorFlow makes of it, keep `held`
     return np.ctypeslib.as_array(held)
-
-
-def cut_short(path: Path, size: int) -> str:
-    """What to say of a shard whose size is no longer that of the manifest: to read on would end the process."""
-    found = f"has {path.stat().st_size} bytes" if path.is_file() else "is gone"
-    return f"shard {path} {found}, the manifest says {size} bytes: put it back, or convert the data again."
 
 
 def by_index(

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import google_crc32c
@@ -101,3 +102,9 @@ def _masked_crc(data: bytes) -> bytes:
     # TFRecord masks its checksums: rotated right by 15 bits plus a constant (TensorFlow, tsl/lib/hash/crc32c.h).
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def cut_short(path: Path, size: int) -> str:
+    """What to say of a shard whose size is no longer that of the manifest: to read on would end the process."""
+    found = f"has {path.stat().st_size} bytes" if path.is_file() else "is gone"
+    return f"shard {path} {found}, the manifest says {size} bytes: put it back, or convert the data again."

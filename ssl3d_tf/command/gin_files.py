@@ -1,0 +1,53 @@
+"""gin files before gin runs them: where they lie, what they import, and which names of before they have."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gin import config_parser
+
+from ssl3d_tf.command import renamed
+from ssl3d_tf.command.home import ROOT
+from ssl3d_tf.errors import InputError
+
+_IMPORTED = ("__gin__", "ssl3d_tf", "keras")  # what they may import
+
+
+def path(file: str) -> Path:
+    """Where gin finds a file, if it does."""
+    return next((folder / file for folder in (Path(), ROOT) if (folder / file).is_file()), Path(file))
+
+
+def check_imports(file: str, allowed: Sequence[str]) -> None:
+    """Raises InputError where a gin file would import what nobody named: to import a module is to run it."""
+    source = path(file)
+    if not source.is_file():
+        return  # as gin will say
+    try:
+        statements = list(config_parser.ConfigParser(source.read_text(encoding="utf-8"), _Unread()))
+    except (SyntaxError, ValueError):
+        return
+    for statement in statements:
+        if isinstance(statement, config_parser.IncludeStatement):
+            check_imports(statement.filename, allowed)
+        if isinstance(statement, config_parser.ImportStatement):
+            name = statement.module
+            if not any(f"{name}.".startswith(f"{module}.") for module in (*_IMPORTED, *allowed)):
+                own = " and ".join(_IMPORTED[1:])
+                raise InputError(f"{file} imports {name}, which runs it; beside {own} it takes --gin_import={name}.")
+
+
+class _Unread(config_parser.ParserDelegate):
+    """Reads what a gin file says without looking up what it names."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> None:
+        return None
+
+    def macro(self, scoped_name: str) -> None:
+        return None
+
+
+def check_names(files: Iterable[str]) -> None:
+    """Raises InputError where a file names what was called otherwise in version 0.1."""
+    for file in files:
+        if path(file).is_file() and (names := renamed.told(path(file).read_text(encoding="utf-8"))):
+            raise InputError(f"{file} is of ssl3d_tf 0.1, and since then {names}: rename them in the file.")
