@@ -46,7 +46,7 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     for file in sources.files:
         gin_files.check_imports(file, sources.imports)
     gin.clear_config()
-    gin.add_config_file_searchgin_files.path(str(ROOT))
+    gin.add_config_file_search_path(str(ROOT))
     try:
         with _silent_search():
             parsed = [gin.parse_config_file(file) for file in sources.files]

@@ -1,7 +1,9 @@
 """gin files before gin runs them: where they lie, what they import, and which names of before they have."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gin import config_parser
 
@@ -22,11 +24,7 @@ def check_imports(file: str, allowed: Sequence[str]) -> None:
     source = path(file)
     if not source.is_file():
         return  # as gin will say
-    try:
-        statements = list(config_parser.ConfigParser(source.read_text(encoding="utf-8"), _Unread()))
-    except (SyntaxError, ValueError):
-        return
-    for statement in statements:
+    for statement in _statements(source.read_text(encoding="utf-8")):
         if isinstance(statement, config_parser.IncludeStatement):
             check_imports(statement.filename, allowed)
         if isinstance(statement, config_parser.ImportStatement):
@@ -34,6 +32,12 @@ def check_imports(file: str, allowed: Sequence[str]) -> None:
             if not any(f"{name}.".startswith(f"{module}.") for module in (*_IMPORTED, *allowed)):
                 own = " and ".join(_IMPORTED[1:])
                 raise InputError(f"{file} imports {name}, which runs it; beside {own} it takes --gin_import={name}.")
+
+
+def _statements(text: str) -> Iterator[NamedTuple]:
+    """All up to the first that gin does not understand, as it will say: those before it, it runs."""
+    with contextlib.suppress(SyntaxError, ValueError):
+        yield from config_parser.ConfigParser(text, _Unread())
 
 
 class _Unread(config_parser.ParserDelegate):
