@@ -60,7 +60,7 @@ def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path
     is_first = strategies.own_folder(workdir, distribution) == workdir
     if is_first:
         run_folder.check(workdir, config, data=contract["data"])
-        _note_padding(data)
+        folders.note_padding(data, configuration.macro("VIEW_SIZE"))
 
     def claim() -> None:
         names = [device.name for device in tf.config.list_logical_devices()]
@@ -88,12 +88,6 @@ def _phantoms() -> Path:
     print(f"no --data: training on {count} phantoms of {size} voxels, in {folder}, with {PHANTOMS.format(rank=rank)}.")
     synthetic.write_dataset(folder, shape=(side,) * rank, counts={"train": count, "val": -(-count // 4)})
     return folder
-
-
-def _note_padding(data: folders.DataFolder) -> None:
-    side, count = configuration.macro("VIEW_SIZE"), len(data.manifest.split("train").entries)
-    if small := folders.smaller_than(data, "train", side):
-        print(f"{small} of {count} training volumes are smaller than VIEW_SIZE {side} on some axis: padded.")
 
 
 def command() -> None:

@@ -1,5 +1,6 @@
 """A folder of records as the rest sees it: opened, and checked against what a configuration wants of it."""
 
+import math
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from ssl3d_tf.data.places import Place, place
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records import writer
 from ssl3d_tf.errors import InputError
+
+_MOSTLY = 0.5  # of a view
 
 
 class DataFolder(NamedTuple):
@@ -39,9 +42,20 @@ def check_sizes(data: DataFolder, split: str) -> None:
             raise InputError(writer.cut_short(path, shard.bytes))
 
 
-def smaller_than(data: DataFolder, split: str, view_size: int) -> int:
-    """How many volumes of the split are smaller than the view on some axis, and so will be padded."""
-    return sum(min(entry.shape[:-1]) < view_size for entry in data.manifest.split(split).entries)
+def note_padding(data: DataFolder, view_size: int) -> None:
+    """Says how many training volumes are smaller than a view on some axis, and how much of a view that is."""
+    shapes = [entry.shape[:-1] for entry in data.manifest.split("train").entries]
+    small = sum(min(shape) < view_size for shape in shapes)
+    if not small:
+        return
+    filled = sum(math.prod(min(1.0, side / view_size) for side in shape) for shape in shapes) / len(shapes)
+    typical = sorted(shapes, key=math.prod)[len(shapes) // 2]
+    remedy = f"; a smaller VIEW_SIZE, {max(typical)}, say, saves that time" if filled < _MOSTLY else ""
+    print(
+        f"{small} of {len(shapes)} training volumes are smaller than VIEW_SIZE {view_size} on some axis: padded; "
+        f"{1 - filled:.0%} of an average view is padding, volumes are {'×'.join(map(str, typical))} or so{remedy}.",
+        flush=True,
+    )
 
 
 def check(data: DataFolder, *, rank: int, channels: int | None, fields: Sequence[str]) -> None:

@@ -55,6 +55,7 @@ def prepare(
     configuration.check_bound(Settings, "task", sources)
     distribution = _distribution()
     data, named = folders.open_folder(folder, unread=unread), _named(encoders)
+    folders.note_padding(data, configuration.macro("VIEW_SIZE"))
     experiment = experiment_of(data, named, workdir, distribution=distribution)
     planned = protocol.cells(experiment.plan, list(named))
     admission.check_data(experiment.data, experiment.plan.scorer.probe)

@@ -1,5 +1,6 @@
 """Where a run writes what it measures: metrics.jsonl, TensorBoard events, a progress bar and plain lines."""
 
+import datetime
 import json
 import sys
 import time
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from ssl3d_tf.data import files
 
 FILE = "metrics.jsonl"
+_TIMED = 5  # steps behind the first, which builds the graph
 
 
 class Window:
@@ -59,6 +61,8 @@ class Journal:
         self._file = self._path.open("a", encoding="utf-8")
         self._events = tf.summary.create_file_writer(str(workdir / "tensorboard"))
         # disable=None: no bar where the output is a file; the plain lines below are there in any case.
+        self._began: list[float] = []  # when the first steps of this process were done
+        self._steps = steps - first_step
         self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=None, dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> "Journal":
@@ -70,8 +74,13 @@ class Journal:
         self._file.close()
 
     def advance(self) -> None:
-        """Moves the bar by one step."""
+        """Moves the bar by one step; after a few, says how long the rest will take."""
         self._bar.update()
+        if len(self._began) <= _TIMED:
+            self._began.append(time.perf_counter())
+            if len(self._began) > _TIMED:
+                pace_s = (self._began[-1] - self._began[0]) / _TIMED
+                self.say(_time_left(pace_s, self._steps - len(self._began)))
 
     def write(self, step: int, values: Mapping[str, float], *, show: bool) -> None:
         """Logs `values` of `step`; `show` prints them as a line even where there is a bar."""
@@ -95,6 +104,11 @@ class Journal:
         """Prints one line above the bar."""
         self._bar.write(line, file=sys.stdout)
         sys.stdout.flush()
+
+
+def _time_left(pace_s: float, steps: int) -> str:
+    left = datetime.timedelta(seconds=round(pace_s * steps))
+    return f"{pace_s:.2g} s per step: about {left} for the {steps} steps left, evaluations apart."
 
 
 def _truncate(path: Path, last_step: int) -> None:

@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -238,3 +239,16 @@ def test_a_damaged_record_stops_the_reading(tmp_path):
     shard.write_bytes(content)
     with pytest.raises(tf.errors.DataLossError):
         list(read(tmp_path, view_size=8, batch_size=4).dataset().take(1))
+
+
+def test_how_much_of_a_view_is_padding_is_said_with_the_knob(volumes_3d, capsys):
+    data = folders.open_folder(volumes_3d[0])
+    folders.note_padding(data, 9)
+    assert capsys.readouterr().out == ""
+    folders.note_padding(data, 13)
+    assert re.match(
+        r"\d+ of 14 training volumes are smaller .* 13 .*: padded; \d+% of an average view is padding, ",
+        capsys.readouterr().out,
+    )
+    folders.note_padding(data, 24)
+    assert "; a smaller VIEW_SIZE, 1" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -337,3 +338,8 @@ def pointwise(channels):
 
 def sgd():
     return keras.optimizers.SGD()
+
+
+def test_after_a_few_steps_the_rest_is_estimated(data, tmp_path, capsys):
+    fit(tmp_path / "run", data, steps=8)
+    assert re.search(r"s per step: about \d:\d\d:\d\d for the 2 steps left", capsys.readouterr().out)
