@@ -6,8 +6,8 @@ import pytest
 from ssl3d_tf.errors import InputError
 from tools.conversion import splits
 from tools.prepare import geometry, intensity
-from tools.readers.contract import Item, UnusableFileError, Volume, plain_volume
 from tools.readers import grids
+from tools.readers.contract import Item, UnusableFileError, Volume, plain_volume
 from tools.voxels import foreground, ranges
 
 

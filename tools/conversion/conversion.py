@@ -64,7 +64,7 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
     print(f"intensity {options.intensity}.")
     if options.slices:
         print(f"each volume becomes all its {options.slices} slices, also those with an empty mask, of one patient.")
-    for note in listing.notes:
+    for note in (*listing.notes, *planned.notes):
         print(f"note: {note}")
 
 

@@ -52,11 +52,7 @@ def read(path: Path, max_bytes: int, *, affine: np.ndarray | None = None) -> Vol
         voxels = np.stack([voxels[name] for name in voxels.dtype.names or ()], axis=-1)
     voxels = voxels.reshape(*spatial, channels)
     volume = ras_volume(voxels, place.affine if affine is None else affine, image.shape)
-    extra = {
-        **({} if place.has_form else {"form": None}),
-        **({"unit": place.unit} if place.unit not in ("", "mm") else {}),
-    }
-    return volume._replace(has_spacing=place.has_size, origin={**volume.origin, **extra})
+    return volume._replace(has_spacing=place.has_size, origin={**volume.origin, **place.origin})
 
 
 def files(path: Path) -> tuple[Path, ...]:

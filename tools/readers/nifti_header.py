@@ -30,6 +30,12 @@ class Place(NamedTuple):
     unit: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """What a record's source says of it: its unit, if not mm, and that it has no form codes."""
+        unit = {} if self.unit in ("", "mm") else {"unit": self.unit}
+        return unit if self.has_form else {**unit, "form": "none"}
+
 
 def place(head: bytes, affine: np.ndarray, shape: tuple[int, ...]) -> Place:
     """The place of an image of `shape` whose header begins with `head`. affine: nibabel's, from sform, qform or sizes.
@@ -83,4 +89,4 @@ def _fields(head: bytes) -> np.void | None:
     dtype = header_dtype if size == 348 else header_dtype_2
     if not size or len(head) < dtype.itemsize:
         return None
-    return np.frombuffer(head[: dtype.itemsize], dtype.newbyteorder(order))[0]
+    return np.frombuffer(head[: dtype.itemsize], dtype.newbyteorder("<" if order == "<" else ">"))[0]

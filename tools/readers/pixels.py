@@ -1,11 +1,12 @@
 """The pixels of one page of a picture, every mode as the file means it: all bits, upright, black is 0.
 
-Pillow reduces colours of 16 bits to 8 and leaves some turns and inversions to its caller; what it would lose is read here.
+Pillow reduces colours of 16 bits to 8, and leaves some turns and inversions to its caller: those are done here.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -24,12 +25,19 @@ WHITE_IS_ZERO, UNSIGNED = 0, 1
 # low ones come. Grey with alpha has no such twin: as four colours of 8 bits its bytes come one by one.
 NATIVE = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 HALVES: dict[str, tuple[str, ...]] = {"LA;16B": ("RGBA",)}
-for _colours in ("RGB", "RGBX", "RGBA"):
-    HALVES |= {
-        f"{_colours};16{order}": (f"{_colours};16{order}", f"{_colours};16{'LB'[order == 'L']}") for order in "LB"
-    }
-    HALVES[f"{_colours};16N"] = (f"{_colours};16{NATIVE[0]}", f"{_colours};16{NATIVE[1]}")
+for _name in ("RGB;16", "RGBX;16", "RGBA;16"):
+    HALVES |= {_name + "L": (_name + "L", _name + "B"), _name + "B": (_name + "B", _name + "L")}
+    HALVES[_name + "N"] = (_name + NATIVE[0], _name + NATIVE[1])
 LOW_BITS = {"L;2": 85, "L;2I": 85, "L;4": 17, "L;4I": 17}  # what Pillow multiplies greys of 2 and 4 bits by
+TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
 HIDES = "an alpha channel hides pixels; it was dropped, and the colours under it were read"
 TURNED = "turned upright, as its EXIF orientation says"
 
@@ -102,20 +110,9 @@ def upright(pixels: np.ndarray, picture: Image.Image) -> np.ndarray:
 
 def said(picture: Image.Image) -> Mapping[str, int]:
     """What is worth telling of how a picture, now decoded, was read."""
-    is_hidden = picture.mode in ("LA", "PA", "RGBA") and picture.getchannel("A").getextrema()[0] < 255
-    is_hidden |= "transparency" in picture.info
+    has_alpha = picture.mode in ("LA", "PA", "RGBA")
+    is_hidden = "transparency" in picture.info or (has_alpha and np.asarray(picture)[..., -1].min() < 255)
     return {**({HIDES: 0} if is_hidden else {}), **({TURNED: 0} if _orientation(picture) in TURNS else {})}
-
-
-TURNS = {
-    2: np.fliplr,
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: np.flipud,
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
-}
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -133,11 +130,11 @@ def _deep(path: Path, page: int, raw: str) -> np.ndarray:
 def _unpacked(path: Path, page: int, raw: str) -> np.ndarray:
     with open_picture(path) as picture:
         picture.seek(page)
-        tiles = [*picture.tile]
+        tiles: list[Any] = [*picture.tile]  # type: ignore[attr-defined]  # of every picture that comes from a file
         for number, tile in enumerate(tiles):
             args = raw if isinstance(tile.args, str) else (raw, *(tile.args or ())[1:])
             tiles[number] = tile._replace(args=args)
-        picture.tile = tiles
+        picture.tile = tiles  # type: ignore[attr-defined]
         return np.array(picture)
 
 
