@@ -142,6 +142,11 @@ def noted(folder: Place, job: Job, recipe: str) -> Done | None:
         return None
 
 
+def forget(folder: Place, job: Job) -> None:
+    """Has the shard of `job` made again."""
+    _note(folder, job.file).unlink(missing_ok=True)
+
+
 def finished(folder: Place, job: Job, recipe: str) -> Done | None:
     """What an earlier run noted about the shard of `job`, if recipe and checksum still agree."""
     done = noted(folder, job, recipe)

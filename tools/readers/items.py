@@ -69,10 +69,11 @@ def _mask(root: Path, name: str, volume: Volume, max_bytes: int, how: Reading) -
 
 
 def source(root: Path, item: Item, volume: Volume) -> dict[str, Any]:
-    """Where `volume` comes from, as its record says: paths, what the file said of its place, and SHA-256."""
+    """Where `volume` comes from, as its record says: paths, what the file said of its place, and SHA-256 of each."""
+    hashes = {f"{part}_sha256": files.sha256(root / name) for part, name in _labelled(item)}
     if item.series:  # no paths: folders of DICOM files are often named after patients
-        return {"path": None, "mask": None, **volume.origin, "sha256": files.sha256(*_images(root, item))}
-    found = {"path": item.path, "mask": item.mask, **volume.origin}
+        return {"path": None, "mask": None, **volume.origin, "sha256": files.sha256(*_images(root, item)), **hashes}
+    found = {"path": item.path, "mask": item.mask, **volume.origin, **hashes}
     if item.channels:
         found["channels"] = list(item.channels)
     if item.inside:
@@ -82,6 +83,11 @@ def source(root: Path, item: Item, volume: Volume) -> dict[str, Any]:
     if item.row is None:
         return {**found, "sha256": files.sha256(*_images(root, item))}
     return {**found, "sha256": medmnist.sha256(root / item.path), "array": item.key, "row": item.row}
+
+
+def _labelled(item: Item) -> list[tuple[str, str]]:
+    """Its files without voxels, by what they are."""
+    return [(part, name) for part, name in (("mask", item.mask), ("inside", item.inside)) if name]
 
 
 def _read(root: Path, item: Item, max_bytes: int, how: Reading) -> Volume:

@@ -88,7 +88,7 @@ def _load(path: Path) -> tuple[Any, Place]:
 
 def _header_of(path: Path, head: bytes) -> Any:
     """nibabel's image, which knows formats by their names: where a name misleads, by what is in the file."""
-    is_packed = path.suffix in (".gz", ".GZ") and limits.is_gzip(path)
+    is_packed = path.name.endswith((".nii.gz", ".NII.GZ")) and limits.is_gzip(path)
     if is_packed or _is_mapped(path) or len(files(path)) > 1:
         return nibabel.load(path)
     kind: Any = nibabel.Nifti2Image if limits.NIFTI_SIZES.get(head[:4], ("", 0))[1] == 540 else nibabel.Nifti1Image
