@@ -1,6 +1,6 @@
 """Shows what a data folder holds, checks it, and draws its examples.
 
-python -m tools.inspect_records DATA [--verify] [--json]
+python -m tools.inspect_records DATA [--verify [--input RAW]] [--json]
 python -m tools.inspect_records DATA --show ID --png FILE
 python -m tools.inspect_records DATA --views gin/jigsaw_3d.gin --png FILE
 """
@@ -15,13 +15,16 @@ from absl import app, flags
 from ssl3d_tf.command import cli
 from ssl3d_tf.data.places import Place, local, place
 from ssl3d_tf.data.records import manifest
-from tools.checks import verification
+from tools.checks import sources, verification
+from tools.conversion import publication
 from tools.overview import planes, table
+from tools.readers import layouts
 
 
 def define_flags() -> None:
     """Declares the flags; called by the command only."""
     flags.DEFINE_bool("verify", False, "Read everything and compare it with checksums and manifest.")
+    flags.DEFINE_string("input", "", "With --verify: what it was made from; names what changed, is gone or new.")
     flags.DEFINE_string("show", "", "Draw the planes of the example with this id.")
     flags.DEFINE_multi_string("views", [], "Draw what the network sees with this gin file; several, in order.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE for --views, such as VIEW_SIZE=32; may repeat.")
@@ -37,12 +40,16 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("name one data folder: python -m tools.inspect_records DATA")
     if bool(values.show) + bool(values.views) != bool(values.png):
         raise app.UsageError("--png FILE needs one of --show ID and --views GIN_FILE, and they need --png.")
+    if values.input and not values.verify:
+        raise app.UsageError("--input is for --verify; add it.")
     if values.gin_param and not values.views:
         raise app.UsageError("--gin_param is for --views; add --views=gin/jigsaw_3d.gin, say.")
     folder = place(argv[1])
     data = manifest.read(folder)
     if values.verify:
         faults = list(verification.verify(folder, data))
+        if values.input and not faults:
+            faults = changes(folder, data, values.input)
         if faults:
             print("\n".join(faults), file=sys.stderr)
             sys.exit(1)
@@ -54,6 +61,15 @@ def main(argv: Sequence[str]) -> None:
     print(json.dumps(summary, indent=1) if values.json else table.text(summary))
     if values.verify and not values.json:
         print("verified: every checksum, id, offset and shape agrees with the manifest.")
+    if values.verify and values.input and not values.json:
+        print("verified: the files it was made from are as they were.")
+
+
+def changes(folder: Place, data: manifest.Manifest, raw: str) -> list[str]:
+    """What of the files in `raw` is not as it was when `folder` was made from them. Raises InputError as layouts do."""
+    listing = layouts.find(layouts.Request(raw, data.recipe["layout"]))
+    quarantined = [fault.path for fault in publication.read_quarantine(folder)]
+    return list(sources.differences(folder, data, listing, quarantined))
 
 
 def show_views(

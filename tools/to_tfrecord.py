@@ -16,7 +16,7 @@ from ssl3d_tf.errors import InputError
 from tools.checks import exclusion
 from tools.conversion import cluster, conversion, presets, publication, settings, shards, workers
 from tools.prepare import slices
-from tools.readers import folder, layouts, limits
+from tools.readers import arrays, folder, layouts, limits
 
 
 def define_flags() -> None:
@@ -45,6 +45,10 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("runner_option", [], "Option of --runner, as NAME=VALUE; may repeat.")
     flags.DEFINE_multi_string("exclude_overlap", [], "Leave out the volumes of this data folder too; may repeat.")
     flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)
+    flags.DEFINE_enum("channels", "auto", arrays.LAYOUTS, "Axis of .npy and .npz arrays that holds channels.")
+    flags.DEFINE_enum("nan", None, ("min", "0"), "Fill NaN with the smallest value of its channel, or with 0.")
+    grid_help = "Masks lie where their header says, or on the voxels of their image, whatever it says."
+    flags.DEFINE_enum("mask_grid", "header", ("header", "image"), grid_help)
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
     flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
 

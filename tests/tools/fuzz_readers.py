@@ -28,7 +28,7 @@ from absl import app, flags
 from PIL import Image
 
 from ssl3d_tf.errors import InputError
-from tests.tools import dicom_files
+from tests.tools import dicom_files, picture_files
 from tools.conversion import conversion
 from tools.conversion.settings import Settings
 from tools.readers.layouts import Request
@@ -59,10 +59,20 @@ def nifti(suffix, kind=nibabel.Nifti1Image):
     return {f"a{suffix}": pack(image.to_bytes()), f"a_mask{suffix}": pack(mask.to_bytes())}
 
 
-def pair():
+def pair(pack=bytes, suffix=""):
     with tempfile.TemporaryDirectory() as folder:
         nibabel.save(nibabel.Nifti1Pair(voxels((9, 8, 7)), np.eye(4)), f"{folder}/a.img")
-        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+        return {path.name + suffix: pack(path.read_bytes()) for path in Path(folder).iterdir()}
+
+
+def placeless():
+    """A NIfTI in micron and a mask without sizes and form codes, both under names that mislead."""
+    affine = np.diag([-500.0, 500, 500, 1])
+    image, mask = (nibabel.Nifti1Image(each, affine) for each in (voxels((9, 8, 7)), voxels((9, 8, 7), np.uint8)))
+    image.header.set_xyzt_units("micron")
+    data = bytearray(mask.to_bytes())
+    data[80:92], data[252:256] = bytes(12), bytes(4)
+    return {"a.nii": gzip.compress(image.to_bytes()), "a_mask.nii.gz": bytes(data)}
 
 
 def array(save, name, **arrays):
@@ -80,6 +90,15 @@ def picture(name):
     file = io.BytesIO()
     Image.fromarray(voxels((20, 24, 3), np.uint8)).save(file, format=name.upper().replace("JPG", "JPEG"))
     return {f"a.{name}": file.getvalue()}
+
+
+def turned(name):
+    """A picture that says to be turned, and a palette of labels."""
+    exif, file, labels = Image.Exif(), io.BytesIO(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.fromarray(voxels((20, 24, 3), np.uint8)).save(file, format=name, exif=exif)
+    Image.fromarray(voxels((24, 20), np.uint8) % 3).convert("P").save(labels, format="PNG")
+    return {f"a.{name}": file.getvalue(), "a_mask.png": labels.getvalue()}
 
 
 def table():
@@ -104,11 +123,18 @@ SEEDS = {
     "nifti2": lambda: nifti(".nii.gz", nibabel.Nifti2Image),
     "hdr+img": pair,
     "npy": lambda: array(np.save, "a.npy"),
+    "hdr.gz": lambda: pair(gzip.compress, ".gz"),
+    "placeless": placeless,
+    "npy first": lambda: array(lambda file, value: np.save(file, value[None]), "a.npy"),
     "npz": lambda: array(np.savez_compressed, "a.npz", volume=voxels((9, 8, 7))),
     "medmnist": medmnist,
     "png": lambda: picture("png"),
     "jpg": lambda: picture("jpg"),
     "tif": lambda: picture("tiff"),
+    "png 16": lambda: {"a.png": picture_files.png(voxels((20, 24, 4), np.uint16))},
+    "tif 16": lambda: {"a.tif": picture_files.tiff(voxels((20, 24, 3), np.uint16), 2, is_packed=True)},
+    "tif white": lambda: {"a.tif": picture_files.tiff(voxels((20, 24), np.uint16), 0)},
+    "exif": lambda: turned("jpeg"),
     "csv": table,
     "json": decathlon,
     "dicom": lambda: dicom(lambda folder, *volume: dicom_files.write_series(folder, *volume, suffix=".dcm")),
@@ -121,7 +147,7 @@ def damaged(files, random):
     name = sorted(files)[random.integers(len(files))]
     data = files[name]
     inside = random.random() < 0.6
-    if inside and name.endswith(".gz"):
+    if inside and data.startswith(b"\x1f\x8b"):
         data = gzip.compress(mutated(gzip.decompress(data), random), mtime=0)
     elif inside and name.endswith(".npz"):
         data = rezipped(data, random)

@@ -6,8 +6,8 @@ import pytest
 from ssl3d_tf.errors import InputError
 from tools.conversion import splits
 from tools.prepare import geometry, intensity
+from tools.readers import grids
 from tools.readers.contract import Item, UnusableFileError, Volume, plain_volume
-from tools.readers.items import same_grid
 from tools.voxels import foreground, ranges
 
 
@@ -73,9 +73,9 @@ def test_spacing_needs_a_format_that_has_it():
 def test_masks_must_lie_on_the_images_grid():
     image, shifted = volume_of(counted((3, 4, 5, 1))), np.eye(4)
     shifted[0, 3] = 0.5
-    assert same_grid(image, image)
-    assert not same_grid(image, volume_of(counted((3, 4, 5, 1)), shifted))
-    assert not same_grid(image, volume_of(counted((3, 4, 4, 1))))
+    assert grids.difference(image, image) is None
+    assert grids.difference(image, volume_of(counted((3, 4, 5, 1)), shifted))
+    assert grids.difference(image, volume_of(counted((3, 4, 4, 1))))
 
 
 # Intensity.

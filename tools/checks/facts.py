@@ -21,7 +21,7 @@ class Facts(NamedTuple):
 
     content: as `content_hash`. shape: [rank]. spacing_mm: [rank], None where the format has none; orientation: the
     file's. low, high: smallest and largest value. constant: channels of a single value. occupied: share of voxels
-    that stand out from the background. counts: voxels per value of the mask as it is stored.
+    that stand out from the background. counts: voxels per value of the mask as it is stored. notes: the volume's.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Facts(NamedTuple):
     constant: tuple[int, ...]
     occupied: float
     counts: Mapping[str, int] | None = None
+    notes: Mapping[str, int] = {}
 
 
 def measure(name: str, volume: Volume, found: Sequence[Range]) -> Facts:
@@ -49,6 +50,7 @@ def measure(name: str, volume: Volume, found: Sequence[Range]) -> Facts:
         high=float(max(high for _, high in found)),
         constant=tuple(number for number, (low, high) in enumerate(found) if low == high),
         occupied=_occupied(voxels),
+        notes=volume.notes,
     )
 
 

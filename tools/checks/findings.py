@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.checks.facts import Facts
+from tools.readers.nifti_header import LARGEST_MM, SMALLEST_MM
 
 ODD_FACTOR = 3  # times the median voxel size of an axis
 RARE = 0.05  # share of examples, or a single one, whose orientation is odd beside a usual one
@@ -72,7 +73,8 @@ def _odd_spacing(cases: Sequence[Case]) -> Iterator[Finding]:
     known = [(facts, np.array(facts.spacing_mm)) for _, facts in cases if facts.spacing_mm is not None]
     median = np.median([spacing_mm for _, spacing_mm in known] or [np.ones(1)], axis=0)
     for facts, spacing_mm in known:
-        if (np.maximum(spacing_mm / median, median / spacing_mm) > ODD_FACTOR).any():
+        is_odd = np.maximum(spacing_mm / median, median / spacing_mm) > ODD_FACTOR
+        if (is_odd | (spacing_mm > LARGEST_MM) | (spacing_mm < SMALLEST_MM)).any():
             yield Finding(facts.id, "spacing", f"{_by(spacing_mm)} mm, the median is {_by(median)}")
 
 

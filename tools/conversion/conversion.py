@@ -5,9 +5,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
+from tools.checks import sources
 from tools.conversion import output, plan, publication, shards, workers
 from tools.conversion.settings import Settings
 from tools.readers import layouts
@@ -41,13 +43,18 @@ def convert(
     _announce(listing, planned)
     if strict:
         _refuse_faults(planned.faults)
+    stamps = sources.stamps(listing)
     if output.open_folder(folder, planned.recipe, overwrite=overwrite):
         faults = publication.read_quarantine(folder)
         if strict:
             _refuse_faults(faults)
-        return publication.Summary(manifest.read(folder), faults, False, time.monotonic() - start)
+        data = manifest.read(folder)
+        _refuse_changes(listing, data, folder, stamps)
+        return publication.Summary(data, faults, False, time.monotonic() - start)
     try:
+        _forget_changed(listing, planned, folder, stamps)
         done = _write_shards(listing, planned, folder, make, strict)
+        files.write_json(folder / sources.FILE, stamps)
         made = publication.publish(listing, planned, folder, done)
     except InputError as error:
         if not isinstance(error, workers.WorkerKilledError):
@@ -64,7 +71,7 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
     print(f"intensity {options.intensity}.")
     if options.slices:
         print(f"each volume becomes all its {options.slices} slices, also those with an empty mask, of one patient.")
-    for note in listing.notes:
+    for note in (*listing.notes, *planned.notes):
         print(f"note: {note}")
 
 
@@ -93,6 +100,29 @@ def _write_shards(
         print(f"{len(planned.jobs) - len(missing)} of {len(planned.jobs)} shards are there already and are kept.")
     made = {done.file: done for done in make(work, missing)}
     return [kept[job.file] or made[job.file] for job in planned.jobs]
+
+
+def _refuse_changes(listing: Listing, data: manifest.Manifest, folder: Place, stamps: sources.Stamps) -> None:
+    """Raises InputError where files of finished data have changed. A new time alone is noted, and no change."""
+    touched = sources.touched(listing.items, sources.read_stamps(folder / sources.FILE), stamps)
+    changed = list(sources.changed(folder, data, listing.root, touched))
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise InputError(
+            f"--output {folder} was made before {changed[0]}{more} changed; add --overwrite to convert again."
+        )
+    if touched:
+        files.write_json(folder / sources.FILE, stamps)
+
+
+def _forget_changed(listing: Listing, planned: plan.Plan, folder: Place, stamps: sources.Stamps) -> None:
+    """Has shards made again that hold files which changed after an earlier run began."""
+    noted = folder / shards.PROGRESS / sources.FILE
+    touched = set(sources.touched(listing.items, sources.read_stamps(noted), stamps))
+    for job in planned.jobs:
+        if not touched.isdisjoint(job.items):
+            shards.forget(folder, job)
+    files.write_json(noted, stamps)
 
 
 def _refuse_faults(faults: Sequence[Fault]) -> None:

@@ -10,12 +10,15 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place, remove_tree
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
+from tools.checks import sources
 from tools.conversion.plan import recipe_hash
 from tools.conversion.shards import PROGRESS
 
 QUARANTINE, SUMMARY, CONTACT_SHEET = "quarantine.jsonl", "summary.md", "contact_sheet.png"
 RECIPE = "recipe.json"  # in the folder of progress: what is being made
-OURS = (manifest.FILE, QUARANTINE, SUMMARY, CONTACT_SHEET, *(f"{split}-*.tfrecord" for split in manifest.SPLITS))
+SHARDS = tuple(f"{split}-*.tfrecord" for split in manifest.SPLITS)
+SHARDS = tuple(f"{split}-*.tfrecord" for split in manifest.SPLITS)
+OURS = (manifest.FILE, sources.FILE, QUARANTINE, SUMMARY, CONTACT_SHEET, *SHARDS)
 HALVES = tuple(f".{pattern}.*.tmp" for pattern in OURS)  # what is half-written, see `files.atomic`
 
 

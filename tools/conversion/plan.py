@@ -12,11 +12,14 @@ from ssl3d_tf import __version__
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.data.records.schema import SCHEMA_VERSION
 from ssl3d_tf.errors import InputError
-from tools.conversion import splits
+from tools.checks.notes import Note
+from tools.checks.notes import of_headers as notes_of
+from tools.conversion import greys, splits
 from tools.conversion.settings import Settings
 from tools.prepare.intensity import Normalisation
+from tools.prepare.packing import Options
 from tools.readers import files
-from tools.readers.contract import Fault, Item, Kind, Listing, Probe, UnusableFileError
+from tools.readers.contract import Fault, Item, Kind, Listing, Probe, Reading, UnusableFileError
 from tools.readers.items import probe
 
 PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours keep their balance
@@ -31,7 +34,7 @@ class Job(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The whole conversion. `settings.options.intensity` is decided; `recipe` goes to the manifest."""
+    """The whole conversion. `settings.options.intensity` is decided; `recipe` is for the manifest, `notes` are told."""
 
     name: str
     kind: Kind
@@ -39,6 +42,7 @@ class Plan(NamedTuple):
     jobs: tuple[Job, ...]
     faults: tuple[Fault, ...]
     recipe: Mapping[str, Any]
+    notes: tuple[Note, ...] = ()
 
 
 def make(listing: Listing, settings: Settings) -> Plan:
@@ -50,15 +54,18 @@ def make(listing: Listing, settings: Settings) -> Plan:
     twice = [name for name, count in Counter(item.id for item in listing.items).items() if count > 1]
     if twice:
         raise InputError(f"two examples of {listing.root} are called '{twice[0]}'; rename one.")
-    probes, faults = _probe_all(listing, settings.options.max_bytes)
+    probes, faults = _probe_all(listing, settings.options)
+    probes = greys.told_from_colours(listing.root, probes, settings.options)
     items, odd, kind = _of_one_kind(probes)
     faults = sorted({*listing.faults, *faults, *odd})
     if kind is None:
         first = f"; {faults[0].path}: {faults[0].reason}; {faults[0].remedy}" if faults else ""
         raise InputError(f"none of {len(faults)} files in {listing.root} can be used{first}.")
-    settings = _decided(settings, [probes[item] for item in items], listing, kind)
+    kept = {item: probes[item] for item in items}
+    notes = notes_of(kept) + _of_intensity(settings, kept)
+    settings = _decided(settings, [*kept.values()], listing, kind)
     jobs = tuple(_jobs(items, settings))
-    return Plan(settings.name, kind, settings, jobs, tuple(faults), _recipe(listing, settings))
+    return Plan(settings.name, kind, settings, jobs, tuple(faults), _recipe(listing, settings), notes)
 
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:
@@ -66,14 +73,17 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
     return _hash(recipe)
 
 
-def _probe_all(listing: Listing, max_bytes: int) -> tuple[dict[Item, Probe], list[Fault]]:
+def _probe_all(listing: Listing, options: Options) -> tuple[dict[Item, Probe], list[Fault]]:
     probes: dict[Item, Probe] = {}
     faults: list[Fault] = []
     arrays: dict[tuple[str, str | None], Probe] = {}  # one header speaks for all rows of an array
     for item in listing.items:
         try:
             where = (item.path, item.key)
-            found = arrays[where] if where in arrays else probe(listing.root, item, max_bytes=max_bytes)
+            if where in arrays:
+                found = arrays[where]
+            else:
+                found = probe(listing.root, item, max_bytes=options.max_bytes, how=options.reading)
             probes[item] = found
             if item.key is not None:
                 arrays[where] = found
@@ -118,6 +128,15 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
     return settings._replace(options=options, name=settings.name or listing.name)
 
 
+def _of_intensity(settings: Settings, probes: Mapping[Item, Probe]) -> tuple[Note, ...]:
+    """That a few files change the rule of --intensity=auto for all."""
+    odd = [item.id for item, probe in probes.items() if not (probe.is_8bit and probe.is_picture)]
+    if settings.options.intensity.kind != "auto" or not odd or len(odd) == len(probes):
+        return ()
+    what = "no picture of 8 bits, so that --intensity=auto is percentile for all, and not 0 to 255 for pictures"
+    return (Note(f"{what}; ct_window:0,255 is that rule, or convert these apart", len(odd), min(odd)),)
+
+
 def _jobs(items: Sequence[Item], settings: Settings) -> list[Job]:
     """Shards of even size, none above the limit: workers then end together."""
     chosen = splits.assign(items, settings.fractions)
@@ -154,6 +173,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "splits": list(settings.fractions),
         "salt": splits.SALT,
         "records_per_shard": settings.records_per_shard,
+        **{name: value for name, value in options.reading._asdict().items() if value != getattr(Reading(), name)},
     }
 
 

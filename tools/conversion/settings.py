@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from ssl3d_tf.errors import InputError
 from tools.prepare import intensity, packing
 from tools.prepare.intensity import Normalisation
+from tools.readers.contract import Reading
 
 _T = TypeVar("_T")
 
@@ -49,6 +50,7 @@ def parse(given: Mapping[str, Any]) -> Settings:
         given["square"],
         given["slices"],
         given["antialias"],
+        Reading(given["channels"], given["nan"] or "", given["mask_grid"]),
     )
     return Settings(
         options,

@@ -92,7 +92,7 @@ def make(work: Work, job: Job, report: Report) -> Draft:
         for item, following in itertools.zip_longest(job.items, job.items[1:]):
             _read_ahead(work.root, following)
             try:
-                example, measured = _convert(work, item)
+                example, measured = _in_memory(work, item)
             except UnusableFileError as error:
                 is_overlap = isinstance(error, exclusion.OverlapError)
                 if work.strict and not is_overlap:
@@ -142,6 +142,11 @@ def noted(folder: Place, job: Job, recipe: str) -> Done | None:
         return None
 
 
+def forget(folder: Place, job: Job) -> None:
+    """Has the shard of `job` made again."""
+    _note(folder, job.file).unlink(missing_ok=True)
+
+
 def finished(folder: Place, job: Job, recipe: str) -> Done | None:
     """What an earlier run noted about the shard of `job`, if recipe and checksum still agree."""
     done = noted(folder, job, recipe)
@@ -162,13 +167,24 @@ def _read_ahead(root: Path, item: Item | None) -> None:
         readers.read_ahead(*(root / name for name in item.files))
 
 
+def _in_memory(work: Work, item: Item) -> tuple[schema.Example, Facts]:
+    """As `_convert`; what does not fit into memory is the fault of one file, and the others go on."""
+    try:
+        return _convert(work, item)
+    except MemoryError as error:
+        what = " ".join(str(error).split()) or "no more was said"
+        remedy = "use fewer --workers or a smaller --shape, or lower --max_gb and convert what is larger elsewhere"
+        raise UnusableFileError(f"memory ran out while it was converted ({what})", remedy) from error
+
+
 def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
     """The way of one volume: reader -> checks -> prepare; `make` writes what comes of it."""
-    volume, mask = items.load(work.root, item, kind=work.kind, max_bytes=work.options.max_bytes)
+    options = work.options
+    volume, mask = items.load(work.root, item, kind=work.kind, max_bytes=options.max_bytes, how=options.reading)
     found = ranges.of(volume.voxels)
     facts = measuring.measure(item.id, volume, found)
     exclusion.check(facts.content, work.excluded)
-    example = packing.pack(work.root, item, volume, mask, options=work.options, found=found)
+    example = packing.pack(work.root, item, volume, mask, options=options, found=found)
     counts = measuring.mask_counts(example.mask)
     classes.check(counts, work.classes)
     return example, facts._replace(counts=counts)

@@ -8,6 +8,7 @@ import numpy as np
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.manifest import SPLITS, Manifest
 from tools.checks.findings import REMEDIES, Case, Finding
+from tools.checks.notes import Note, of_volumes
 from tools.readers.contract import Fault
 
 MOST = 100  # lines of a table; more of one kind are counted
@@ -20,14 +21,19 @@ def text(
     *,
     faults: Sequence[Fault],
     dropped: Sequence[Fault],
+    notes: Sequence[Note] = (),
 ) -> str:
-    """The page. faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out."""
+    """The page. notes: of headers, those of volumes are in `cases`.
+
+    faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out.
+    """
     head = f"{data.rank}D, {', '.join(data.channels)}; {', '.join(data.dtypes)}; intensity {data.recipe['intensity']}"
     parts = [
         f"# {data.name}\n\n{head}.",
         _section("Splits", ("", *SPLITS), _splits(data)),
         _section("As in the files", ("", "smallest", "median", "largest"), _ranges(cases)),
         _section("Orientations", ("in the file", "examples"), _orientations(cases)),
+        _section("How files were read", ("what", "examples", "such as", "voxels"), _noted(notes, cases)),
         _section("Classes", ("value", "name", "share of voxels", *(f"in {name}" for name in SPLITS)), _classes(data)),
         _section("Warnings", ("warning", "example", "what", "remedy"), _warnings(findings)),
         _section("Left out, as another data set has them", ("file", "reason"), _listed(dropped)),
@@ -68,6 +74,11 @@ def _ranges(cases: Sequence[Case]) -> Iterator[Sequence[object]]:
 def _spread(rows: Sequence[Sequence[float]]) -> list[str]:
     values = np.percentile(np.array(rows, float), (0, 50, 100), axis=0, method="lower")
     return [" × ".join(f"{number:.4g}" for number in row) for row in values]
+
+
+def _noted(notes: Sequence[Note], cases: Sequence[Case]) -> Iterator[Sequence[object]]:
+    for note in (*notes, *of_volumes([case.facts for case in cases])):
+        yield (note.what, note.examples, note.such_as, note.voxels or "all")
 
 
 def _orientations(cases: Sequence[Case]) -> Iterator[Sequence[object]]:

@@ -19,6 +19,23 @@ class Grid(NamedTuple):
     factors: tuple[float, ...]
 
 
+def check_size(volume: Volume, shape: Sequence[int], max_bytes: int, flag: str) -> None:
+    """Raises UnusableFileError where `volume` would take more than `max_bytes` in `shape`, or on the way there.
+
+    Resampling goes axis by axis in float32, so that what lies between may be larger than either end.
+    """
+    sizes = volume.voxels.shape[:-1]
+    steps = (math.prod((*shape[:axis], *sizes[axis:])) for axis in range(1, len(sizes) + 1))
+    size = max(steps) * volume.voxels.shape[-1] * np.dtype(np.float32).itemsize
+    if size > max_bytes:
+        voxel = f", voxels of {' × '.join(f'{mm:g}' for mm in volume.spacing_mm)} mm" if volume.has_spacing else ""
+        raise UnusableFileError(
+            f"{flag} makes {' × '.join(map(str, shape))} of its {' × '.join(map(str, sizes))} voxels{voxel}, "
+            f"{size / 1e9:.3g} GB, more than --max_gb={max_bytes / 1e9:g}",
+            f"check the voxel size in its header, or choose another {flag}, or raise --max_gb",
+        )
+
+
 def crop(volume: Volume, box: Sequence[tuple[int, int]]) -> Volume:
     """Cuts `box` (first, last + 1 per axis) out of `volume`."""
     shift = np.eye(4)
@@ -56,7 +73,7 @@ def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
         UnusableFileError: the file does not say how large its voxels are, or the rank differs.
     """
     if not volume.has_spacing:
-        raise UnusableFileError("its format has no voxel size in mm", "use --shape instead of --spacing_mm")
+        raise UnusableFileError("it has no voxel size in mm", "use --shape instead of --spacing_mm")
     wanted = tuple(spacing_mm) * volume.rank if len(spacing_mm) == 1 else tuple(spacing_mm)
     _check_rank(volume, wanted, "--spacing_mm")
     factors = tuple(new / old for new, old in zip(wanted, volume.spacing_mm, strict=True))

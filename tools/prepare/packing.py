@@ -10,7 +10,7 @@ from ssl3d_tf.data.records.schema import Example
 from tools.prepare import geometry, intensity, slices
 from tools.prepare.intensity import Normalisation
 from tools.readers import files, items, limits
-from tools.readers.contract import Item, Volume
+from tools.readers.contract import Item, Reading, Volume
 from tools.voxels import foreground
 from tools.voxels.ranges import Range
 
@@ -20,7 +20,7 @@ class Options(NamedTuple):
 
     max_bytes: volumes and masks that claim more are not read. relabel: (mask value, the one stored instead).
     square: shorter axes are lengthened by zeros, after the crop. antialias: as `geometry.resample`.
-    slices: a key of `slices.AXES`; `shape` may then be that of a slice.
+    slices: a key of `slices.AXES`; `shape` may then be that of a slice. reading: how files are read.
     """
 
     shape: tuple[int, ...] | None = None
@@ -33,6 +33,7 @@ class Options(NamedTuple):
     square: bool = False
     slices: str | None = None
     antialias: bool = False
+    reading: Reading = Reading()
 
 
 def pack(
@@ -79,6 +80,8 @@ def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volum
         volume = geometry.crop(volume, box)
         mask = mask and geometry.crop(mask, box)
     if options.square:
+        square = (max(volume.voxels.shape[:-1]),) * volume.rank
+        geometry.check_size(volume, square, options.max_bytes, "--square")
         volume = geometry.pad_square(volume)
         mask = mask and geometry.pad_square(mask)
     if options.shape is not None:
@@ -87,6 +90,8 @@ def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volum
         grid = geometry.grid_of_spacing(volume, options.spacing_mm)
     if grid is not None:
         before = volume.voxels.shape[:-1]
+        flag = "--spacing_mm" if options.shape is None else "--shape"
+        geometry.check_size(volume, grid.shape, options.max_bytes, flag)
         volume = geometry.resample(volume, grid, antialias=options.antialias)
         mask = mask and geometry.resample(mask, grid, is_mask=True)
     resampled = None if grid is None else {"from": list(before), "to": list(grid.shape), "factors": list(grid.factors)}

@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -16,6 +16,8 @@ from tools.readers.contract import Kind, Probe, UnusableFileError, Volume, plain
 SUFFIXES = (".npy", ".npz")
 VOLUME_KEYS = ("volume", "image", "data", "arr_0")
 MOST_COLOURS = 4  # a last axis no longer than this holds channels
+FIRST_TIMES = 4  # a first axis of as few holds channels where every other axis is as many times longer, at least
+LAYOUTS = ("auto", "first", "last", "none")  # of the channels of an array
 
 
 class Header(NamedTuple):
@@ -31,24 +33,42 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def probe(path: Path) -> Probe:
-    """Reads the array header of `path`."""
+def probe(path: Path, channels: str = "auto") -> Probe:
+    """Reads the array header of `path`. channels: one of LAYOUTS."""
     with _open(path) as (file, room):
         header = read_header(file, room)
-    return Probe(_kind(header.shape, header.dtype), header.dtype.itemsize == 1, voxel_bytes=header.voxel_bytes)
+    axis = _channel_axis(header, channels)
+    spatial = _spatial(header.shape, axis)
+    kind = Kind(len(spatial), 1 if axis is None else header.shape[axis])
+    is_guess = channels == "auto" and (axis == 0 or (axis is not None and len(spatial) == 2))
+    place = "first" if axis == 0 else "last"
+    note = f"arrays of {len(header.shape)} axes: the {place} was taken for the channels, else say --channels"
+    return Probe(kind, header.dtype.itemsize == 1, voxel_bytes=header.voxel_bytes, notes=(note,) if is_guess else ())
 
 
-def read(path: Path, max_bytes: int) -> Volume:
-    """Reads `path`: [H, W], [H, W, channels ≤ 4], [D, H, W] or [D, H, W, channels].
+def read(path: Path, max_bytes: int, *, channels: str = "auto") -> Volume:
+    """Reads `path`, its channels where `channels`, one of LAYOUTS, says.
 
-    Of an .npz the only array is read, or the one called volume, image, data or arr_0.
+    auto: [H, W], [H, W, channels ≤ 4], [D, H, W], [D, H, W, channels ≤ 4], and [channels ≤ 4, …] where every other axis
+    is four times longer at least. Of an .npz the only array is read, or the one called volume, image, data or arr_0.
     """
-    limits.check_size(probe(path).voxel_bytes, max_bytes)
+    return _read(path, max_bytes, lambda header: _channel_axis(header, channels))
+
+
+def read_labels(path: Path, max_bytes: int) -> Volume:
+    """Reads a label map: [H, W] or [D, H, W]; a first or last axis of one is its channel."""
+    return _read(path, max_bytes, _label_axis)
+
+
+def _read(path: Path, max_bytes: int, axis_of: Callable[[Header], int | None]) -> Volume:
+    with _open(path) as (file, room):
+        header = read_header(file, room)
+    limits.check_size(header.voxel_bytes, max_bytes)
+    axis = axis_of(header)
     with _open(path) as (file, _):
         voxels = npy.read_array(file, allow_pickle=False)
-    kind = _kind(voxels.shape, voxels.dtype)
-    voxels = voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
-    return plain_volume(voxels.reshape(*voxels.shape[: kind.rank], kind.channels))
+    voxels = voxels[..., None] if axis is None else np.moveaxis(voxels, axis, -1)
+    return plain_volume(np.asarray(voxels, voxels.dtype.newbyteorder("="), order="C"))
 
 
 def read_header(file: IO[bytes], room: int) -> Header:
@@ -82,11 +102,48 @@ def _open(path: Path) -> Iterator[tuple[IO[bytes], int]]:
             yield member, limits.room(archive.getinfo(f"{found[0]}.npy"))
 
 
-def _kind(shape: tuple[int, ...], dtype: np.dtype) -> Kind:
+def _channel_axis(header: Header, channels: str) -> int | None:
+    """The axis that holds the channels: 0, −1, or None for an array of one channel."""
+    shape = header.shape
+    _check(header)
+    if channels == "auto":
+        return _guessed_axis(shape)
+    axis = {"first": 0, "last": -1, "none": None}[channels]
+    if not 2 <= len(_spatial(shape, axis)) <= 3:
+        raise UnusableFileError(f"its shape is {shape}, not one of --channels={channels}", "say --channels as it is")
+    return axis
+
+
+def _guessed_axis(shape: tuple[int, ...]) -> int | None:
+    if len(shape) == 2:
+        return None
+    first, last = shape[0], shape[-1]
+    is_first = first <= MOST_COLOURS and first * FIRST_TIMES <= min(shape[1:-1])
+    if is_first and first * FIRST_TIMES <= last:
+        return 0
+    if last <= MOST_COLOURS and not is_first:
+        return -1
+    if len(shape) == 3 and last > MOST_COLOURS:
+        return None
+    raise UnusableFileError(f"which axis of its shape {shape} holds channels is open", "say --channels=first|last|none")
+
+
+def _label_axis(header: Header) -> int | None:
+    _check(header)
+    shape = header.shape
+    ends = [axis for axis in (0, -1) if shape[axis] == 1 and len(shape) > 2]
+    if len(shape) == 4 and not ends:
+        raise UnusableFileError(f"its shape is {shape}", "store one integer per voxel: [H, W] or [D, H, W]")
+    return ends[0] if ends else None
+
+
+def _spatial(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    return shape if axis is None else shape[1:] if axis == 0 else shape[:-1]
+
+
+def _check(header: Header) -> None:
+    shape, dtype = header.shape, header.dtype
     if dtype.kind not in "biuf":
         raise UnusableFileError(f"its values are of dtype {dtype}", "store real numbers; objects are never unpickled")
     if len(shape) not in (2, 3, 4) or 0 in shape:
         raise UnusableFileError(f"its shape is {shape}", "store [H, W], [H, W, ≤4], [D, H, W] or [D, H, W, channels]")
-    if len(shape) == 3 and shape[-1] <= MOST_COLOURS:
-        return Kind(2, shape[-1])
-    return Kind(min(len(shape), 3), shape[-1] if len(shape) == 4 else 1)

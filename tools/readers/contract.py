@@ -87,17 +87,31 @@ class Kind(NamedTuple):
         return f"{self.rank}D with {self.channels} channel{'s' * (self.channels > 1)}"
 
 
+class Reading(NamedTuple):
+    """How files are read where they leave it open.
+
+    channels: which axis of an array holds them: 'auto', 'first', 'last' or 'none'. nan: what NaN becomes: '' for none
+    is accepted, 'min' for the volume's smallest value, or '0'. mask_grid: 'header', or 'image' for masks that lie on
+    the voxels of their image, whatever their header says.
+    """
+
+    channels: str = "auto"
+    nan: str = ""
+    mask_grid: str = "header"
+
+
 class Probe(NamedTuple):
     """A header, read without the voxels.
 
     is_8bit: every value is one of 256 integers. is_picture: grey levels or colours, black is 0.
-    voxel_bytes: of all voxels in memory.
+    voxel_bytes: of all voxels in memory. notes: what the user is to know of how it is read.
     """
 
     kind: Kind
     is_8bit: bool = False
     is_picture: bool = False
     voxel_bytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class Volume(NamedTuple):
@@ -106,13 +120,15 @@ class Volume(NamedTuple):
     voxels: [*spatial, channels], any real dtype, native byte order; medical formats are turned to RAS+.
     affine: 4 × 4, voxel index -> mm in RAS+; for rank 2 the third index is 0. Identity where the format has none.
     has_spacing: whether `affine` means millimetres.
-    origin: shape, affine and orientation as they were in the file.
+    origin: shape, affine (in mm) and orientation as they were in the file.
+    notes: what the user is to know of how it was read -> voxels that it is about; 0 for all.
     """
 
     voxels: np.ndarray
     affine: np.ndarray
     has_spacing: bool
     origin: Mapping[str, Any]
+    notes: Mapping[str, int] = {}
 
     @property
     def rank(self) -> int:

@@ -101,7 +101,7 @@ def _item(path: str, mask: str | None, is_repeated: bool) -> Item:
 
 
 def _has_header(path: str, names: set[str]) -> bool:
-    return path.lower().endswith(".img") and path[:-4] + ".hdr" in names
+    return files.suffix_of(path) in (".img", ".img.gz") and not names.isdisjoint(files.headers_of(path))
 
 
 def _key(path: str) -> Key:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tools.readers import files, limits, medmnist, series
-from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
+from tools.readers import files, grids, limits, medmnist, pictures, series
+from tools.readers.contract import Item, Kind, Probe, Reading, UnusableFileError, Volume
+
+COLOURS = 3  # channels of a picture: red, green and blue
 
 
-def probe(root: Path, item: Item, *, max_bytes: int = limits.MAX_BYTES) -> Probe:
-    """Reads the header of `item`, whose files lie under `root`.
+def probe(root: Path, item: Item, *, max_bytes: int = limits.MAX_BYTES, how: Reading = files.AS_FILES_SAY) -> Probe:
+    """Reads the header of `item`, whose files lie under `root`. how: see Reading.
 
     Raises:
         UnusableFileError: there is no volume in it that this project can use, or one that is too large.
@@ -21,66 +23,85 @@ def probe(root: Path, item: Item, *, max_bytes: int = limits.MAX_BYTES) -> Probe
     elif item.key is not None:
         found = medmnist.probe(root / item.path, item.key)
     else:
-        found = _together([files.probe(path, max_bytes=max_bytes) for path in _images(root, item)])
+        found = _together([files.probe(path, max_bytes=max_bytes, how=how) for path in _images(root, item)])
     limits.check_size(found.voxel_bytes, max_bytes)
     return found
 
 
 def load(
-    root: Path, item: Item, *, kind: Kind | None = None, max_bytes: int = limits.MAX_BYTES
+    root: Path,
+    item: Item,
+    *,
+    kind: Kind | None = None,
+    max_bytes: int = limits.MAX_BYTES,
+    how: Reading = files.AS_FILES_SAY,
 ) -> tuple[Volume, Volume | None]:
     """Reads image and mask of `item`. kind: what the header promised, if known. max_bytes: of either, at most.
+
+    how: see Reading. Colours that are all grey are one channel where `kind` has one.
 
     Raises:
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
-    volume = _read(root, item, max_bytes)
-    mask = None if item.mask is None else files.read_mask(root / item.mask, max_bytes=max_bytes)
+    volume = _read(root, item, max_bytes, how)
+    mask = None if item.mask is None else _mask(root, item.mask, volume, max_bytes, how)
+    if kind == (volume.rank, 1) and volume.voxels.shape[-1] == COLOURS and pictures.is_grey(volume.voxels):
+        volume = volume._replace(voxels=volume.voxels[..., :1])
     if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
         raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
-    if mask is not None and not same_grid(volume, mask):
-        shapes = f"{mask.voxels.shape[:-1]}, it has {volume.voxels.shape[:-1]}"
-        raise UnusableFileError(f"its mask {item.mask} lies on another grid ({shapes})", "resample the mask to it")
+    if mask is not None and (difference := grids.difference(volume, mask)):
+        raise UnusableFileError(f"its mask {item.mask} lies on another grid: {difference.what}", difference.remedy)
     return volume, mask
 
 
-def same_grid(volume: Volume, mask: Volume) -> bool:
-    """Whether both have one shape and, where both say it, lie within a tenth of a voxel of each other."""
-    if volume.voxels.shape[:-1] != mask.voxels.shape[:-1]:
-        return False
-    if not (volume.has_spacing and mask.has_spacing):
-        return True
-    size = np.array([*volume.voxels.shape[:-1], 1, 1])[:3] - 1
-    corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T  # [4, 8]
-    distance = np.abs((volume.affine - mask.affine) @ corners).max()
-    return bool(distance <= 0.1 * min(volume.spacing_mm))
+def _mask(root: Path, name: str, volume: Volume, max_bytes: int, how: Reading) -> Volume:
+    """The mask of `volume`; on its voxels, whatever the header says, where `how` has it so and they are as many."""
+    mask = files.read_mask(root / name, max_bytes=max_bytes)
+    if how.mask_grid == "header" or not grids.difference(volume, mask):
+        return mask
+    if grids.stored_shape(mask) != grids.stored_shape(volume):
+        return mask
+    if mask.origin["affine"] is None:
+        return grids.turned_like(mask, volume)
+    affine = np.eye(4) if volume.origin["affine"] is None else np.array(volume.origin["affine"])
+    mask = files.read_mask(root / name, max_bytes=max_bytes, affine=affine)
+    return mask._replace(has_spacing=volume.has_spacing)
 
 
 def source(root: Path, item: Item, volume: Volume) -> dict[str, Any]:
-    """Where `volume` comes from, as its record says: paths, what the file said of its place, and SHA-256."""
+    """Where `volume` comes from, as its record says: paths, what the file said of its place, and SHA-256 of each."""
+    hashes = {f"{part}_sha256": files.sha256(root / name) for part, name in _labelled(item)}
     if item.series:  # no paths: folders of DICOM files are often named after patients
-        return {"path": None, "mask": None, **volume.origin, "sha256": files.sha256(*_images(root, item))}
-    found = {"path": item.path, "mask": item.mask, **volume.origin}
+        return {"path": None, "mask": None, **volume.origin, "sha256": files.sha256(*_images(root, item)), **hashes}
+    found = {"path": item.path, "mask": item.mask, **volume.origin, **hashes}
     if item.channels:
         found["channels"] = list(item.channels)
     if item.inside:
         found["inside"] = item.inside
+    if volume.notes:
+        found["notes"] = dict(volume.notes)
     if item.row is None:
         return {**found, "sha256": files.sha256(*_images(root, item))}
     return {**found, "sha256": medmnist.sha256(root / item.path), "array": item.key, "row": item.row}
 
 
-def _read(root: Path, item: Item, max_bytes: int) -> Volume:
+def _labelled(item: Item) -> list[tuple[str, str]]:
+    """Its files without voxels, by what they are."""
+    return [(part, name) for part, name in (("mask", item.mask), ("inside", item.inside)) if name]
+
+
+def _read(root: Path, item: Item, max_bytes: int, how: Reading) -> Volume:
     if item.series:
         return series.read(_images(root, item), max_bytes=max_bytes)
     if item.row is not None:
-        return medmnist.read(root / item.path, str(item.key), item.row)
-    volume = _stacked([files.read(path, max_bytes=max_bytes) for path in _images(root, item)], item)
+        return files.without_nan(medmnist.read(root / item.path, str(item.key), item.row), how.nan)
+    volume = _stacked([files.read(path, max_bytes=max_bytes, how=how) for path in _images(root, item)], item)
     if item.inside is None:
         return volume
     inside = files.read_mask(root / item.inside, max_bytes=max_bytes)
-    if not same_grid(volume, inside):
-        raise UnusableFileError(f"{item.inside} lies on another grid", "use the brain mask that was made from it")
+    if difference := grids.difference(volume, inside):
+        reason = f"{item.inside} lies on another grid: {difference.what}"
+        raise UnusableFileError(reason, "use the brain mask that was made from it")
     volume.voxels[inside.voxels[..., 0] == 0] = 0
     return volume
 
@@ -88,12 +109,13 @@ def _read(root: Path, item: Item, max_bytes: int) -> Volume:
 def _stacked(volumes: Sequence[Volume], item: Item) -> Volume:
     """One volume with the channels of all."""
     for name, volume in zip(item.images, volumes, strict=True):
-        if not same_grid(volumes[0], volume):
-            shapes = f"{volume.voxels.shape[:-1]}, {item.path} has {volumes[0].voxels.shape[:-1]}"
-            raise UnusableFileError(f"its channel {name} lies on another grid ({shapes})", "register and resample it")
+        if difference := grids.difference(volumes[0], volume):
+            reason = f"its channel {name} lies on another grid than {item.path}: {difference.what}"
+            raise UnusableFileError(reason, "register and resample it")
     if len(volumes) == 1:
         return volumes[0]
-    return volumes[0]._replace(voxels=np.concatenate([volume.voxels for volume in volumes], axis=-1))
+    notes = {note: sum(v.notes.get(note, 0) for v in volumes) for volume in volumes for note in volume.notes}
+    return volumes[0]._replace(voxels=np.concatenate([v.voxels for v in volumes], axis=-1), notes=notes)
 
 
 def _together(probes: Sequence[Probe]) -> Probe:
@@ -106,6 +128,7 @@ def _together(probes: Sequence[Probe]) -> Probe:
         all(probe.is_8bit for probe in probes),
         all(probe.is_picture for probe in probes),
         sum(probe.voxel_bytes for probe in probes),
+        tuple(dict.fromkeys(note for probe in probes for note in probe.notes)),
     )
 
 

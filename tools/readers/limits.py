@@ -9,6 +9,7 @@ from tools.readers.contract import UnusableFileError
 
 MAX_BYTES = 4 * 10**9  # of one volume's voxels, unless --max_gb says otherwise
 DEFLATE_MOST = 1032  # bytes that one byte of zip or gzip can become (zlib, technical details)
+HEAD = 544  # bytes of a NIfTI-2 header and of what says whether extensions follow
 EXTENSIONS_MOST = 1 << 24  # bytes between a NIfTI header and its voxels; real ones hold a few kB of text
 NIFTI_SIZES = {struct.pack(order + "i", size): (order, size) for order in "<>" for size in (348, 540)}
 
@@ -43,16 +44,27 @@ def room(member: zipfile.ZipInfo) -> int:
     return member.file_size
 
 
-def check_extensions(path: Path) -> None:
-    """Raises UnusableFileError where the extensions of a .nii.gz are longer than the space before its voxels.
+def is_gzip(path: Path) -> bool:
+    """Whether the file is compressed, whatever its name says."""
+    with path.open("rb", buffering=0) as file:
+        return file.read(2) == b"\x1f\x8b"
 
-    nibabel reads each one at the length it claims, and to the end of the stream for a length below 8.
+
+def nifti_head(path: Path) -> bytes:
+    """The first bytes of a NIfTI or Analyze header, inflated: the whole header, if it is no other file.
+
+    Raises:
+        UnusableFileError: the extensions of a compressed one are longer than the space before its voxels. nibabel
+            reads each at the length it claims, and to the end of the stream for a length below 8.
     """
-    with gzip.open(path) as file:
-        head = file.read(544)
+    if not is_gzip(path):
+        with path.open("rb", buffering=0) as file:
+            return file.read(HEAD)
+    with gzip.open(path) as file:  # which reads no further than it must
+        head = file.read(HEAD)
         order, size = NIFTI_SIZES.get(head[:4], ("", 0))
         if not size or not any(head[size : size + 1]):
-            return  # no NIfTI header, which is for nibabel to say, or no extensions
+            return head  # no NIfTI header, which is for nibabel to say, or no extensions
         (end,) = struct.unpack_from(order + ("f" if size == 348 else "q"), head, 108 if size == 348 else 168)
         at, length = size + 4, 16
         while at + 16 <= end and length >= 16 and end <= EXTENSIONS_MOST:
@@ -61,3 +73,4 @@ def check_extensions(path: Path) -> None:
             at += length
         if not at <= end <= EXTENSIONS_MOST or length < 16:
             raise UnusableFileError("its header extensions do not fit before its voxels", "copy it again")
+        return head

@@ -79,6 +79,8 @@ def read(path: Path, key: str, row: int) -> Volume:
     """Reads one image. Rows asked for in rising order cost one pass over the compressed array."""
     try:
         return _rows(path, key).read(row)
+    except MemoryError:  # says nothing about the file
+        raise
     except Exception as error:  # as in `find`
         _rows.cache_clear()
         raise UnusableFileError(f"row {row} of {key} cannot be read ({error})", "fetch the file again") from error

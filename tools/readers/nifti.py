@@ -3,7 +3,7 @@
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nibabel
 import numpy as np
@@ -13,14 +13,19 @@ from nibabel.volumeutils import apply_read_scaling
 
 from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
-from tools.readers.orientation import ras_volume
+from tools.readers.nifti_header import Place
+from tools.readers.nifti_header import place as place_of
+from tools.readers.orientation import ras_volume, turn_of
 
-SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
+SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
+MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
+PAIR = {".hdr": ".img", ".img": ".hdr"}
 
 
 def probe(path: Path) -> Probe:
     """Reads the header of `path`."""
-    return _promise(_load(path))
+    image, place = _load(path)
+    return _promise(image)._replace(notes=place.notes)
 
 
 def _promise(image) -> Probe:
@@ -32,54 +37,78 @@ def _promise(image) -> Probe:
     return Probe(Kind(3 - spatial.count(1), channels), is_8bit, voxel_bytes=voxel_bytes)
 
 
-def read(path: Path, max_bytes: int) -> Volume:
+def read(path: Path, max_bytes: int, *, affine: np.ndarray | None = None) -> Volume:
     """Reads `path`, turned to RAS+; integers stay integers where the header does not scale them.
 
     A 2D image, or one with a single slice, is [*two axes, channels]; fourth and later axes, and the fields of RGB and
     RGBA voxels, are channels. Stored axes follow the patient: left to right, posterior to anterior, inferior to
-    superior.
+    superior. affine: 4 × 4 in mm, where it is known better than by the header.
     """
-    image = _load(path)
+    image, place = _load(path)
     limits.check_size(_promise(image).voxel_bytes, max_bytes)
     spatial, channels = _axes(image.shape, image.get_data_dtype())
-    voxels = _inflated(path, image.dataobj) if _is_compressed(path) else np.asanyarray(image.dataobj)
+    voxels = np.asanyarray(image.dataobj) if _is_mapped(path) else _inflated(files(path)[-1], image.dataobj)
     if voxels.dtype.fields is not None:  # RGB, RGBA: one field per colour -> one channel per colour
         voxels = np.stack([voxels[name] for name in voxels.dtype.names or ()], axis=-1)
     voxels = voxels.reshape(*spatial, channels)
-    return ras_volume(voxels, image.affine, image.shape)
+    volume = ras_volume(voxels, place.affine if affine is None else affine, image.shape)
+    return volume._replace(has_spacing=place.has_size, origin={**volume.origin, **place.origin})
 
 
 def files(path: Path) -> tuple[Path, ...]:
-    """All files that make up the image at `path`: two for a pair of .hdr and .img."""
-    is_pair = path.suffix.lower() in (".hdr", ".img")
-    return (path.with_suffix(".hdr"), path.with_suffix(".img")) if is_pair else (path,)
+    """All files that make up the image at `path`: two for a pair of .hdr and .img, compressed or not."""
+    packed = path.suffix if path.suffix.lower() == ".gz" else ""
+    plain = path.with_suffix("") if packed else path
+    other = PAIR.get(plain.suffix.lower())
+    if other is None:
+        return (path,)
+    beside = [plain.with_name(plain.stem + suffix + packed) for suffix in (other, other.upper())]
+    usual = beside[1] if plain.suffix.isupper() else beside[0]
+    half = next((one for one in beside if one.is_file()), usual)
+    return (path, half) if other == ".img" else (half, path)
 
 
-def _load(path: Path):
+def _load(path: Path) -> tuple[Any, Place]:
     # nibabel mends and logs what it finds odd in a header; what matters here is raised.
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     missing = [file.name for file in files(path) if not file.is_file()]
     if missing:
         raise UnusableFileError(f"its other half {missing[0]} is missing", "put .hdr and .img side by side")
-    if _is_compressed(path):
-        limits.check_extensions(path)
-    image: Any = nibabel.load(path)
+    head, stored = limits.nifti_head(files(path)[0]), files(path)[-1]
+    image = _header_of(path, head)
     promised = math.prod(image.shape) * image.get_data_dtype().itemsize
-    most = limits.DEFLATE_MOST if _is_compressed(path) else 1
-    limits.check_promise(promised, files(path)[-1].stat().st_size, most=most)
+    most = limits.DEFLATE_MOST if limits.is_gzip(stored) else 1
+    limits.check_promise(promised, stored.stat().st_size, most=most)
     if image.dataobj.offset > limits.EXTENSIONS_MOST:
         raise UnusableFileError(f"its voxels begin at byte {image.dataobj.offset}", "copy it again")
-    return image
+    place = place_of(head, image.affine, image.shape)
+    turn_of(place.affine)  # a header without a place is known before its voxels are read
+    return image, place
 
 
-def _is_compressed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
+def _header_of(path: Path, head: bytes) -> Any:
+    """nibabel's image, which knows formats by their names: where a name misleads, by what is in the file."""
+    is_packed = path.name.endswith((".nii.gz", ".NII.GZ")) and limits.is_gzip(path)
+    if is_packed or _is_mapped(path) or len(files(path)) > 1:
+        return nibabel.load(path)
+    kind: Any = nibabel.Nifti2Image if limits.NIFTI_SIZES.get(head[:4], ("", 0))[1] == 540 else nibabel.Nifti1Image
+    with _open(path) as file:
+        return kind.from_stream(file)
+
+
+def _is_mapped(path: Path) -> bool:
+    """Whether nibabel maps the voxels into memory: it knows the file by its name, and they are not compressed."""
+    return path.suffix in MAPPED and not limits.is_gzip(files(path)[-1])
+
+
+def _open(path: Path) -> IO[bytes]:
+    return igzip.open(path) if limits.is_gzip(path) else path.open("rb")
 
 
 def _inflated(path: Path, voxels: ArrayProxy) -> np.ndarray:
     """What `voxels` stands for, read by ISA-L, which inflates in less than half the time of zlib."""
     promised = math.prod(voxels.shape) * voxels.dtype.itemsize
-    with igzip.open(path) as file:
+    with _open(path) as file:
         file.seek(voxels.offset)
         data = file.read(promised)
     limits.check_promise(promised, len(data))

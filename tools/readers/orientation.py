@@ -10,6 +10,21 @@ from tools.readers.contract import UnusableFileError, Volume
 PLANES = 4  # copied at a time, so that what one cache line holds is used while it is there
 
 
+def turn_of(affine: np.ndarray) -> np.ndarray:
+    """nibabel's orientation of an affine (4 × 4): for each axis the one of RAS+ it runs along, and its sign.
+
+    Raises:
+        UnusableFileError: the affine is singular or not finite.
+    """
+    is_finite = np.isfinite(affine).all()
+    turn = orientations.io_orientation(affine) if is_finite else np.full((3, 2), np.nan)
+    if np.isnan(turn).any():
+        rows = " ".join(np.array2string(affine[:3], precision=4, separator=", ").split())
+        what = "is singular" if is_finite else "holds NaN or infinity"
+        raise UnusableFileError(f"its affine {what}: {rows}", "write a valid sform or qform into its header")
+    return turn
+
+
 def ras_volume(voxels: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> Volume:
     """The volume with its axes along the patient: left to right, posterior to anterior, inferior to superior.
 
@@ -21,9 +36,7 @@ def ras_volume(voxels: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> 
     Raises:
         UnusableFileError: the affine is singular or not finite.
     """
-    turn = orientations.io_orientation(affine)
-    if np.isnan(turn).any() or not np.isfinite(affine).all():
-        raise UnusableFileError("its affine is singular or not finite", "mend sform and qform, e.g. with nibabel")
+    turn = turn_of(affine)
     origin = {
         "shape": list(shape),
         "affine": affine.tolist(),

@@ -1,0 +1,92 @@
+"""Whether two volumes lie on one grid, and if not, in what they differ and what can be done."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from nibabel import orientations
+
+from tools.readers.contract import Volume
+
+TOLERANCE = 0.1  # of the smallest side of a voxel, at any corner of the volume
+SAME_DEGREES, SAME_MM = 1e-2, 1e-3  # no more is not worth a word
+ACCEPT = "if its voxels are drawn on the image's, --mask_grid=image takes them so; else resample the mask to the image"
+RESAMPLE = "resample the mask to the image by nearest voxel, or draw it on this image"
+
+
+class Difference(NamedTuple):
+    """In `what` a mask differs from its volume, with numbers; the remedy that fits."""
+
+    what: str
+    remedy: str
+
+
+def difference(volume: Volume, mask: Volume) -> Difference | None:
+    """None where both have one shape and, as far as both say it, lie within TOLERANCE of each other.
+
+    Where one of them does not say where it lies, their voxels agree if no axis of the other was turned.
+    """
+    shapes = tuple(mask.voxels.shape[:-1]), tuple(volume.voxels.shape[:-1])
+    is_known = volume.has_spacing and mask.has_spacing
+    if shapes[0] != shapes[1] and (is_known or stored_shape(volume) != stored_shape(mask)):
+        return Difference(f"shape {_by(shapes[0])}, the image has {_by(shapes[1])}", RESAMPLE)
+    if is_known and _distance(volume, mask) <= TOLERANCE * min(volume.spacing_mm):
+        return None
+    if not is_known and _turn(volume) == _turn(mask):
+        return None
+    return Difference(", ".join(_differences(volume, mask)), ACCEPT)
+
+
+def stored_shape(volume: Volume) -> tuple[int, ...]:
+    """The spatial axes as they are in the file, without those of one voxel."""
+    return tuple(size for size in volume.origin["shape"][:3] if size > 1)
+
+
+def turned_like(mask: Volume, volume: Volume) -> Volume:
+    """`mask`, of a format without a place, turned as `volume` was; as it is if that was a single slice."""
+    if mask.rank != 3:
+        return mask
+    turn = orientations.io_orientation(np.array(volume.origin["affine"]))
+    voxels = np.ascontiguousarray(orientations.apply_orientation(mask.voxels, turn))
+    return mask._replace(voxels=voxels, origin={**mask.origin, "orientation": volume.origin["orientation"]})
+
+
+def _distance(volume: Volume, mask: Volume) -> float:
+    """The largest difference in mm along any axis, over all corners."""
+    size = np.array([*volume.voxels.shape[:-1], 1, 1])[:3] - 1
+    corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T  # [4, 8]
+    return float(np.abs((volume.affine - mask.affine) @ corners).max())
+
+
+def _turn(volume: Volume) -> str:
+    """How the axes lay in the file; those of a format without a place are taken as they come."""
+    return volume.origin.get("orientation") or "RAS"
+
+
+def _differences(volume: Volume, mask: Volume) -> Iterator[str]:
+    """Which parts of the headers disagree: that of the mask first, the image's second."""
+    for one, other in ((mask, volume), (volume, mask)):
+        name = "the mask" if one is mask else "the image"
+        if "affine" in one.origin and one.origin["affine"] is None:
+            yield f"{name} is of a format that does not say where it lies"
+        elif "form" in one.origin and "form" not in other.origin:
+            yield f"{name} has no form codes (qform_code and sform_code are 0), so that its place is not known"
+    if _turn(volume) != _turn(mask):
+        yield f"orientation {_turn(mask)}, the image has {_turn(volume)}"
+    if volume.has_spacing != mask.has_spacing:
+        yield f"the header of {'the mask' if volume.has_spacing else 'the image'} gives no size of its voxels"
+    if not (volume.has_spacing and mask.has_spacing):
+        return
+    sizes = np.array(mask.spacing_mm), np.array(volume.spacing_mm)
+    if np.abs(sizes[0] - sizes[1]).max() * max(volume.voxels.shape[:-1]) > TOLERANCE * sizes[1].min():
+        yield f"spacing {_by(sizes[0])} mm, the image has {_by(sizes[1])} mm"
+    axes = [one.affine[:3, : one.rank] / one.spacing_mm for one in (mask, volume)]
+    angle = np.degrees(np.arccos(np.clip((axes[0] * axes[1]).sum(axis=0), -1, 1).min()))
+    shift = mask.affine[:3, 3] - volume.affine[:3, 3]
+    yield from (f"directions {angle:.3g}° apart",) if angle > SAME_DEGREES else ()
+    yield from (f"origin {_by(shift)} mm away",) if np.abs(shift).max() > SAME_MM else ()
+    yield f"corners up to {_distance(volume, mask):.4g} mm apart"
+
+
+def _by(numbers) -> str:
+    return " × ".join(f"{number:.4g}" for number in numbers)
