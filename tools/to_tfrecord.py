@@ -35,7 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("antialias", False, "Average over the voxels that become one, where resampling makes fewer.")
     flags.DEFINE_enum("slices", None, tuple(slices.AXES), "Store each volume's slices of this plane, as 2D examples.")
     flags.DEFINE_list("relabel", [], "Mask values to change, as OLD:NEW.")
-    flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile or ct_window:LO,HI.")
+    flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile[:body] or ct_window:LO,HI.")
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
     flags.DEFINE_enum("codec", "raw", schema.CODECS, "Compression of each record's voxels.")
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
