@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.readers import files, limits, medmnist, series
+from tools.readers import annotations, files, limits, medmnist, series
 from tools.readers.contract import Item, Kind, Probe, UnusableFileError, Volume
 
 
@@ -35,7 +35,7 @@ def load(
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
     volume = _read(root, item, max_bytes)
-    mask = None if item.mask is None else files.read_mask(root / item.mask, max_bytes=max_bytes)
+    mask = _read_mask(root, item, volume, max_bytes)
     if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
         raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
     if mask is not None and not same_grid(volume, mask):
@@ -83,6 +83,14 @@ def _read(root: Path, item: Item, max_bytes: int) -> Volume:
         raise UnusableFileError(f"{item.inside} lies on another grid", "use the brain mask that was made from it")
     volume.voxels[inside.voxels[..., 0] == 0] = 0
     return volume
+
+
+def _read_mask(root: Path, item: Item, volume: Volume, max_bytes: int) -> Volume | None:
+    if item.mask is None:
+        return None
+    if item.segments is not None:
+        return annotations.read(root / item.mask, volume.origin, item.segments, max_bytes=max_bytes)
+    return files.read_mask(root / item.mask, max_bytes=max_bytes)
 
 
 def _stacked(volumes: Sequence[Volume], item: Item) -> Volume:
