@@ -180,12 +180,13 @@ def _syntax(path: Path) -> str:
 
 def check(path: Path, data: Any) -> None:
     """Raises UnusableFileError where the pixels cannot be read, before memory is taken for them."""
+    is_seg = data.get("Modality") == "SEG"  # whose values are no intensities, and whose colours are those of labels
     rows, columns, bits = (int(data.get(name) or 0) for name in ("Rows", "Columns", "BitsAllocated"))
-    if not (rows and columns) or bits not in ((1, 8, 16) if data.get("Modality") == "SEG" else (8, 16, 32)):
+    if not (rows and columns) or bits not in ((1, 8, 16) if is_seg else (8, 16, 32)):
         what = data.get("Modality") or "no modality"
         raise UnusableFileError(f"{path.name} holds no image of 8, 16 or 32 bits ({what})", "leave it out")
-    colours = data.get("PhotometricInterpretation")
-    if int(data.get("SamplesPerPixel") or 1) != 1 or not str(colours).startswith("MONOCHROME"):
+    colours, greys = data.get("PhotometricInterpretation"), ("MONOCHROME", *(("PALETTE",) if is_seg else ()))
+    if int(data.get("SamplesPerPixel") or 1) != 1 or not str(colours).startswith(greys):
         raise UnusableFileError(f"its pixels are {colours}, not grey", "export it as pictures: .png")
     if "ModalityLUTSequence" in data:
         raise UnusableFileError("its values come from a lookup table", "export it as NIfTI")

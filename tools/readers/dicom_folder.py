@@ -19,6 +19,7 @@ from tools.readers.contract import Fault, Item, Listing, Segments, UnusableFileE
 from tools.readers.dicom_masks import EVERYTHING, Choice
 
 FEWEST_SLICES = 5  # of a volume; fewer are scouts, or what is left of a series; one is a picture
+SHOWN = 4  # files that a line names
 REMEDY = "leave it out, or fetch the whole series"
 
 
@@ -62,24 +63,24 @@ def find(path: Path, choice: Choice = EVERYTHING) -> Listing:
     found = _without_copies(root, _read(root, tree.paths))
     stacks = {stack: [file.header for file in members] for stack, members in found.stacks.items()}
     masks = dicom_masks.pair(found.masks, stacks, choice)
-    items, modalities, faults = [], set(), [*tree.faults, *found.faults, *masks.faults]
+    items, modalities, localizers, faults = [], set(), list[Fault](), [*tree.faults, *found.faults, *masks.faults]
     for stack, members in found.stacks.items():
         try:
             kept, scouts = _without_localizers(members)
             mask = dicom_masks.only(masks.of.get(stack, ()), found.masks)
             items.append(_item(kept, len(scouts), mask, masks.segments))
             modalities.add(members[0].header.modality)
-            faults += scouts
+            localizers += scouts
         except UnusableFileError as error:
             faults.append(Fault(members[0].path, error.reason, error.remedy))
-    notes = (*_notes(found, tree.ignored), *masks.notes)
+    notes = (*_notes(found, localizers, tree.ignored), *masks.notes)
     classes = {str(number): name for number, name in enumerate(("background", *masks.segments.names))}
     return Listing(
         "dicom",
         root,
         root.name,
         tuple(items),
-        tuple(sorted(faults)),
+        tuple(sorted(faults + localizers)),
         ", ".join(sorted(modalities - {""})),
         classes=classes if masks.of else {},
         notes=notes,
@@ -156,11 +157,14 @@ def _item(members: Sequence[_File], localizers: int, mask: str | None, segments:
     return Item(name, files_of[0], first.patient, mask, series=files_of, segments=segments if mask else None)
 
 
-def _notes(found: _Tree, ignored: int) -> Iterator[str]:
+def _notes(found: _Tree, localizers: Sequence[Fault], ignored: int) -> Iterator[str]:
     count = sum(map(len, found.stacks.values())) + len(found.masks) + found.copies
     yield f"{len(found.stacks)} series in {count} DICOM files; patients and ids are hashes."
     if found.copies:
         yield f"{found.copies} files are copies of others (same SOP instance, same voxels) and left out."
+    if localizers:
+        shown = ", ".join(fault.path for fault in localizers[:SHOWN]) + " …" * (len(localizers) > SHOWN)
+        yield f"{len(localizers)} localizers within other series are left out: {shown}."
     padded = sum(any(s.padding for f in members for s in f.header.slices) for members in found.stacks.values())
     if padded:
         yield f"{padded} series declare padding (PixelPaddingValue): it becomes the smallest other value, as air."

@@ -60,6 +60,8 @@ def _frames(data: Any) -> Iterator[np.ndarray]:
         yield from iter_pixels(data)
         return
     size, packed = int(data.Rows) * int(data.Columns), np.frombuffer(data.PixelData, np.uint8)
+    if not data.file_meta.TransferSyntaxUID.is_little_endian and data["PixelData"].VR == "OW":
+        packed = packed.view(">u2").astype("<u2").view(np.uint8)
     for first in range(0, int(data.get("NumberOfFrames") or 1) * size, size):  # bits run on from frame to frame
         some = np.unpackbits(packed[first // 8 : -(-(first + size) // 8)], bitorder="little")
         yield some[first % 8 : first % 8 + size].reshape(int(data.Rows), int(data.Columns))

@@ -46,7 +46,7 @@ def read(paths: Sequence[Path], *, max_bytes: int = limits.MAX_BYTES) -> Volume:
         if dtype.kind != "f" and (values.min() < np.iinfo(dtype).min or values.max() > np.iinfo(dtype).max):
             raise UnusableFileError("its values need more bits than its header says", "mend BitsStored")
         voxels[:, :, number, 0] = values.T
-    padded = is_real.size - np.count_nonzero(is_real)
+    padded = is_real.size - int(np.count_nonzero(is_real))
     if 0 < padded < is_real.size:
         most = voxels.max()
         voxels[~is_real] = min(plane[real].min(initial=most) for plane, real in zip(voxels, is_real, strict=True))
