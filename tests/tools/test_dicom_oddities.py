@@ -98,7 +98,7 @@ def test_copies_are_dropped_and_counted(tmp_path):
     rewritten(paths[5], StationName="x")
     found = listed(tmp_path)
     assert [sorted(item.series) for item in found.items] == [[path.name for path in paths]]
-    assert any(note.startswith("4 files are copies of others") for note in found.notes)
+    assert any(note.startswith("5 files are copies of others") for note in found.notes)
     np.testing.assert_array_equal(read(tmp_path).voxels[..., 0], voxels(SHAPE)[::-1, ::-1])
 
 
