@@ -125,6 +125,11 @@ def test_slices_that_share_one_uid_are_all_kept(tmp_path):
     np.testing.assert_array_equal(read(tmp_path).voxels[..., 0], voxels(SHAPE)[::-1, ::-1])
 
 
+def test_empty_slices_that_share_one_uid_are_told_apart_by_their_places(tmp_path):
+    dicom_files.write_series(tmp_path, np.zeros(SHAPE, np.int16), AXIAL, SOPInstanceUID="1.2.3.4")
+    assert read(tmp_path).voxels.shape == (*SHAPE, 1)
+
+
 @pytest.mark.parametrize("word", ["LOCALIZER", "SCOUT"])
 def test_a_localizer_within_a_series_is_left_out_by_name(tmp_path, word):
     paths = written(tmp_path / "raw" / "CT")

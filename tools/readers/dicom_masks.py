@@ -32,6 +32,14 @@ class Masks(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class _Index(NamedTuple):
+    """UID -> stacks, in order."""
+
+    instances: dict[str, dict[str, None]]
+    series: dict[str, dict[str, None]]
+    frames: dict[str, dict[str, None]]
+
+
 def pair(found: Mapping[str, Annotation], images: Mapping[str, Sequence[Header]], choice: Choice) -> Masks:
     """Gives the annotations `found` (by path) to the stacks `images` that they refer to.
 
@@ -42,10 +50,11 @@ def pair(found: Mapping[str, Annotation], images: Mapping[str, Sequence[Header]]
     if not chosen and (found or choice != EVERYTHING):
         some = "; ".join(f"{path} '{one.title}'" for path, one in list(found.items())[:SHOWN]) or "there is none"
         raise InputError(f"--dicom_masks={choice.files} matches none of {len(found)} SEG and RTSTRUCT files: {some}.")
+    index = _index(images)
     of: dict[str, tuple[str, ...]] = defaultdict(tuple)
     faults, names = list[Fault](), set[str]()
     for path, one in chosen.items():
-        stacks = list(_stacks(one, images))
+        stacks = _stacks(one, index)
         try:
             _check(one, stacks, images)
         except UnusableFileError as error:
@@ -78,17 +87,23 @@ def _is_chosen(path: str, one: Annotation, pattern: str) -> bool:
     return any(fnmatchcase(text.lower(), pattern.lower()) for text in (path, one.title))
 
 
-def _stacks(one: Annotation, images: Mapping[str, Sequence[Header]]) -> Iterator[str]:
+def _index(images: Mapping[str, Sequence[Header]]) -> _Index:
+    index = _Index({}, {}, {})
+    for stack, headers in images.items():
+        for header in headers:
+            for stacks, uid in zip(index, (header.instance, header.series, header.frame_of_reference), strict=True):
+                stacks.setdefault(uid, {})[stack] = None
+    return index
+
+
+def _stacks(one: Annotation, index: _Index) -> list[str]:
     """Those of which it names an instance; else the series; where it names neither, those of its frame of reference."""
-    heads = [(stack, header) for stack, headers in images.items() for header in headers]
-    for named in (
-        [stack for stack, header in heads if header.instance in one.instances],
-        [stack for stack, header in heads if header.series in one.series],
-        [] if one.series or one.instances else [s for s, header in heads if header.frame_of_reference in one.frames],
-    ):
+    frames = () if one.series or one.instances else one.frames
+    for uids, stacks in zip((one.instances, one.series, frames), index, strict=True):
+        named = {stack: None for uid in sorted(uids) for stack in stacks.get(uid, ())}
         if named:
-            yield from dict.fromkeys(named)
-            return
+            return list(named)
+    return []
 
 
 def _check(one: Annotation, stacks: Sequence[str], images: Mapping[str, Sequence[Header]]) -> None:
