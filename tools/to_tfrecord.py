@@ -16,7 +16,7 @@ from ssl3d_tf.errors import InputError
 from tools.checks import exclusion
 from tools.conversion import cluster, conversion, presets, publication, settings, shards, workers
 from tools.prepare import slices
-from tools.readers import arrays, folder, layouts, limits
+from tools.readers import arrays, dicom_masks, folder, layouts, limits
 
 
 def define_flags() -> None:
@@ -27,6 +27,10 @@ def define_flags() -> None:
     flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
     flags.DEFINE_list("mask_suffix", list(folder.MASK_SUFFIXES), "Endings that tell masks from images (folder).")
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
+    flags.DEFINE_string(
+        "dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title (dicom)."
+    )
+    flags.DEFINE_list("segments", [], "Names of the segments or ROIs to take, the one on top last (dicom).")
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
     flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
@@ -35,7 +39,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("antialias", False, "Average over the voxels that become one, where resampling makes fewer.")
     flags.DEFINE_enum("slices", None, tuple(slices.AXES), "Store each volume's slices of this plane, as 2D examples.")
     flags.DEFINE_list("relabel", [], "Mask values to change, as OLD:NEW.")
-    flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile or ct_window:LO,HI.")
+    flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile[:body] or ct_window:LO,HI.")
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
     flags.DEFINE_enum("codec", "raw", schema.CODECS, "Compression of each record's voxels.")
     flags.DEFINE_list("splits", ["0.8", "0.1", "0.1"], "Fractions of patients for train, val and test.")
@@ -66,7 +70,9 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(str(error)) from error
     if preset:
         print(f"--layout={values.layout} sets {presets.shown(preset)}.")
-    request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
+    choice = dicom_masks.Choice(values.dicom_masks, tuple(values.segments))
+    suffixes = tuple(filter(None, values.mask_suffix))
+    request = layouts.Request(values.input, values.layout, suffixes, values.mask_folder, choice)
     chosen = chosen._replace(excluded=exclusion.contents(values.exclude_overlap))
     summary = conversion.convert(
         request, folder_out, chosen, make=make, strict=values.strict, overwrite=values.overwrite

@@ -117,7 +117,7 @@ def test_a_conversion_goes_on_where_it_was(there, tmp_path, capsys):
 def test_other_data_are_refused_and_replaced_on_request(there, tmp_path):
     root = make_scans(tmp_path / "raw")
     convert(root, there)
-    with pytest.raises(InputError, match="intensity was percentile, now zscore"):
+    with pytest.raises(InputError, match="intensity was percentile:body, now zscore"):
         convert(root, there, settings(how="zscore"))
     assert convert(root, there, settings(how="zscore"), overwrite=True).is_new
     files.write_json(there.parent / f"{there.name}-other" / "thesis.json", {})

@@ -28,7 +28,7 @@ from absl import app, flags
 from PIL import Image
 
 from ssl3d_tf.errors import InputError
-from tests.tools import dicom_files, picture_files
+from tests.tools import dicom_files, dicom_mask_files, picture_files
 from tools.conversion import conversion
 from tools.conversion.settings import Settings
 from tools.readers.layouts import Request
@@ -117,6 +117,28 @@ def dicom(write, shape=(9, 8, 6)):
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
+def with_mask(write):
+    """A series, and what `write` makes of its folder, two regions in its grid."""
+    regions = {name: np.zeros((9, 8, 6), bool) for name in ("liver", "spleen")}
+    regions["liver"][1:4, 2:6, 1:5], regions["spleen"][5:8, 2:5, 2:4] = True, True
+
+    def written(folder, *volume):
+        dicom_files.write_series(folder, *volume, suffix=".dcm", FrameOfReferenceUID=dicom_mask_files.FRAME)
+        write(folder / "mask.dcm", regions)
+
+    return dicom(written)
+
+
+def structures(path, regions):
+    corners = {name: np.argwhere(region)[[0, -1]] for name, region in regions.items()}
+    squares = [
+        (name, np.array([(x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)], float))
+        for name, ((x0, y0, z0), (x1, y1, z1)) in corners.items()
+        for z in range(z0, z1 + 1)
+    ]
+    return dicom_mask_files.write_structures(path, squares)
+
+
 SEEDS = {
     "nii": lambda: nifti(".nii"),
     "nii.gz": lambda: nifti(".nii.gz"),
@@ -138,6 +160,8 @@ SEEDS = {
     "csv": table,
     "json": decathlon,
     "dicom": lambda: dicom(lambda folder, *volume: dicom_files.write_series(folder, *volume, suffix=".dcm")),
+    "seg": lambda: with_mask(lambda path, regions: dicom_mask_files.write_seg(path, regions, np.eye(4))),
+    "rtstruct": lambda: with_mask(structures),
     "enhanced": lambda: dicom(lambda folder, *volume: dicom_files.write_enhanced(folder / "a.dcm", *volume)),
 }
 
@@ -145,6 +169,7 @@ SEEDS = {
 def damaged(files, random):
     """`files` (name -> bytes) with one of them changed, within its compression or outside it."""
     name = sorted(files)[random.integers(len(files))]
+    name = "mask.dcm" if "mask.dcm" in files and random.random() < 0.7 else name  # one among many of another kind
     data = files[name]
     inside = random.random() < 0.6
     if inside and data.startswith(b"\x1f\x8b"):

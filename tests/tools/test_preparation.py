@@ -90,7 +90,7 @@ def noise(dtype=np.float32, channels=2):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float16", "float32"])
-@pytest.mark.parametrize("kind", ["zscore", "minmax", "percentile", "ct_window:300,600.5"])
+@pytest.mark.parametrize("kind", ["zscore", "minmax", "percentile", "percentile:body", "ct_window:300,600.5"])
 @pytest.mark.parametrize("source", [np.float32, np.int16])
 def test_stored_values_mean_the_intensity_within_half_a_step(kind, dtype, source):
     how, voxels = intensity.parse(kind), noise(source)
@@ -142,17 +142,18 @@ def test_channels_are_normalised_apart():
     np.testing.assert_allclose(values.max(axis=(0, 1, 2)), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["zscore", "minmax", "percentile"])
+@pytest.mark.parametrize("kind", ["zscore", "minmax", "percentile", "percentile:body"])
 @pytest.mark.parametrize("dtype", ["auto", "float32", "int16"])
 def test_constant_volumes_become_zeros(kind, dtype):
     stored = intensity.store(np.full((3, 3, 3, 1), 7.5, np.float32), intensity.parse(kind), dtype)
     assert (decoded(stored) == 0).all()
 
 
-def test_a_few_bright_voxels_survive_percentiles():
+@pytest.mark.parametrize("kind", ["percentile", "percentile:body"])
+def test_a_few_bright_voxels_survive_percentiles(kind):
     voxels = np.zeros((10, 10, 10, 1), np.float32)
     voxels[5, 5, 5] = 3
-    assert decoded(intensity.store(voxels, intensity.parse("percentile"))).max() == pytest.approx(1)
+    assert decoded(intensity.store(voxels, intensity.parse(kind))).max() == pytest.approx(1)
 
 
 def test_a_window_beside_all_values_clips_them():

@@ -10,7 +10,7 @@ import numpy as np
 
 from tools.readers.contract import Volume
 from tools.voxels import foreground
-from tools.voxels.pieces import pieces
+from tools.voxels.pieces import pieces, sample
 from tools.voxels.ranges import Range
 
 SAMPLE = 100_000  # voxels at most that `occupied` is estimated from
@@ -105,7 +105,4 @@ def from_json(fields: list[Any]) -> Facts:
 
 def _occupied(voxels: np.ndarray) -> float:
     """Measured on every n-th voxel of each axis."""
-    step = 1
-    while voxels[(slice(None, None, step),) * (voxels.ndim - 1)].size > SAMPLE:
-        step += 1
-    return float(foreground.of(voxels[(slice(None, None, step),) * (voxels.ndim - 1)]).mean())
+    return float(foreground.of(sample(voxels, SAMPLE, rank=voxels.ndim - 1)).mean())

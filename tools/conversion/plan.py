@@ -23,6 +23,7 @@ from tools.readers.contract import Fault, Item, Kind, Listing, Probe, Reading, U
 from tools.readers.items import probe
 
 PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours keep their balance
+CALIBRATED, UNCALIBRATED = Normalisation("percentile"), Normalisation("percentile:body")
 
 
 class Job(NamedTuple):
@@ -119,7 +120,7 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
         raise InputError(f"--slices={options.slices} cuts whole 3D volumes; leave it out for {kind} or --brick_shape.")
     if options.intensity.kind == "auto":
         are_pictures = all(probe.is_8bit and probe.is_picture for probe in probes)
-        chosen = PICTURE_WINDOW if are_pictures else Normalisation("percentile")
+        chosen = PICTURE_WINDOW if are_pictures else CALIBRATED if listing.modality.upper() == "CT" else UNCALIBRATED
         options = options._replace(intensity=chosen)
     if options.dtype == "auto" and options.intensity.kind != "none":
         # One dtype for the whole data set, so that its volumes can be batched as they are stored.

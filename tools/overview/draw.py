@@ -1,6 +1,9 @@
 """Grey and colour pictures of stored examples, with mask outlines: for the contact sheet and for --show."""
 
+from typing import NamedTuple
+
 import numpy as np
+from nibabel.orientations import aff2axcodes
 from PIL import Image, ImageDraw
 
 from ssl3d_tf.data.records import reading
@@ -10,12 +13,20 @@ OUTLINES = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 
 CAPTION_PX = 14
 MARK = (255, 170, 0)  # frame and word of what looks wrong
 MARK_PX = 3
+SIDE = (255, 255, 255)  # letters: L, R and so on of the patient
 SAMPLE = 100_000  # values that the display range is taken from
 PLANES = ("axial", "coronal", "sagittal")
 
 
-def planes(example: Example) -> list[np.ndarray]:
-    """The three middle planes of a volume, or the image itself, as uint8 [rows, columns, 3] with mask outlines.
+class Plane(NamedTuple):
+    """pixels: uint8 [rows, columns, 3]. sides: of the patient, at the left and the right edge; none if not known."""
+
+    pixels: np.ndarray
+    sides: tuple[str, ...] = ()
+
+
+def planes(example: Example) -> list[Plane]:
+    """The three middle planes of a volume, or the image itself, with mask outlines.
 
     Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie.
     """
@@ -26,8 +37,16 @@ def planes(example: Example) -> list[np.ndarray]:
     pictures = []
     for cut in reversed(cuts) if is_ras else cuts:
         values = np.clip((_shown(example.volume[cut], example) - low) / (high - low or 1), 0, 1)
-        pictures.append(_picture(values, None if example.mask is None else example.mask[cut], is_ras))
+        picture = _picture(values, None if example.mask is None else example.mask[cut], is_ras)
+        across = next(axis for axis in range(len(spatial)) if cut[axis : axis + 1] in ((), (slice(None),)))
+        pictures.append(Plane(picture, _sides(example, across) if is_ras else ()))
     return pictures
+
+
+def _sides(example: Example, axis: int) -> tuple[str, ...]:
+    """The sides of the patient that the first and the last voxel of a stored axis lie on."""
+    (end,) = aff2axcodes(example.affine)[axis : axis + 1]
+    return tuple(other for pair in ("LR", "PA", "IS") if end in pair for other in (pair.replace(end, ""), end))
 
 
 def _display_range(example: Example) -> tuple[float, float]:
@@ -46,14 +65,20 @@ def _shown(stored: np.ndarray, example: Example) -> np.ndarray:
     return values if values.shape[-1] == 3 else values[..., :1]
 
 
-def tile(picture: np.ndarray, caption: str, size: int, *, mark: str = "") -> Image.Image:
-    """`picture` fitted into a square of `size` pixels with a caption below; with a `mark` framed and named so."""
+def tile(plane: Plane, caption: str, size: int, *, mark: str = "") -> Image.Image:
+    """`plane` fitted into a square of `size` pixels, its sides lettered, with a caption below.
+
+    With a `mark` it is framed and named so.
+    """
+    picture = plane.pixels
     canvas = Image.new("RGB", (size, size + CAPTION_PX))
     scale = size / max(picture.shape[:2])
     height, width = (max(1, round(extent * scale)) for extent in picture.shape[:2])
     fitted = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
     canvas.paste(fitted, ((size - width) // 2, (size - height) // 2))
     drawing = ImageDraw.Draw(canvas)
+    for side, place, anchor in zip(plane.sides, (2 + MARK_PX, size - 2 - MARK_PX), ("lm", "rm"), strict=False):
+        drawing.text((place, size // 2), side, fill=SIDE, anchor=anchor, stroke_width=1, stroke_fill=(0, 0, 0))
     while len(caption) > 1 and drawing.textlength(caption) > size - 4:
         caption = caption[1:]  # the end of an id tells more than its beginning
     drawing.text((2, size + 1), caption, fill=(255, 255, 255))

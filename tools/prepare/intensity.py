@@ -13,12 +13,12 @@ import numpy as np
 
 from ssl3d_tf.errors import InputError
 from tools.readers.contract import UnusableFileError
-from tools.voxels import ranges
+from tools.voxels import foreground, ranges
 from tools.voxels.pieces import pieces
 from tools.voxels.ranges import Range
 
 PERCENTILES = (0.5, 99.5)
-KINDS = ("auto", "none", "zscore", "minmax", "percentile", "ct_window")
+KINDS = ("auto", "none", "zscore", "minmax", "percentile", "percentile:body", "ct_window")
 
 
 class Normalisation(NamedTuple):
@@ -55,10 +55,10 @@ def parse(text: str) -> Normalisation:
         InputError: no such kind, or a window that is none.
     """
     kind, _, numbers = text.partition(":")
-    if kind not in KINDS or (kind == "ct_window") != bool(numbers):
+    if text in KINDS[:-1]:
+        return Normalisation(text)
+    if kind != "ct_window" or not numbers:
         raise InputError(f"--intensity={text} must be one of {', '.join(KINDS[:-1])} or ct_window:LO,HI.")
-    if kind != "ct_window":
-        return Normalisation(kind)
     try:
         low, high = (float(number) for number in numbers.split(","))
     except ValueError:
@@ -104,7 +104,8 @@ def measure(channel: np.ndarray, found: Range, how: Normalisation) -> Window:
 
     zscore takes mean and standard deviation over the voxels that are not zero, if there are any: zero is the
     background of skull-stripped and padded scans. percentile falls back to minimum and maximum where both percentiles
-    are one value although the channel is not constant (a few bright voxels in an empty volume).
+    are one value although the channel is not constant (a few bright voxels in an empty volume). percentile:body takes
+    the upper one over the body alone, so that one tissue keeps its value however much air is around it.
     """
     if how.kind == "none":
         return Window(-math.inf, math.inf, 0.0, 1.0)
@@ -114,8 +115,9 @@ def measure(channel: np.ndarray, found: Range, how: Normalisation) -> Window:
     if how.kind == "zscore":
         return Window(-math.inf, math.inf, *_mean_and_deviation(channel))
     low, high = float(found.low), float(found.high)
-    if how.kind == "percentile":
-        robust = ranges.percentiles(channel, found, PERCENTILES)
+    if how.kind.startswith("percentile"):
+        percents = PERCENTILES if how.kind == "percentile" else foreground.body_percents(channel, PERCENTILES)
+        robust = ranges.percentiles(channel, found, percents)
         low, high = robust if robust[0] < robust[1] else (low, high)
     return Window(low, high, low, high - low)
 

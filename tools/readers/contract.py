@@ -28,13 +28,23 @@ class Fault(NamedTuple):
     remedy: str
 
 
+class Segments(NamedTuple):
+    """What the regions of a DICOM-SEG or RTSTRUCT are called: the first name has the label value 1.
+
+    is_ordered: the user gave their order; where two overlap, the later one counts.
+    """
+
+    names: tuple[str, ...]
+    is_ordered: bool = False
+
+
 class Item(NamedTuple):
     """One example to be: its files relative to --input, and what is known about it before reading.
 
     key, row: array and row within an .npz that holds many examples.
     split: given by the data set itself; None lets the hash of `patient` decide.
     series: all files of a DICOM series, of which `path` is one. channels: further images on the grid of `path`, whose
-    channels follow its own. inside: label map; voxels where it is 0 become 0.
+    channels follow its own. inside: label map; voxels where it is 0 become 0. segments: of a DICOM file as `mask`.
     """
 
     id: str
@@ -48,6 +58,7 @@ class Item(NamedTuple):
     series: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     inside: str | None = None
+    segments: Segments | None = None
 
     @property
     def files(self) -> tuple[str, ...]:

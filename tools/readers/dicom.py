@@ -6,6 +6,7 @@ dates and ids are not kept: `patient` is a hash.
 
 import hashlib
 import math
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from tools.readers.contract import UnusableFileError
 MAGIC = b"DICM"
 SUFFIXES = (".dcm", ".dicom", ".ima")
 DEFLATED = "1.2.840.10008.1.2.1.99"  # all of the file is one stream, which would be unpacked to read a header
+FIRST_GROUPS = 0x0002, 0x0008  # of a file's header and of its data set, which begins there where it has no preamble
+FIRST_LENGTH = 1024  # bytes of the first element of a data set at most; real ones name a character set
+VALUE_TYPES = frozenset(str(kind).encode() for kind in pydicom.valuerep.VR if len(kind) == 2)
 GROUPS = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 
 
@@ -31,7 +35,8 @@ class Slice(NamedTuple):
 
     shape: rows, columns. position: centre of the first pixel, mm in LPS; None where the file has none, as of a plain
     radiograph. row, column: unit vectors along which column and row index grow. spacing_mm: between rows, between
-    columns; None likewise. value = stored · slope + intercept. bits: stored. most: of the file, unpacked to its size.
+    columns; None likewise. value = stored · slope + intercept. bits: stored. padding: smallest and largest stored value
+    that mean "outside of what was scanned".
     """
 
     path: Path
@@ -46,13 +51,19 @@ class Slice(NamedTuple):
     bits: int
     is_signed: bool
     is_inverted: bool
+    padding: tuple[int, int] | None = None
 
 
 class Header(NamedTuple):
-    """What a file is of: `stack` tells volumes apart (a series, or one file of many frames); slices in file order."""
+    """What a file is of: `stack` tells volumes apart (a series, or one file of many frames); slices in file order.
+
+    instance: SOPInstanceUID. frame_of_reference: UID of the patient's coordinates, '' where the file has none.
+    """
 
     stack: str
     series: str
+    instance: str
+    frame_of_reference: str
     patient: str
     modality: str
     is_localizer: bool
@@ -60,46 +71,72 @@ class Header(NamedTuple):
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether `path` holds DICOM by its first bytes, or by its name where it has no preamble."""
+    """Whether `path` holds DICOM by its first bytes, with or without a preamble, or by its name."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return file.read(132)[128:] == MAGIC or path.suffix.lower() in SUFFIXES
+        head = file.read(132)
+    return head[128:] == MAGIC or path.suffix.lower() in SUFFIXES or _begins_data_set(head)
 
 
-def header(path: Path) -> Header | None:
-    """Reads all but the pixels of `path`; None for a DICOMDIR, which is a table of contents.
+def header(path: Path) -> Header:
+    """Reads all but the pixels of `path`.
+
+    Raises:
+        UnusableFileError: as `header_of`, or it is damaged.
+    """
+    with opened(path, stop_before_pixels=True) as data:
+        return header_of(path, data)
+
+
+def header_of(path: Path, data: Any) -> Header:
+    """What the data set `data` of `path` is of.
 
     Raises:
         UnusableFileError: no image of one grey value per pixel, or packed in a way that cannot be read.
     """
-    with _opened(path, stop_before_pixels=True) as data:
-        if data.get("MediaStorageDirectory") or "DirectoryRecordSequence" in data:
-            return None
-        _check(path, data)
-        frames = int(data.get("NumberOfFrames") or 1)
-        series = str(data.get("SeriesInstanceUID") or path.parent)
-        stack = f"{series} {data.get('SOPInstanceUID', path.name)}" if frames > 1 else series
-        patient = f"{data.get('IssuerOfPatientID', '')}\0{data.get('PatientID') or series}"
-        return Header(
-            stack,
-            series,
-            hashlib.sha256(patient.encode()).hexdigest()[:16],
-            str(data.get("Modality") or ""),
-            "LOCALIZER" in (data.get("ImageType") or ()),
-            tuple(_slice(path, data, frame) for frame in range(frames)),
-        )
+    check(path, data)
+    frames = int(data.get("NumberOfFrames") or 1)
+    series = str(data.get("SeriesInstanceUID") or path.parent)
+    instance = str(data.get("SOPInstanceUID") or path.name)
+    patient = f"{data.get('IssuerOfPatientID', '')}\0{data.get('PatientID') or series}"
+    return Header(
+        f"{series} {instance}" if frames > 1 else series,
+        series,
+        instance,
+        str(data.get("FrameOfReferenceUID") or ""),
+        hashlib.sha256(patient.encode()).hexdigest()[:16],
+        str(data.get("Modality") or ""),
+        any(word in ("LOCALIZER", "SCOUT") for word in _texts(data.get("ImageType"))),
+        tuple(slice_of(path, data, frame) for frame in range(frames)),
+    )
 
 
-def pixels(slices: tuple[Slice, ...]) -> Iterator[tuple[int, np.ndarray]]:
-    """Number in `slices` and values [rows, columns] of each, a file at a time; float64, or int64 where whole."""
+def pixels(slices: tuple[Slice, ...]) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+    """Number in `slices`, values [rows, columns] and where they are padding, a file at a time.
+
+    Values are float64, or int64 where whole; None instead of padding where the file declares none.
+    """
     for path in dict.fromkeys(one.path for one in slices):
-        with _opened(path) as data:
-            _check(path, data)
+        with opened(path) as data:
+            check(path, data)
             frames = data.pixel_array.reshape(-1, *slices[0].shape)
             for number, one in enumerate(slices):
                 if one.path == path:
-                    yield number, _values(frames[one.frame], one)
+                    stored = frames[one.frame]
+                    low, high = one.padding or (0, 0)
+                    padding = (stored >= low) & (stored <= high) if one.padding else None
+                    yield number, _values(stored, one), padding
+
+
+def _begins_data_set(head: bytes) -> bool:
+    """Whether a file without a preamble begins with the first element of DICOM, in any of its encodings."""
+    for order in "<>":
+        group, _, length = struct.unpack(order + "HHI", head[:8].ljust(8, b"\0"))
+        is_implicit = order == "<" and 0 < length <= FIRST_LENGTH and length % 2 == 0
+        if group in FIRST_GROUPS and (head[4:6] in VALUE_TYPES or is_implicit):
+            return True
+    return False
 
 
 def _values(stored: np.ndarray, one: Slice) -> np.ndarray:
@@ -111,14 +148,15 @@ def _values(stored: np.ndarray, one: Slice) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path, *, stop_before_pixels: bool = False) -> Iterator[Any]:
+def opened(path: Path, *, stop_before_pixels: bool = False) -> Iterator[Any]:
     """The data set of `path`, whose oddities are no news to anyone; whatever damage raises as UnusableFileError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with path.open("rb") as file:
-                is_plain = file.read(132)[128:] == MAGIC
-            if is_plain and _syntax(path) == DEFLATED:
+                head = file.read(FIRST_LENGTH)
+            is_plain = head[128:132] == MAGIC
+            if _syntax(path) == DEFLATED if is_plain else DEFLATED.encode() in head:
                 raise UnusableFileError("it is deflated as a whole", "store it uncompressed, e.g. with dcmconv")
             data = pydicom.dcmread(path, stop_before_pixels=stop_before_pixels, force=not is_plain)
             if "TransferSyntaxUID" not in data.file_meta:  # as of files without a preamble
@@ -140,14 +178,15 @@ def _syntax(path: Path) -> str:
     return str(pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID", ""))
 
 
-def _check(path: Path, data: Any) -> None:
+def check(path: Path, data: Any) -> None:
     """Raises UnusableFileError where the pixels cannot be read, before memory is taken for them."""
+    is_seg = data.get("Modality") == "SEG"  # whose values are no intensities, and whose colours are those of labels
     rows, columns, bits = (int(data.get(name) or 0) for name in ("Rows", "Columns", "BitsAllocated"))
-    if not (rows and columns) or bits not in (8, 16, 32):
+    if not (rows and columns) or bits not in ((1, 8, 16) if is_seg else (8, 16, 32)):
         what = data.get("Modality") or "no modality"
         raise UnusableFileError(f"{path.name} holds no image of 8, 16 or 32 bits ({what})", "leave it out")
-    colours = data.get("PhotometricInterpretation")
-    if int(data.get("SamplesPerPixel") or 1) != 1 or not str(colours).startswith("MONOCHROME"):
+    colours, greys = data.get("PhotometricInterpretation"), ("MONOCHROME", *(("PALETTE",) if is_seg else ()))
+    if int(data.get("SamplesPerPixel") or 1) != 1 or not str(colours).startswith(greys):
         raise UnusableFileError(f"its pixels are {colours}, not grey", "export it as pictures: .png")
     if "ModalityLUTSequence" in data:
         raise UnusableFileError("its values come from a lookup table", "export it as NIfTI")
@@ -158,10 +197,11 @@ def _check(path: Path, data: Any) -> None:
             remedy = "install pylibjpeg with its plugins, or decompress it, e.g. with dcmdjpeg"
             raise UnusableFileError(f"it is compressed as {syntax.name}", remedy)
     frames = int(data.get("NumberOfFrames") or 1)
-    limits.check_promise(rows * columns * frames * bits // 8, path.stat().st_size, most=most)
+    limits.check_promise(-(-rows * columns * frames * bits // 8), path.stat().st_size, most=most)
 
 
-def _slice(path: Path, data: Any, frame: int) -> Slice:
+def slice_of(path: Path, data: Any, frame: int) -> Slice:
+    """Where one frame of the data set of `path` lies; the first frame is 0."""
     orientation = _numbers(_find(data, frame, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     spacing = _find(data, frame, "PixelMeasuresSequence", "PixelSpacing") or data.get("ImagerPixelSpacing")
     sizes = _numbers(spacing, 2)
@@ -181,7 +221,22 @@ def _slice(path: Path, data: Any, frame: int) -> Slice:
         int(data.get("BitsStored") or data.BitsAllocated),
         signed,
         data.PhotometricInterpretation == "MONOCHROME1",
+        _padding(data, signed),
     )
+
+
+def _padding(data: Any, is_signed: bool) -> tuple[int, int] | None:
+    """Some writers store negative padding as an unsigned number, or vice versa. Lossy compression smears it."""
+    ends = [data.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    span = 1 << int(data.BitsAllocated)
+    lowest = -span // 2 if is_signed else 0
+    values = [(int(end) - lowest) % span + lowest for end in ends if end is not None]
+    is_exact = len(values) == 2 or data.get("LossyImageCompression") != "01"
+    return (min(values), max(values)) if ends[0] is not None and is_exact else None
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(part).upper() for part in ([value] if isinstance(value, str) else value or ())]
 
 
 def _find(data: Any, frame: int, sequence: str, name: str) -> Any:

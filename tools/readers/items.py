@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.readers import files, grids, limits, medmnist, pictures, series
+from tools.readers import annotations, files, grids, limits, medmnist, pictures, series
 from tools.readers.contract import Item, Kind, Probe, Reading, UnusableFileError, Volume
 
 COLOURS = 3  # channels of a picture: red, green and blue
@@ -44,7 +44,7 @@ def load(
         UnusableFileError: image or mask cannot be used, or do not belong together.
     """
     volume = _read(root, item, max_bytes, how)
-    mask = None if item.mask is None else _mask(root, item.mask, volume, max_bytes, how)
+    mask = None if item.mask is None else _mask(root, item, volume, max_bytes, how)
     if kind == (volume.rank, 1) and volume.voxels.shape[-1] == COLOURS and pictures.is_grey(volume.voxels):
         volume = volume._replace(voxels=volume.voxels[..., :1])
     if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
@@ -54,8 +54,11 @@ def load(
     return volume, mask
 
 
-def _mask(root: Path, name: str, volume: Volume, max_bytes: int, how: Reading) -> Volume:
+def _mask(root: Path, item: Item, volume: Volume, max_bytes: int, how: Reading) -> Volume:
     """The mask of `volume`; on its voxels, whatever the header says, where `how` has it so and they are as many."""
+    name = str(item.mask)
+    if item.segments is not None:
+        return annotations.read(root / name, volume.origin, item.segments, max_bytes=max_bytes)
     mask = files.read_mask(root / name, max_bytes=max_bytes)
     if how.mask_grid == "header" or not grids.difference(volume, mask):
         return mask

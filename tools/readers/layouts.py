@@ -25,6 +25,7 @@ from tools.readers import (
     ukb,
 )
 from tools.readers.contract import Listing
+from tools.readers.dicom_masks import EVERYTHING, Choice
 
 MSD_TREE = ("dataset.json", "imagesTr/CASE.nii.gz", "labelsTr/CASE.nii.gz")
 # Layouts of one folder -> how to list it. Those without defaults for other flags are found by `auto`.
@@ -53,12 +54,13 @@ LAYOUTS = ("auto", "folder", "medmnist", "csv", *FOLDERS)
 
 
 class Request(NamedTuple):
-    """What the user said about the input. input: a file, a folder or a glob."""
+    """What the user said about the input. input: a file, a folder or a glob. dicom_masks: which of them, and how."""
 
     input: str
     layout: str = "auto"
     mask_suffixes: Sequence[str] = folder.MASK_SUFFIXES
     mask_folder: str = ""
+    dicom_masks: Choice = EVERYTHING
 
 
 def find(request: Request) -> Listing:
@@ -71,10 +73,12 @@ def find(request: Request) -> Listing:
     layout = _detect(path) if request.layout == "auto" else request.layout
     if not path.exists() and not glob.has_magic(request.input):
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
+    if layout != "dicom" and request.dicom_masks != EVERYTHING:
+        raise InputError(f"--dicom_masks and --segments are of layout dicom, and this is {layout}; leave them out.")
     if layout == "folder":
         listing = _find_files(request, path)
     elif layout in FOLDERS:
-        listing = _find_folder(layout, path)
+        listing = _find_folder(layout, path, request.dicom_masks)
     elif layout == "csv":
         listing = table.find(_table_of(path))
     else:
@@ -101,8 +105,10 @@ def _detect(path: Path) -> str:
     return "dicom" if path.exists() and dicom_folder.is_dicom(path) else "folder"
 
 
-def _find_folder(layout: str, path: Path) -> Listing:
-    if layout != "dicom" and (not path.is_dir() or (layout.startswith("msd") and not (path / msd.FILE).is_file())):
+def _find_folder(layout: str, path: Path, choice: Choice) -> Listing:
+    if layout == "dicom":
+        return dicom_folder.find(path, choice)
+    if not path.is_dir() or (layout.startswith("msd") and not (path / msd.FILE).is_file()):
         raise expected.refusal(path, layout, TREES[layout])
     return FOLDERS[layout](path)._replace(layout=layout)
 

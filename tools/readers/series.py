@@ -29,7 +29,7 @@ def read(paths: Sequence[Path], *, max_bytes: int = limits.MAX_BYTES) -> Volume:
     """Reads the slices in `paths` as one volume, turned to RAS+.
 
     voxels: integers where slope and intercept are whole, else float32. One slice is 2D; without a position it is
-    [rows, columns].
+    [rows, columns]. Padding becomes the smallest value that is none, which is air; origin has its count as `padded`.
 
     Raises:
         UnusableFileError: as `order`; it is larger than `max_bytes`, or a file is damaged.
@@ -39,13 +39,23 @@ def read(paths: Sequence[Path], *, max_bytes: int = limits.MAX_BYTES) -> Volume:
     dtype = _dtype(slices)
     rows, columns = slices[0].shape
     voxels = np.empty((columns, rows, len(slices), 1), dtype)
-    for number, values in dicom.pixels(slices):
+    is_real = np.ones(voxels.shape[:3] if any(one.padding for one in slices) else 0, bool)
+    for number, values, padding in dicom.pixels(slices):
+        if padding is not None:
+            is_real[:, :, number] = ~padding.T
         if dtype.kind != "f" and (values.min() < np.iinfo(dtype).min or values.max() > np.iinfo(dtype).max):
             raise UnusableFileError("its values need more bits than its header says", "mend BitsStored")
         voxels[:, :, number, 0] = values.T
+    padded = is_real.size - int(np.count_nonzero(is_real))
+    if 0 < padded < is_real.size:
+        most = voxels.max()
+        voxels[~is_real] = min(plane[real].min(initial=most) for plane, real in zip(voxels, is_real, strict=True))
+    del is_real
     if slices[0].position is None:
-        return _radiograph(voxels, slices[0])
-    return ras_volume(voxels, affine(slices), voxels.shape[:3])
+        volume = _radiograph(voxels, slices[0])
+    else:
+        volume = ras_volume(voxels, affine(slices), voxels.shape[:3])
+    return volume._replace(origin={**volume.origin, "padded": padded}) if padded else volume
 
 
 def order(slices: Sequence[Slice]) -> tuple[Slice, ...]:
@@ -61,8 +71,7 @@ def order(slices: Sequence[Slice]) -> tuple[Slice, ...]:
     turns = np.array([one.row + one.column for one in slices])
     if np.abs(turns - turns[0]).max() > SAME_DIRECTION:
         raise UnusableFileError("its slices are of different orientations", "put each stack into its own series")
-    if len({one.spacing_mm for one in slices}) > 1:
-        raise UnusableFileError("its slices differ in pixel size", "put each stack into its own series")
+    _check_pixel_sizes(slices)
     if len(slices) == 1:
         return tuple(slices)
     if first.spacing_mm is None or any(one.position is None for one in slices):
@@ -71,6 +80,16 @@ def order(slices: Sequence[Slice]) -> tuple[Slice, ...]:
     ordered = tuple(slices[number] for number in np.argsort(depth, kind="stable"))
     _check_even(ordered, np.sort(depth))
     return ordered
+
+
+def _check_pixel_sizes(slices: Sequence[Slice]) -> None:
+    """Raises UnusableFileError where the far ends of two slices would lie more than a tenth of a pixel apart."""
+    sizes = {one.spacing_mm for one in slices}
+    known = np.array([size for size in sizes if size is not None]).reshape(-1, 2)
+    apart = np.ptp(known, axis=0) * (np.array(slices[0].shape) - 1) if len(known) else np.zeros(2)
+    if (len(sizes) > 1 and None in sizes) or (len(known) and (apart > UNEVEN * known.min(axis=0)).any()):
+        shown = " and ".join(sorted({"unknown" if s is None else f"{s[0]:.9g} × {s[1]:.9g} mm" for s in sizes})[:2])
+        raise UnusableFileError(f"its slices differ in pixel size: {shown}", "put each stack into its own series")
 
 
 def affine(slices: Sequence[Slice]) -> np.ndarray:
@@ -121,8 +140,7 @@ def _promise(slices: Sequence[Slice]) -> Probe:
 
 
 def _slices(paths: Sequence[Path]) -> list[Slice]:
-    headers = [dicom.header(path) for path in paths]
-    return [one for header in headers if header is not None for one in header.slices]
+    return [one for path in paths for one in dicom.header(path).slices]
 
 
 def _dtype(slices: Sequence[Slice]) -> np.dtype:

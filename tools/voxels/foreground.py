@@ -1,11 +1,15 @@
-"""What stands out from air and noise, and the box around it."""
+"""What stands out from air and noise, the box around it, and percentiles of it alone."""
 
 import numpy as np
 
 from tools.voxels import ranges
+from tools.voxels.pieces import pieces, sample
 
 THRESHOLD = 0.05  # of the range between the percentiles below, as a threshold against air and noise
 ROBUST_RANGE = (0.5, 99.5)  # percentiles: single bright voxels do not move the threshold
+CLIP = 0.5  # of the median of the body: between it and air (AFNI's 3dClipLevel)
+ROUNDS = 8  # the level is found after two or three
+SAMPLE = 1 << 12  # voxels that the level is found from; how many lie above it is counted on all
 
 
 def of(voxels: np.ndarray) -> np.ndarray:
@@ -35,3 +39,41 @@ def box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
         hits = np.flatnonzero(is_foreground.any(axis=others))
         sides.append((int(hits[0]), int(hits[-1]) + 1) if hits.size else (0, voxels.shape[axis]))
     return tuple(sides)
+
+
+def body_percents(channel: np.ndarray, percents: tuple[float, float]) -> tuple[float, float]:
+    """Percents of all of `channel` [*spatial] for a window over the body: the lower end is that of all voxels, as dark
+    tissue is no darker than air, the upper end that of the voxels above `clip_level`, however much air is around them.
+    """
+    level = clip_level(channel)
+    if channel.dtype.kind in "iu":
+        level = np.floor(level).astype(int).item()  # the same voxels, compared without a copy of them in floats
+    share = sum(np.count_nonzero(channel[piece] > level) for piece in pieces(channel)) / channel.size
+    return percents[0], 100 - share * (100 - percents[1])
+
+
+def clip_level(channel: np.ndarray) -> float:
+    """What parts body from air: half of the median of what lies above it, counted from the darkest voxels.
+
+    Cox, 3dClipLevel of AFNI (1996), doi:10.1006/cbmr.1996.0014; it begins at the threshold of Otsu, 1979,
+    doi:10.1109/TSMC.1979.4310076, so that air does not pass for the body where there is little else.
+    """
+    values = np.sort(sample(channel, SAMPLE, rank=channel.ndim), axis=None).astype(np.float64)
+    low, high = values[[round((len(values) - 1) * percent / 100) for percent in ROBUST_RANGE]]
+    level = low if high <= low else values[_otsu((values.clip(low, high) - low) / (high - low))]
+    for _ in range(ROUNDS):
+        above = values[np.searchsorted(values, level, side="right") :]
+        following = low + CLIP * (above[len(above) // 2] - low) if len(above) else level
+        if following == level:
+            break
+        level = following
+    return float(level)
+
+
+def _otsu(values: np.ndarray) -> int:
+    """The last of sorted `values` [n], n > 1, in the lower of two groups whose means differ most for their sizes."""
+    below = np.arange(1, len(values))
+    sums = np.cumsum(values)
+    between = np.square(sums[-1] * below / len(values) - sums[:-1]) / (below * below[::-1])
+    between[values[1:] == values[:-1]] = 0  # equal values are of one group
+    return int(between.argmax())

@@ -12,3 +12,11 @@ def pieces(voxels: np.ndarray) -> Iterator[slice]:
     rows = max(1, VALUES * len(voxels) // voxels.size)
     for start in range(0, len(voxels), rows):
         yield slice(start, min(start + rows, len(voxels)))
+
+
+def sample(voxels: np.ndarray, most: int, *, rank: int) -> np.ndarray:
+    """Every n-th voxel of the first `rank` axes, a view of no more than `most` values."""
+    step = 1
+    while voxels[(slice(None, None, step),) * rank].size > most:
+        step += 1
+    return voxels[(slice(None, None, step),) * rank]
