@@ -1,7 +1,8 @@
 """A folder of records as the rest sees it: opened, and checked against what a configuration wants of it."""
 
+import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ssl3d_tf.data.places import Place, place
@@ -54,14 +55,23 @@ def check_fields(data: DataFolder, fields: Sequence[str]) -> None:
         raise InputError(f"{where} has no labels, which this task needs; convert it with its labels.")
 
 
+def labelled(data: DataFolder, fields: Sequence[str]) -> DataFolder:
+    """The data with those examples alone that have what a task reads, in every split; a label of NaN is none.
+
+    A split may be empty then. Everything else, shards too, is as it was.
+    """
+    has = [_HAS[name] for name in fields if name in _HAS]
+    splits = {
+        name: split._replace(entries=tuple(entry for entry in split.entries if all(one(entry) for one in has)))
+        for name, split in data.manifest.splits.items()
+    }
+    return data._replace(manifest=data.manifest._replace(splits=splits))
+
+
 def check_entries(data: DataFolder, entries: Sequence[manifests.Entry], fields: Sequence[str]) -> None:
     """Raises InputError naming the first example that lacks what a task reads."""
-    lacks = {
-        "mask": lambda entry: entry.stored is not None and entry.stored.mask_dtype is None,
-        "label": lambda entry: not entry.label,
-    }
-    for name in lacks.keys() & set(fields):
-        if example := next(filter(lacks[name], entries), None):
+    for name in _HAS.keys() & set(fields):
+        if example := next((entry for entry in entries if not _HAS[name](entry)), None):
             raise InputError(
                 f"example '{example.id}' of {data.path} has no {name}; convert again with it, or without it."
             )
@@ -73,3 +83,14 @@ def check_batch(data: DataFolder, split: str, batch_size: int) -> None:
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {count} examples of split '{split}' in {data.path}; lower it."
         )
+
+
+def _has_mask(entry: manifests.Entry) -> bool:
+    return entry.counts is not None or (entry.stored is not None and entry.stored.mask_dtype is not None)
+
+
+def _has_label(entry: manifests.Entry) -> bool:
+    return bool(entry.label) and not any(map(math.isnan, entry.label or ()))
+
+
+_HAS: Mapping[str, Callable[[manifests.Entry], bool]] = {"mask": _has_mask, "label": _has_label}
