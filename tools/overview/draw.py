@@ -14,10 +14,11 @@ SAMPLE = 100_000  # values that the display range is taken from
 PLANES = ("axial", "coronal", "sagittal")
 
 
-def planes(example: Example) -> list[np.ndarray]:
+def planes(example: Example, *, ignore_label: int | None = None) -> list[np.ndarray]:
     """The three middle planes of a volume, or the image itself, as uint8 [rows, columns, 3] with mask outlines.
 
-    Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie.
+    Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie. Where the mask has
+    the `ignore_label` there is none.
     """
     spatial = example.volume.shape[:-1]
     is_ras = example.source.get("orientation") is not None
@@ -26,7 +27,8 @@ def planes(example: Example) -> list[np.ndarray]:
     pictures = []
     for cut in reversed(cuts) if is_ras else cuts:
         values = np.clip((_shown(example.volume[cut], example) - low) / (high - low or 1), 0, 1)
-        pictures.append(_picture(values, None if example.mask is None else example.mask[cut], is_ras))
+        mask = None if example.mask is None else np.where(example.mask[cut] == ignore_label, 0, example.mask[cut])
+        pictures.append(_picture(values, mask, is_ras))
     return pictures
 
 
