@@ -12,8 +12,8 @@ SAMPLE = 64  # examples per split that intensities are read from
 
 def summarise(folder: Place, data: manifest.Manifest) -> dict[str, Any]:
     """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
-    named = ("name", "rank", "channels", "modality", "classes", "ignore_label")
-    named += ("dtypes", "mask_dtypes", "codec", "label_size")
+    named = ["name", "rank", "channels", "modality", "classes", "ignore_label"]
+    named += ["dtypes", "mask_dtypes", "codec", "label_size"]
     fields = data._asdict()
     filled = [name for name in manifest.SPLITS if name in data.splits and data.splits[name].entries]
     splits = {name: _summarise_split(folder, data.splits[name]) for name in filled}
