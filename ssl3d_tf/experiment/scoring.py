@@ -112,8 +112,7 @@ def segmentation(
         return predicted if ignore is None else np.where(truth == ignore, ignore, predicted)
 
     def score(predict: Predict, data: DataFolder, split: str) -> Scores:
-        classes, named = _values(data), data.manifest.classes
-        areas = regions or {name: (int(value),) for value, name in named.items() if int(value)}
+        classes, areas = _values(data), regions or _foreground(data)
         cases, counts = [], np.zeros((len(classes), len(classes)), np.int64)
         for example, truth, volume in _cases(data, split):
             predicted = segment(predict, data, volume, truth)
@@ -142,6 +141,11 @@ def segmentation(
 def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: np.ndarray, *, ignore: int | None) -> np.ndarray:
     masks = [mask if ignore is None else mask[truth != ignore] for mask in (truth, predicted)]
     return scores.confusion(*(scores.places(mask, classes) for mask in masks), classes=len(classes))
+
+
+def _foreground(data: DataFolder) -> Regions:
+    """Every class but the background, by itself."""
+    return {name: (int(value),) for value, name in data.manifest.classes.items() if int(value)}
 
 
 def _values(data: DataFolder) -> np.ndarray:
