@@ -39,6 +39,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("antialias", False, "Average over the voxels that become one, where resampling makes fewer.")
     flags.DEFINE_enum("slices", None, tuple(slices.AXES), "Store each volume's slices of this plane, as 2D examples.")
     flags.DEFINE_list("relabel", [], "Mask values to change, as OLD:NEW.")
+    flags.DEFINE_integer("ignore_label", None, "Mask value, after --relabel, that is in no loss and no score.")
     flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile[:body] or ct_window:LO,HI.")
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
     flags.DEFINE_enum("codec", "raw", schema.CODECS, "Compression of each record's voxels.")

@@ -37,7 +37,8 @@ def dataset(
     Returns:
         A dataset of dicts: id: string; volume: float32 [*spatial, channels], in the intensities of the data set's
         recipe; mask: int32 [*spatial]; label: float32 [label_size]. An example without a mask in a data set with masks
-        has one of −1, and without a label one of NaN. Damage is a DataLossError when it is come upon.
+        has one of −1, and without a label one of NaN. Masks hold what is stored,
+        the manifest's `ignore_label` too. Damage is a DataLossError when it is come upon.
 
     Raises:
         InputError: no data folder, no such split, a size below 1, or another field.

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,14 +77,23 @@ def check_fields(data: DataFolder, fields: Sequence[str]) -> None:
         raise InputError(f"{where} has no labels, which this task needs; convert it with its labels.")
 
 
+def labelled(data: DataFolder, fields: Sequence[str]) -> DataFolder:
+    """The data with those examples alone that have what a task reads, in every split; a label of NaN is none.
+
+    A split may be empty then. Everything else, shards too, is as it was.
+    """
+    has = [_HAS[name] for name in fields if name in _HAS]
+    splits = {
+        name: split._replace(entries=tuple(entry for entry in split.entries if all(one(entry) for one in has)))
+        for name, split in data.manifest.splits.items()
+    }
+    return data._replace(manifest=data.manifest._replace(splits=splits))
+
+
 def check_entries(data: DataFolder, entries: Sequence[manifests.Entry], fields: Sequence[str]) -> None:
     """Raises InputError naming the first example that lacks what a task reads."""
-    lacks = {
-        "mask": lambda entry: entry.stored is not None and entry.stored.mask_dtype is None,
-        "label": lambda entry: not entry.label,
-    }
-    for name in lacks.keys() & set(fields):
-        if example := next(filter(lacks[name], entries), None):
+    for name in _HAS.keys() & set(fields):
+        if example := next((entry for entry in entries if not _HAS[name](entry)), None):
             raise InputError(
                 f"example '{example.id}' of {data.path} has no {name}; convert again with it, or without it."
             )
@@ -108,3 +117,14 @@ def without_remainder(data: DataFolder, split: str, batch_size: int, *, least: i
         )
     sizes = (*range(min(batch_size, count), least - 1, -1), *range(batch_size + 1, count + 1))
     return next(size for size in sizes if count % size == 0 or count % size >= least)
+
+
+def _has_mask(entry: manifests.Entry) -> bool:
+    return entry.counts is not None or (entry.stored is not None and entry.stored.mask_dtype is not None)
+
+
+def _has_label(entry: manifests.Entry) -> bool:
+    return bool(entry.label) and not any(map(math.isnan, entry.label or ()))
+
+
+_HAS: Mapping[str, Callable[[manifests.Entry], bool]] = {"mask": _has_mask, "label": _has_label}

@@ -113,8 +113,12 @@ def boxes(result: Comparison) -> Figure:
 
 
 @style()
-def confusion(counts: Mapping[str, np.ndarray]) -> Figure:
-    """Matrices [true, predicted] side by side: the shade is the share of the true class, the number the count."""
+def confusion(counts: Mapping[str, np.ndarray], classes: Sequence[int]) -> Figure:
+    """Matrices [true, predicted] side by side: the shade is the share of the true class, the number the count.
+
+    Args:
+        classes: what rows and columns are called.
+    """
     columns = min(4, len(counts))
     rows = -(-len(counts) // columns)
     figure = Figure(figsize=(WIDTH * columns / 4, 2.6 * rows), layout="constrained")
@@ -126,7 +130,7 @@ def confusion(counts: Mapping[str, np.ndarray]) -> Figure:
             ink = "white" if shares[true, predicted] > 0.55 else "#222222"
             ax.text(predicted + 0.5, true + 0.5, str(count), ha="center", va="center", color=ink, fontsize=8)
         ticks = np.arange(len(matrix))
-        ax.set(xticks=ticks + 0.5, yticks=ticks + 0.5, xticklabels=ticks, yticklabels=ticks, aspect="equal")
+        ax.set(xticks=ticks + 0.5, yticks=ticks + 0.5, xticklabels=classes, yticklabels=classes, aspect="equal")
         ax.set(title=title, xlabel="predicted", ylabel="true")
         ax.grid(visible=False)
         ax.invert_yaxis()

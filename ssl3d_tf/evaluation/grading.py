@@ -32,12 +32,15 @@ def qw_kappa(labels: np.ndarray, predictions: np.ndarray) -> float:
     return float(1.0 - observed / expected) if expected > 0 else float("nan")
 
 
-def qw_kappa_kaggle(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def qw_kappa_kaggle(labels: np.ndarray, probabilities: np.ndarray, scale: np.ndarray | None = None) -> float:
     """`qw_kappa` of grades [n] and ordinal predictions [n, K − 1], decoded by `grades`.
 
-    The published program leaves samples without a yes out of the score; here they are grade 0.
+    The published program leaves samples without a yes out of the score; here they are the lowest grade.
+
+    Args:
+        scale: the K grades, rising, where they are not 0..K−1: 1 and 3 are two apart, also where no one has 2.
     """
-    return qw_kappa(labels, grades(probabilities))
+    return qw_kappa(labels, _on(scale, grades(probabilities)))
 
 
 def cat_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -46,9 +49,9 @@ def cat_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     return float(np.mean(labels == predictions))
 
 
-def cat_acc_kaggle(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """`cat_accuracy` of grades [n] and ordinal predictions [n, K − 1], decoded by `grades`."""
-    return cat_accuracy(labels, grades(probabilities))
+def cat_acc_kaggle(labels: np.ndarray, probabilities: np.ndarray, scale: np.ndarray | None = None) -> float:
+    """`cat_accuracy` of grades [n] and ordinal predictions [n, K − 1], decoded by `grades`; `scale` as there."""
+    return cat_accuracy(labels, _on(scale, grades(probabilities)))
 
 
 def bin_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -97,21 +100,26 @@ def _lists(labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.
     return both
 
 
-# What a kind of labels is decided by, and what it has scores of: (labels [n, labels], values) -> number.
+def _on(scale: np.ndarray | None, places: np.ndarray) -> np.ndarray:
+    return places if scale is None else scale[places]
+
+
+# What a kind of labels is decided by, and what it has scores of: (labels [n, labels], values, classes) -> number.
+# Labels are as they are stored; classes int [K]: what the outputs stand for, rising.
 DECIDED = {"nominal": lambda values: np.argmax(values, axis=-1), "ordinal": grades}
-SCORES: Mapping[str, Mapping[str, Callable[[np.ndarray, np.ndarray], float]]] = {
+SCORES: Mapping[str, Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]]] = {
     "nominal": {
-        "cat_accuracy": lambda labels, values: cat_accuracy(labels[:, 0], np.argmax(values, axis=-1)),
-        "auc": lambda labels, values: auc(labels[:, 0], values),
-        "qw_kappa": lambda labels, values: qw_kappa(labels[:, 0], np.argmax(values, axis=-1)),
+        "cat_accuracy": lambda labels, values, of: cat_accuracy(labels[:, 0], of[np.argmax(values, axis=-1)]),
+        "auc": lambda labels, values, of: auc(np.searchsorted(of, labels[:, 0]), values),
+        "qw_kappa": lambda labels, values, of: qw_kappa(labels[:, 0], of[np.argmax(values, axis=-1)]),
     },
     "ordinal": {
-        "cat_acc_kaggle": lambda labels, values: cat_acc_kaggle(labels[:, 0], values),
-        "qw_kappa_kaggle": lambda labels, values: qw_kappa_kaggle(labels[:, 0], values),
+        "cat_acc_kaggle": lambda labels, values, of: cat_acc_kaggle(labels[:, 0], values, of),
+        "qw_kappa_kaggle": lambda labels, values, of: qw_kappa_kaggle(labels[:, 0], values, of),
     },
     "multilabel": {
-        "bin_accuracy": bin_accuracy,
-        "auc": lambda labels, values: scores.mean(auc(*pair) for pair in zip(labels.T, values.T, strict=True)),
+        "bin_accuracy": lambda labels, values, of: bin_accuracy(labels, values),
+        "auc": lambda labels, values, of: scores.mean(auc(*pair) for pair in zip(labels.T, values.T, strict=True)),
     },
-    "regression": {"mse": lambda labels, values: np.mean((labels - values) ** 2)},
+    "regression": {"mse": lambda labels, values, of: np.mean((labels - values) ** 2)},
 }

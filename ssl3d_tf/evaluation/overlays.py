@@ -1,6 +1,6 @@
 """Which test cases to look at, and one picture of each: where prediction and reference differ, in three planes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +47,15 @@ def draw(
     Args:
         volume: [*spatial], 2D or 3D. truth, predicted: int [*spatial].
         is_ras: front and head are then up, the patient's right on the right, as in the contact sheet.
-        classes: value of the mask -> name, without the background.
+        classes: value of the mask -> name, without the background; other values are not drawn.
     """
+    colours = {value: drawing.COLOURS[place % len(drawing.COLOURS)] for place, value in enumerate(classes)}
     low, high = np.percentile(volume, (0.5, 99.5))
     grey = np.clip((volume - low) / (high - low or 1), 0, 1)
     cuts = (
         [()]
         if volume.ndim == 2
-        else [(slice(None),) * axis + (at,) for axis, at in enumerate(_centre(truth, predicted))]
+        else [(slice(None),) * axis + (at,) for axis, at in enumerate(_centre(truth, predicted, classes))]
     )
     figure = Figure(figsize=(4.2, 4.6) if len(cuts) > 1 else (4.2, 4.4), layout="constrained")
     figure.suptitle(title, fontsize=9)
@@ -63,28 +64,30 @@ def draw(
         ax.set_axis_off()
     for axis, (ax, cut) in enumerate(zip(panels, cuts, strict=False)):
         across = [mm for other, mm in enumerate(spacing_mm) if len(cuts) == 1 or other != axis]
-        _plane(ax, grey[cut], truth[cut], predicted[cut], across, upright=is_ras)
+        _plane(ax, grey[cut], truth[cut], predicted[cut], across, upright=is_ras, colours=colours)
         if len(cuts) > 1 and is_ras:
             ax.set_title(PLANES[axis], fontsize=8)
-    handles = [Patch(color=colour(value), label=name) for value, name in classes.items()]
+    handles = [Patch(color=colours[value], label=name) for value, name in classes.items()]
     handles += [Patch(facecolor="#888888", alpha=_SHADE, label="prediction"), Patch(fill=False, label="reference")]
     figure.legend(handles=handles, loc="lower right" if len(cuts) > 1 else "outside lower center", fontsize=8)
     with files.atomic(path) as file:
         figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
 
 
-def colour(value: int) -> str:
-    """Of a class."""
-    return drawing.COLOURS[(value - 1) % len(drawing.COLOURS)]
-
-
 def _plane(
-    ax: Axes, grey: np.ndarray, truth: np.ndarray, predicted: np.ndarray, spacing_mm: Sequence[float], *, upright: bool
+    ax: Axes,
+    grey: np.ndarray,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    spacing_mm: Sequence[float],
+    *,
+    upright: bool,
+    colours: Mapping[int, str],
 ) -> None:
     picture = np.repeat(grey[..., None], 3, axis=-1)
-    for value in np.unique(predicted[predicted > 0]):
+    for value in np.unique(predicted[np.isin(predicted, list(colours))]):
         inside = predicted == value
-        picture[inside] = (1 - _SHADE) * picture[inside] + _SHADE * np.array(to_rgb(colour(int(value))))
+        picture[inside] = (1 - _SHADE) * picture[inside] + _SHADE * np.array(to_rgb(colours[int(value)]))
     # First RAS axis to the right, second upwards; of pictures, rows down and columns to the right.
     turned = (lambda image: image.swapaxes(0, 1)) if upright else (lambda image: image)
     ratio = spacing_mm[1] / spacing_mm[0]
@@ -94,12 +97,12 @@ def _plane(
         aspect=ratio if upright else 1 / ratio,
         interpolation="nearest",
     )
-    for value in np.unique(truth[truth > 0]):
-        ax.contour(turned(truth == value).astype(float), levels=[0.5], colors=[colour(int(value))], linewidths=1.4)
+    for value in np.unique(truth[np.isin(truth, list(colours))]):
+        ax.contour(turned(truth == value).astype(float), levels=[0.5], colors=[colours[int(value)]], linewidths=1.4)
 
 
-def _centre(truth: np.ndarray, predicted: np.ndarray) -> tuple[int, ...]:
+def _centre(truth: np.ndarray, predicted: np.ndarray, classes: Iterable[int]) -> tuple[int, ...]:
     """The voxel in the middle of the foreground of either; of the volume where there is none."""
-    found = np.argwhere(truth > 0)
-    found = found if len(found) else np.argwhere(predicted > 0)
+    found = np.argwhere(np.isin(truth, list(classes)))
+    found = found if len(found) else np.argwhere(np.isin(predicted, list(classes)))
     return tuple(found.mean(axis=0).round().astype(int)) if len(found) else tuple(side // 2 for side in truth.shape)

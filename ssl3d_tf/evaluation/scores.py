@@ -6,7 +6,7 @@ without a tumour, and say more about how many those are than about the outlines.
 scores 0. nnU-Net does the same (Isensee et al., 2021, arXiv:1904.08128), BraTS counts 1: fill the NaN to compare.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -63,6 +63,21 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, *, classes: int) -> np.n
             f"a mask holds values {low}..{high}, there are {classes} classes; they must be 0..{classes - 1}."
         )
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def places(mask: np.ndarray, classes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Values of a mask, int of any shape -> their places among those of the `classes`, which rise: 0..n−1.
+
+    Raises:
+        InputError: it holds a value that is no class.
+    """
+    values = np.asarray(classes)
+    if np.array_equal(values, np.arange(len(values))):
+        return mask  # as nearly all are, and voxels are many
+    found = np.minimum(np.searchsorted(values, mask), len(values) - 1)
+    if (foreign := mask[values[found] != mask]).size:
+        raise InputError(f"a mask holds {foreign[0]}, which is none of the classes {', '.join(map(str, classes))}.")
+    return found
 
 
 def pooled_jaccard(confusion: np.ndarray) -> float:

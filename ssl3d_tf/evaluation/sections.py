@@ -22,6 +22,8 @@ def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[st
         return
     absent, _ = comparison.missing_runs(found, name)
     yield page.paragraph(summary.runs_line(found, name), "note" if absent else "soft")
+    for line in summary.labelled_lines(found, name):
+        yield page.paragraph(line, "soft")
     for result in results:
         yield from _score(result)
     of_task = runs.find(found.workdirs[name])
@@ -142,21 +144,22 @@ def _confusion(found: Tables, result: Comparison) -> Iterator[str]:
     if not rows:
         return
     yield page.heading(3, "Confusion")
-    classes = max(max(row.true, row.predicted) for row in rows) + 1
-    if classes > MOST_CLASSES or min(min(row.true, row.predicted) for row in rows) < 0:
-        yield page.paragraph(f"{tables.PREDICTIONS} has {classes} classes: no matrix of them could be read.", "note")
+    classes = sorted({value for row in rows for value in (row.true, row.predicted)})
+    if len(classes) > MOST_CLASSES:
+        count = f"{tables.PREDICTIONS} has {len(classes)} classes"
+        yield page.paragraph(f"{count}: no matrix of them could be read.", "note")
         return
     for fraction in dict.fromkeys((result.fractions[0], result.fractions[-1])):
         counts: dict[str, np.ndarray] = {}
         for one in result.arms:
             pairs = [(r.true, r.predicted) for r in rows if (tables.arm(r), r.fraction) == (one, fraction)]
             if pairs:
-                matrix = np.zeros((classes, classes), int)
-                np.add.at(matrix, tuple(np.array(pairs).T), 1)
+                matrix = np.zeros((len(classes), len(classes)), int)
+                np.add.at(matrix, tuple(np.searchsorted(classes, pairs).T), 1)
                 counts[comparison.name(one)] = matrix
         if counts:
             caption = f"{fraction:g} % of labels, all repetitions together; shaded by the share of the true class."
-            yield _drawn(figures.confusion(counts), caption)
+            yield _drawn(figures.confusion(counts, classes), caption)
 
 
 def _note_absent(result: Comparison, present: set[Arm], what: str) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from ssl3d_tf.evaluation import comparison
+from ssl3d_tf.data.records.manifest import SPLITS
+from ssl3d_tf.evaluation import comparison, runs
 from ssl3d_tf.evaluation.comparison import Comparison, Estimate
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Tables
 
@@ -115,6 +116,13 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
 
 
+def labelled_lines(tables: Tables, task: str) -> list[str]:
+    """How many cases of each split had a label to learn from or be scored by: a line of each workdir that says so."""
+    found = [runs.record(workdir).get("labelled") or {} for workdir in tables.workdirs[task]]
+    lines = ["; ".join(one[name] for name in SPLITS if name in one) for one in found if one]
+    return [f"{line}." for line in dict.fromkeys(lines)]
+
+
 def _section(result: Comparison) -> str:
     parts = [f"## {heading(result)}", markdown_table(score_rows(result))]
     if result.differences:
@@ -124,7 +132,7 @@ def _section(result: Comparison) -> str:
 
 
 def _runs(tables: Tables, task: str) -> str:
-    return f"## Runs of {task}\n\n{runs_line(tables, task)}"
+    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *labelled_lines(tables, task)])
 
 
 def _findings(result: Comparison, one: Arm) -> Iterator[str]:

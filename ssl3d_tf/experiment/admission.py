@@ -1,35 +1,37 @@
 """What a finetuning experiment is refused for before it begins: its data, their labels, and encoders made otherwise."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import keras
 
 from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.data.records.manifest import Entry
+from ssl3d_tf.data.records.manifest import SPLITS, Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment.scoring import Probe
+from ssl3d_tf.losses.regions import Regions
 from ssl3d_tf.training import checkpoints
 
 ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
 
 
-def check_data(folds: Sequence[DataFolder], probe: Probe | None) -> None:
+def check_data(folds: Sequence[DataFolder], probe: Probe | None, what: str = "") -> None:
     """Finds that every split has cases, and that masks or labels hold nothing but classes.
 
     Args:
-        folds: of the same cases. probe: of a task with labels.
+        folds: of the same cases. probe: of a task with labels. what: every case has, 'mask' or 'label'.
 
     Raises:
         InputError: a split is empty, a mask or a label holds what is no class.
     """
     for data in folds:
-        for name in ("train", "val", "test"):
-            if not data.manifest.split(name).entries:
-                remedy = "convert again with --splits=0.8,0.1,0.1, say"
-                raise InputError(f"split '{name}' of {data.path} is empty; {remedy}.")
+        for name in SPLITS:
+            if name not in data.manifest.splits or not data.manifest.splits[name].entries:
+                found = f"split '{name}' of {data.path} has no case{f' with a {what}' if what else ''}"
+                remedy = "convert again with other --splits or more of them, or set FOLDS=3, which splits anew"
+                raise InputError(f"{found}; {remedy}.")
     for split in folds[0].manifest.splits.values():
         for entry in split.entries:
             _check_mask(entry, folds[0]) if probe is None else _check_label(entry, folds[0], probe)
@@ -37,9 +39,9 @@ def check_data(folds: Sequence[DataFolder], probe: Probe | None) -> None:
 
 def _check_mask(entry: Entry, data: DataFolder) -> None:
     known = set(data.manifest.classes)
-    if known and (foreign := set(entry.counts or ()) - known):
-        values = ", ".join(sorted(foreign))
-        raise InputError(f"the mask of '{entry.id}' in {data.path} holds {values}, classes are {sorted(known)}.")
+    if known and (foreign := set(entry.counts or ()) - known - {str(data.manifest.ignore_label)}):
+        found = f"the mask of '{entry.id}' in {data.path} holds {_shown(foreign)}, classes are {_shown(known)}"
+        raise InputError(f"{found}; mend the mask, convert with --relabel, or set CLASSES.")
 
 
 def _check_label(entry: Entry, data: DataFolder, probe: Probe) -> None:
@@ -49,10 +51,29 @@ def _check_label(entry: Entry, data: DataFolder, probe: Probe) -> None:
     elif probe.kind == "regression":
         wrong, rule = [value for value in values if value - value != 0], "each must be finite"
     else:
-        wrong = [value for value in values[:1] if value not in range(probe.classes)]
-        rule = f"it must be a whole number in 0..{probe.classes - 1}, as there are {probe.classes} CLASSES"
+        wrong = [value for value in values[:1] if value not in probe.classes]
+        count = len(probe.classes)
+        if probe.classes == tuple(range(count)):
+            rule = f"it must be a whole number in 0..{count - 1}, as there are {count} CLASSES"
+        else:
+            rule = f"it must be one of the CLASSES {_shown(probe.classes)}"
     if wrong:
         raise InputError(f"the label of '{entry.id}' in {data.path} is {wrong[0]:g}; {rule}.")
+
+
+def _shown(values: Iterable[str | int]) -> str:
+    return ", ".join(map(str, sorted(values, key=int)))
+
+
+def check_regions(regions: Regions | None, data: DataFolder) -> None:
+    """Raises InputError where a region that is scored has a value that is no class of the data."""
+    known = {int(value) for value in data.manifest.classes}
+    for name, values in (regions or {}).items():
+        if foreign := set(values) - known:
+            found = f"region '{name}' of scoring.segmentation.regions holds {_shown(foreign)}"
+            raise InputError(
+                f"{found}, classes of {data.path} are {_shown(known)}; mend it, or convert with --relabel."
+            )
 
 
 def check_input(name: str, folder: Path, data: DataFolder) -> None:

@@ -1,6 +1,5 @@
 """From a configuration, data and encoders to an experiment that was checked, and its folder."""
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,10 +7,11 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data import files, folders
+from ssl3d_tf.data import classes, files, folders
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.data.records import reading
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import subsets
 from ssl3d_tf.experiment import admission, protocol, running
@@ -20,11 +20,14 @@ from ssl3d_tf.task import Task
 from ssl3d_tf.training import strategies
 from ssl3d_tf.training.run import Settings
 
-READ = ("SEED", "CLASSES", "LABEL_SIZE")  # macros that this file reads itself
+READ = ("SEED", "CLASSES", "IGNORE_LABEL", "LABEL_SIZE")  # macros that this file reads itself
 
 
 class Prepared(NamedTuple):
-    """An experiment that was checked. free: as `configuration.load` returns it. data, encoders: what run.json says."""
+    """An experiment that was checked. free: as `configuration.load` returns it.
+
+    data, encoders, labelled: what run.json says.
+    """
 
     experiment: Experiment
     planned: Sequence[Cell]
@@ -32,6 +35,7 @@ class Prepared(NamedTuple):
     free: frozenset[str]
     data: dict[str, Any]
     encoders: dict[str, Any]
+    labelled: dict[str, str]
 
 
 def prepare(
@@ -54,11 +58,14 @@ def prepare(
     free = configuration.load(sources, read=(*READ, *read))
     configuration.check_bound(Settings, "task", sources)
     distribution = _distribution()
-    data, named = folders.open_folder(folder, unread=unread), _named(encoders)
+    (data, labelled), named = _selected(folders.open_folder(folder, unread=unread)), _named(encoders)
     folders.note_padding(data, configuration.macro("VIEW_SIZE"))
     experiment = experiment_of(data, named, workdir, distribution=distribution)
+    _tell(experiment, labelled)
     planned = protocol.cells(experiment.plan, list(named))
-    admission.check_data(experiment.data, experiment.plan.scorer.probe)
+    scorer = experiment.plan.scorer
+    admission.check_data(experiment.data, scorer.probe, _learnt_from(configuration.value("pipeline.read.fields")))
+    admission.check_regions(scorer.regions, experiment.data[0])
     for name, path in named.items():
         admission.check_input(name, path, data)
     return Prepared(
@@ -68,6 +75,7 @@ def prepare(
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
         encoders={name: admission.origin(path) for name, path in named.items()},
+        labelled=labelled,
     )
 
 
@@ -84,7 +92,8 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
         print(admission.check_weights(name, path, experiment.settings.encoder(channels)), flush=True)
     running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
     configuration.check_all_used(prepared.free)
-    run_folder.claim(workdir, config, data=prepared.data, notes={"encoders": prepared.encoders})
+    notes = {"encoders": prepared.encoders, "labelled": prepared.labelled}
+    run_folder.claim(workdir, config, data=prepared.data, notes=notes)
     files.write_json(workdir / "splits.json", prepared.splits)
     with files.atomic(workdir / run_folder.OPERATIVE) as file:
         file.write(configuration.operative_text().encode())
@@ -98,11 +107,12 @@ def experiment_of(
     Raises:
         InputError: SCORES, FOLDS or CLASSES do not fit the task or the data.
     """
-    if configuration.macro("CLASSES") is None:
-        configuration.bind("CLASSES", _classes(data))
+    data = _with_classes(data)
     if configuration.macro("LABEL_SIZE") is None:
         configuration.bind("LABEL_SIZE", data.manifest.label_size)
     plan, seed = configuration.make(protocol.Plan), configuration.macro("SEED")
+    if plan.scorer.probe is not None and not plan.scorer.probe.classes:
+        data = data._replace(manifest=data.manifest._replace(classes={}))  # numbers, or several at once
     folds = subsets.folds(data.manifest, plan.folds, seed=seed) if plan.folds else [data.manifest]
     return Experiment(
         plan=plan,
@@ -114,6 +124,14 @@ def experiment_of(
         distribution=distribution,
         seed=seed,
     )
+
+
+def _tell(experiment: Experiment, labelled: Mapping[str, str]) -> None:
+    """Says how many cases are labelled, and which classes they have where that is not plain."""
+    if labelled:
+        print(f"{'; '.join(labelled.values())}.", flush=True)
+    if line := classes.told(experiment.data[0].manifest, masks=experiment.plan.scorer.probe is None):
+        print(f"note: {line}.", flush=True)
 
 
 def _task_of(init: str) -> Task:
@@ -134,12 +152,34 @@ def _named(encoders: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def _classes(data: DataFolder) -> int:
-    """How many the task has: the named ones, or 1 + the highest label where the names are those of masks."""
-    manifest, fields = data.manifest, configuration.value("pipeline.read.fields")
+def _selected(data: DataFolder) -> tuple[DataFolder, dict[str, str]]:
+    """The cases that have the masks or labels that the task reads, and of each split how many those are, in words."""
+    fields = configuration.value("pipeline.read.fields")
     folders.check_fields(data, fields)
-    if manifest.classes and ("mask" in fields or not manifest.mask_dtypes):
-        return 1 + max(map(int, manifest.classes))
-    entries = [entry for split in manifest.splits.values() for entry in split.entries]
-    labels = [value for entry in entries for value in entry.label or () if math.isfinite(value)]
-    return 1 + int(max(labels, default=0))
+    found, what = folders.labelled(data, fields), _learnt_from(fields)
+    if not what:
+        return found, {}
+    said = {}
+    for name, called in zip(manifests.SPLITS, ("training", "validation", "test"), strict=True):
+        if name in data.manifest.splits:
+            has, there = (len(reading.cases(one.manifest.splits[name].entries)) for one in (found, data))
+            said[name] = f"{has} of {there} {called} scans have a {what}"
+    return found, said
+
+
+def _learnt_from(fields: Sequence[str]) -> str:
+    """'mask' or 'label', or '' where a task reads neither."""
+    return next((name for name in ("mask", "label") if name in fields), "")
+
+
+def _with_classes(data: DataFolder) -> DataFolder:
+    """The data with exactly the classes of the task, which CLASSES and IGNORE_LABEL then say too."""
+    ignore = configuration.macro("IGNORE_LABEL")
+    manifest = data.manifest._replace(ignore_label=data.manifest.ignore_label if ignore is None else ignore)
+    has_masks = _learnt_from(configuration.value("pipeline.read.fields")) == "mask"
+    found = (classes.of_masks if has_masks else classes.of_labels)(manifest)
+    named = classes.as_asked(found, configuration.macro("CLASSES"))
+    values = tuple(named)
+    configuration.bind("CLASSES", len(values) if values == tuple(range(len(values))) else values)
+    configuration.bind("IGNORE_LABEL", manifest.ignore_label)
+    return data._replace(manifest=manifest._replace(classes={str(value): name for value, name in named.items()}))

@@ -84,8 +84,9 @@ def train(
         InputError: as `loop.fit`.
     """
     data, settings = protocol.labelled(experiment, cell), protocol.settings_of(experiment, cell)
+    hooks, contract = Hooks(gives_up=gives_up), {"classes": dict(data.manifest.classes)}
     if not gives_up():
-        loop.fit(folder, data, settings, distribution=experiment.distribution, hooks=Hooks(gives_up=gives_up))
+        loop.fit(folder, data, settings, distribution=experiment.distribution, contract=contract, hooks=hooks)
     built = build(experiment, cell, folder, distribution=tf.distribute.get_strategy())
     return built if training_run.finished(built) or gives_up() else None
 
@@ -145,10 +146,11 @@ def _neighbours(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[st
         len(data.manifest.channels)
     )
     known, labels, _ = _embedded(encoder, probe.view, data, "train")
+    places = np.searchsorted(probe.classes, labels[:, 0])
     scored: dict[str, Any] = {}
     for split in ("val", "test"):
         asked, truth, ids = _embedded(encoder, probe.view, data, split)
-        shares = neighbours.class_probabilities(known, labels[:, 0].astype(int), asked, classes=probe.classes)
+        shares = neighbours.class_probabilities(known, places, asked, classes=len(probe.classes))
         values = neighbours.ordinal(shares) if probe.kind == "ordinal" else shares
         scores = probe.score(truth, values, ids)._asdict()
         scored |= {f"{split}/{checkpoint}": scores for checkpoint in CHECKPOINTS}

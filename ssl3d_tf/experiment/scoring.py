@@ -20,6 +20,7 @@ from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import grading, overlays, scores, surfaces
 from ssl3d_tf.evaluation.sliding_window import predict_volume
+from ssl3d_tf.experiment import picturing
 from ssl3d_tf.losses.regions import Regions
 from ssl3d_tf.task import Batch, Inputs, Params, Task
 from ssl3d_tf.tasks.classification import Labels
@@ -38,13 +39,13 @@ class Scores(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """What scores classes that were found without a model: kind and number of classes, the cases, and their scores.
+    """What scores classes that were found without a model: kind and values of the classes, the cases, and their scores.
 
     score: (labels [n, labels], probabilities, ids) -> Scores.
     """
 
     kind: str
-    classes: int
+    classes: tuple[int, ...]
     view: View
     score: Callable[[np.ndarray, np.ndarray, Sequence[str]], Scores]
 
@@ -52,12 +53,14 @@ class Probe(NamedTuple):
 class Scorer(NamedTuple):
     """score: (predict, data, split) -> Scores, where predict is `prediction` of a model. probe: of classification only.
 
-    draw: (predict, data, scores of the test split, folder), of segmentation only: pictures of some test cases.
+    draw: (predict, data, scores of the test split, folder), of segmentation only: pictures of some test cases. regions:
+    of segmentation, where they are not the classes.
     """
 
     score: Callable[[Predict, DataFolder, str], Scores]
     probe: Probe | None = None
     draw: Callable[[Predict, DataFolder, Scores, Path], None] | None = None
+    regions: Regions | None = None
 
 
 def prediction(model: keras.Model) -> Predict:
@@ -78,6 +81,9 @@ def segmentation(
 ) -> Scorer:
     """Scores of whole cases. Regions without a score in a case, as neither mask has them, count in no mean.
 
+    The network's classes are those of the data from low to high; masks and predictions are compared in stored values.
+    Where the mask says that the class is not known, both are of none.
+
     Args:
         view_size: side of the windows, as in training.
         names: of 'dice', 'jaccard', 'hd95' (mm), 'nsd', and of the whole split 'pooled_dice', 'pooled_jaccard'.
@@ -92,8 +98,8 @@ def segmentation(
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {', '.join(sorted(known))}.")
 
-    def segment(predict: Predict, data: DataFolder, volume: np.ndarray) -> np.ndarray:
-        rank = data.manifest.rank
+    def segment(predict: Predict, data: DataFolder, volume: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        rank, ignore = data.manifest.rank, data.manifest.ignore_label
         logits = predict_volume(
             volume,
             predict=predict,
@@ -102,15 +108,15 @@ def segmentation(
             batch_size=batch_size,
             flip_axes=tuple(range(rank)) if flips else (),
         )
-        return np.argmax(logits, axis=-1)
+        predicted = _values(data)[np.argmax(logits, axis=-1)]
+        return predicted if ignore is None else np.where(truth == ignore, ignore, predicted)
 
     def score(predict: Predict, data: DataFolder, split: str) -> Scores:
-        classes = 1 + max(int(value) for value in data.manifest.classes)
-        areas = regions or {data.manifest.classes[str(value)]: (value,) for value in range(1, classes)}
-        cases, counts = [], np.zeros((classes, classes), np.int64)
+        classes, areas = _values(data), regions or _foreground(data)
+        cases, counts = [], np.zeros((len(classes), len(classes)), np.int64)
         for example, truth, volume in _cases(data, split):
-            predicted = segment(predict, data, volume)
-            counts += scores.confusion(truth, predicted, classes=classes)
+            predicted = segment(predict, data, volume, truth)
+            counts += _confusion(truth, predicted, classes, ignore=data.manifest.ignore_label)
             for name in (name for name in names if name not in _POOLED):
                 how = _score_of(name, spacing_mm=example.spacing_mm, tolerance_mm=tolerance_mm)
                 values = scores.per_region(how, truth, predicted, regions=areas)
@@ -122,41 +128,29 @@ def segmentation(
     def draw(predict: Predict, data: DataFolder, scored: Scores, folder: Path) -> None:
         chosen = overlays.choose(scored.cases, MEAN)
         for example, truth, volume in _cases(data, "test", only=set(chosen.values())):
-            predicted = segment(predict, data, volume)
+            predicted = segment(predict, data, volume, truth)
             for name in (name for name, case in chosen.items() if case == example.id):
-                about = f"{name}: {example.id}\n{_told(scored, example.id)}"
-                _overlay(folder / f"{name}.png", about, data, example, truth, volume=volume, predicted=predicted)
+                about = f"{name}: {example.id}\n{picturing.told(scored.cases, example.id)}"
+                picturing.overlay(
+                    folder / f"{name}.png", about, data, example, truth, volume=volume, predicted=predicted
+                )
 
-    return Scorer(score, draw=draw)
-
-
-def _told(scored: Scores, case: str) -> str:
-    """What the first score says of a case, by region."""
-    first = scored.cases[0][1]
-    values = [f"{label} {value:.3f}" for found, name, label, value in scored.cases if (found, name) == (case, first)]
-    return f"{first}: {', '.join(values)}"
+    return Scorer(score, draw=draw, regions=regions)
 
 
-def _overlay(
-    png: Path,
-    title: str,
-    data: DataFolder,
-    example: Example,
-    truth: np.ndarray,
-    *,
-    volume: np.ndarray,
-    predicted: np.ndarray,
-) -> None:
-    overlays.draw(
-        png,
-        title=title,
-        volume=volume[..., 0],
-        truth=truth,
-        predicted=predicted,
-        spacing_mm=example.spacing_mm,
-        is_ras=example.source.get("orientation") is not None,
-        classes={int(value): label for value, label in data.manifest.classes.items() if int(value)},
-    )
+def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: np.ndarray, *, ignore: int | None) -> np.ndarray:
+    masks = [mask if ignore is None else mask[truth != ignore] for mask in (truth, predicted)]
+    return scores.confusion(*(scores.places(mask, classes) for mask in masks), classes=len(classes))
+
+
+def _foreground(data: DataFolder) -> Regions:
+    """Every class but the background, by itself."""
+    return {name: (int(value),) for value, name in data.manifest.classes.items() if int(value)}
+
+
+def _values(data: DataFolder) -> np.ndarray:
+    """The values of the masks by the network's classes."""
+    return np.array(sorted(int(value) for value in data.manifest.classes))
 
 
 def classification(*, labels: Labels, task: Task, read: Callable[..., Data], names: Sequence[str]) -> Scorer:
@@ -172,15 +166,16 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
         InputError: no such score for labels of this kind.
     """
     kind, known, view = labels.kind, grading.SCORES[labels.kind], _labelled_views(read, task)
+    classes = np.array(labels.values, int)
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"SCORES holds {', '.join(unknown)}; for {kind} labels there are {', '.join(known)}.")
 
     def of_values(truth: np.ndarray, values: np.ndarray, ids: Sequence[str]) -> Scores:
-        summary = [(name, "", float(known[name](truth, values))) for name in names]
+        summary = [(name, "", float(known[name](truth, values, classes))) for name in names]
         decided = grading.DECIDED.get(kind)
         if decided is None:
             return Scores(summary, [], [])
-        predictions = zip(ids, truth[:, 0].astype(int).tolist(), decided(values).astype(int).tolist(), strict=True)
+        predictions = zip(ids, truth[:, 0].astype(int).tolist(), classes[decided(values)].tolist(), strict=True)
         return Scores(summary, [], list(predictions))
 
     def score(predict: Predict, data: DataFolder, split: str) -> Scores:
@@ -191,7 +186,7 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
         ids = [entry.id for entry in data.manifest.split(split).entries]
         return of_values(np.concatenate(truth), _ACTIVATED[kind](np.concatenate(outputs)), ids)
 
-    return Scorer(score, Probe(kind, labels.units + (kind == "ordinal"), view, of_values))
+    return Scorer(score, Probe(kind, labels.values, view, of_values))
 
 
 def _labelled_views(read: Callable[..., Data], task: Task) -> View:

@@ -3,10 +3,17 @@
 import tensorflow as tf
 
 
-def per_example(values: tf.Tensor) -> tf.Tensor:
-    """The mean over all axes but the first: [batch, ...] -> float32 [batch]."""
+def per_example(values: tf.Tensor, counts: tf.Tensor | None = None) -> tf.Tensor:
+    """The mean over all axes but the first: [batch, ...] -> float32 [batch].
+
+    Args:
+        counts: of the same shape, 1 for what counts and 0 for what does not; None is all. Of nothing the mean is 0.
+    """
     values = tf.cast(values, tf.float32)
-    return tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank)))
+    axes = tuple(range(1, values.shape.rank))
+    if counts is None:
+        return tf.reduce_mean(values, axis=axes)
+    return tf.math.divide_no_nan(tf.reduce_sum(values * counts, axes), tf.reduce_sum(counts, axes))
 
 
 def across_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | int]:

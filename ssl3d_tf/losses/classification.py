@@ -1,4 +1,7 @@
-"""Losses of labels and numbers: (targets, outputs) -> float32 [batch], in float32 whatever the model's precision."""
+"""Losses of labels and numbers: (targets, outputs) -> float32 [batch], in float32 whatever the model's precision.
+
+Labels of voxels may be `labels.Partial`: what is to be ignored is in no mean, and has no gradient.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -7,11 +10,12 @@ import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses.batches import per_example
+from ssl3d_tf.losses.labels import Masks, known
 
 Loss: TypeAlias = Callable[[Any, Any], tf.Tensor]
 
 
-def softmax_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def softmax_cross_entropy(labels: Masks, logits: tf.Tensor) -> tf.Tensor:
     """−log softmax(logits)[label].
 
     Args:
@@ -21,7 +25,8 @@ def softmax_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 [batch]: the mean over all axes but the first.
     """
-    return per_example(_of_each(labels, logits))
+    labels, counts = known(labels)
+    return per_example(_of_each(labels, logits), counts)
 
 
 def weighted_categorical_crossentropy(weights: Sequence[float]) -> Loss:
@@ -37,11 +42,12 @@ def weighted_categorical_crossentropy(weights: Sequence[float]) -> Loss:
         InputError: from the loss, if there are not as many weights as classes.
     """
 
-    def loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def loss(labels: Masks, logits: tf.Tensor) -> tf.Tensor:
+        labels, counts = known(labels)
         if logits.shape[-1] != len(weights):
             raise InputError(f"{len(weights)} class weights for {logits.shape[-1]} classes; give one per class.")
         weight = tf.gather(tf.constant(weights, tf.float32), tf.cast(labels, tf.int32))
-        return per_example(weight * _of_each(labels, logits))
+        return per_example(weight * _of_each(labels, logits), counts)
 
     return loss
 

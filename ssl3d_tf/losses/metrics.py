@@ -1,6 +1,7 @@
 """Training metrics: (targets, outputs) -> float32 [batch]; the loop averages them over all examples.
 
-Those of segmentation sum over the voxels of the whole batch, as published, and so are one number for every example.
+Those of segmentation sum over the voxels of the whole batch, as published, and so are one number for every example;
+voxels to ignore, of `labels.Partial`, are in none of them.
 Scores of whole cases are in `evaluation.scores`.
 """
 
@@ -11,19 +12,21 @@ import tensorflow as tf
 
 from ssl3d_tf.losses import classification, overlap, regions
 from ssl3d_tf.losses.batches import per_example
+from ssl3d_tf.losses.labels import Masks, known, values
 
 Metric: TypeAlias = Callable[[Any, Any], tf.Tensor]
 
 
-def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def accuracy(labels: Masks, logits: tf.Tensor) -> tf.Tensor:
     """Share of right arg-max predictions per example: labels int [batch, ...], logits [batch, ..., classes]."""
+    labels, counts = known(labels)
     predictions = tf.argmax(logits, axis=-1, output_type=labels.dtype)
-    return per_example(predictions == labels)
+    return per_example(predictions == labels, counts)
 
 
-def chance(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def chance(labels: Masks, logits: tf.Tensor) -> tf.Tensor:
     """Accuracy of guessing uniformly, 1 / classes, as float32 [batch]: the floor to read `accuracy` against."""
-    return tf.fill(tf.shape(labels)[:1], 1.0 / logits.shape[-1])
+    return overlap.fill(1.0 / logits.shape[-1], labels)
 
 
 def binary_accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -42,43 +45,44 @@ def mse(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     return classification.mse(targets, outputs)
 
 
-def weighted_dice_coefficient(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def weighted_dice_coefficient(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
     """−`overlap.weighted_dice_loss`: soft Dice over the batch, background included, in 0..1."""
     return -overlap.weighted_dice_loss(masks, logits)
 
 
-def weighted_dice_coefficient_per_class(classes: int) -> dict[str, Metric]:
-    """Soft Dice over the batch of one class each, as 'dice_class_0', 'dice_class_1', …"""
+def weighted_dice_coefficient_per_class(classes: int | Sequence[int]) -> dict[str, Metric]:
+    """Soft Dice over the batch of one class each, as 'dice_class_0', 'dice_class_1', … by the values of the masks."""
 
     def of_class(index: int) -> Metric:
-        def metric(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        def metric(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
             each = overlap.dice(overlap.of_batch(overlap.soft(masks, logits)))
             return overlap.fill(each[0, index], masks)
 
         return metric
 
-    return {f"dice_class_{index}": of_class(index) for index in range(classes)}
+    return {f"dice_class_{value}": of_class(index) for index, value in enumerate(values(classes))}
 
 
-def brats_wt(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def brats_wt(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
     """Dice of the whole tumour, labels 1, 2, 3, over the batch, of the arg-max prediction; 1 if there is none."""
     return _region_dice(masks, logits, regions.BRATS["brats_wt"])
 
 
-def brats_tc(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def brats_tc(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
     """As `brats_wt` for the tumour core, labels 1 and 3."""
     return _region_dice(masks, logits, regions.BRATS["brats_tc"])
 
 
-def brats_et(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def brats_et(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
     """As `brats_wt` for the enhancing tumour, label 3."""
     return _region_dice(masks, logits, regions.BRATS["brats_et"])
 
 
-def _region_dice(masks: tf.Tensor, logits: tf.Tensor, labels: Sequence[int]) -> tf.Tensor:
+def _region_dice(masks: Masks, logits: tf.Tensor, labels: Sequence[int]) -> tf.Tensor:
+    truth, counts = known(masks)
     predictions = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    inside = [_is_any(values, labels)[..., None] for values in (tf.cast(masks, tf.int32), predictions)]
-    return overlap.fill(overlap.dice(overlap.of_batch(overlap.sums(*inside)))[0, 0], masks)
+    inside, found = (_is_any(each, labels)[..., None] for each in (tf.cast(truth, tf.int32), predictions))
+    return overlap.fill(overlap.dice(overlap.of_batch(overlap.sums(inside, found, counts)))[0, 0], masks)
 
 
 def _is_any(values: tf.Tensor, labels: Sequence[int]) -> tf.Tensor:

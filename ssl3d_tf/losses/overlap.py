@@ -1,6 +1,7 @@
 """Overlap of a mask with predicted probabilities, Dice and Jaccard, as losses: (masks, logits) -> float32 [batch].
 
-masks: int [batch, *spatial] in 0..classes−1; logits: [batch, *spatial, classes]. What a class shares and has is summed
+masks: int [batch, *spatial] in 0..classes−1, or `labels.Partial` of such, whose voxels to ignore are in neither truth
+nor prediction; logits: [batch, *spatial, classes]. What a class shares and has is summed
 over the voxels of the whole batch, on all replicas, where it says so: a class that is in few of the examples then still
 has a gradient. Such a loss is one number, the same for every example.
 """
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from ssl3d_tf.losses.batches import across_replicas
 from ssl3d_tf.losses.classification import Loss, softmax_cross_entropy, weighted_categorical_crossentropy
+from ssl3d_tf.losses.labels import Masks, known
 
 _SMOOTH = 1e-5  # voxels
 
@@ -24,9 +26,11 @@ class Sums(NamedTuple):
     predicted: tf.Tensor
 
 
-def sums(truth: tf.Tensor, predicted: tf.Tensor) -> Sums:
-    """Sums over voxels of two maps [batch, *spatial, classes] in [0, 1]."""
+def sums(truth: tf.Tensor, predicted: tf.Tensor, counts: tf.Tensor | None = None) -> Sums:
+    """Sums over voxels of two maps [batch, *spatial, classes] in [0, 1]; over those where `counts` is 1."""
     truth, predicted = tf.cast(truth, tf.float32), tf.cast(predicted, tf.float32)
+    if counts is not None:
+        truth, predicted = truth * counts[..., None], predicted * counts[..., None]
     voxels = tuple(range(1, truth.shape.rank - 1))
     return Sums(*(tf.reduce_sum(values, voxels) for values in (truth * predicted, truth, predicted)))
 
@@ -47,18 +51,19 @@ def jaccard(each: Sums) -> tf.Tensor:
     return (each.shared + _SMOOTH) / (each.truth + each.predicted - each.shared + _SMOOTH)
 
 
-def soft(masks: tf.Tensor, logits: tf.Tensor) -> Sums:
+def soft(masks: Masks, logits: tf.Tensor) -> Sums:
     """Sums of the mask and the softmax of the logits, per example and class."""
+    masks, counts = known(masks)
     probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
-    return sums(tf.one_hot(tf.cast(masks, tf.int32), logits.shape[-1]), probabilities)
+    return sums(tf.one_hot(tf.cast(masks, tf.int32), logits.shape[-1]), probabilities, counts)
 
 
-def fill(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+def fill(value: tf.Tensor, like: Masks) -> tf.Tensor:
     """One number for every example: [] and [batch, ...] -> [batch]."""
-    return tf.fill(tf.shape(like)[:1], value)
+    return tf.fill(tf.shape(tf.nest.flatten(like)[0])[:1], value)
 
 
-def weighted_dice_loss(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def weighted_dice_loss(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
     """−mean over classes of soft Dice over the batch, background included: −1 is perfect, 0 is worst.
 
     The published loss; there are no weights in it but that small classes count as much as large ones.
@@ -67,7 +72,7 @@ def weighted_dice_loss(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return fill(-tf.reduce_mean(dice(of_batch(soft(masks, logits)))), masks)
 
 
-def jaccard_distance(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def jaccard_distance(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
     """1 − mean over classes of soft Jaccard over the batch, background included: 0 is perfect, 1 is worst.
 
     The published program multiplies it by 1e-5, which leaves nothing to learn from.
@@ -79,13 +84,13 @@ def weighted_sum_loss(weights: Sequence[float]) -> Loss:
     """Builds ½ `jaccard_distance` + ½ `weighted_categorical_crossentropy(weights)`."""
     cross_entropy = weighted_categorical_crossentropy(weights)
 
-    def loss(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def loss(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
         return 0.5 * jaccard_distance(masks, logits) + 0.5 * cross_entropy(masks, logits)
 
     return loss
 
 
-def dice_cross_entropy(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def dice_cross_entropy(masks: Masks, logits: tf.Tensor) -> tf.Tensor:
     """1 − soft Dice, mean over classes without background, of each example by itself, + softmax cross entropy.
 
     As nnU-Net for 3D (Isensee et al., 2021, arXiv:1904.08128). A class that an example lacks adds up to 1 / classes

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses import classification
+from ssl3d_tf.losses import labels as stored
 from ssl3d_tf.losses import metrics as scores
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.heads import Head
@@ -20,7 +21,8 @@ Scorer = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 class Labels(NamedTuple):
     """What a label means: how many outputs it needs, how it is read, and how outputs are scored.
 
-    kind: 'nominal', 'ordinal', 'multilabel' or 'regression'. read: float [batch, labels] -> targets.
+    kind: 'nominal', 'ordinal', 'multilabel' or 'regression'. read: float [batch, labels] -> targets. values: of nominal
+    and ordinal labels, those of the data that are classes, in the network's order.
     """
 
     kind: str
@@ -28,20 +30,28 @@ class Labels(NamedTuple):
     read: Callable[[tf.Tensor], tf.Tensor]
     loss_fn: Scorer
     metrics: Mapping[str, Scorer]
+    values: tuple[int, ...] = ()
 
 
-def nominal(*, classes: int) -> Labels:
-    """One of K classes, as a number in 0..K−1: softmax cross entropy."""
-    _at_least(classes, 2, "classes")
+def nominal(*, classes: int | Sequence[int]) -> Labels:
+    """One of K classes, as a number in 0..K−1, or as one of the numbers that `classes` lists: softmax cross entropy."""
+    values = stored.values(classes)
+    _at_least(len(values), 2, "classes")
     metrics = {"accuracy": scores.accuracy, "chance": scores.chance}
-    return Labels("nominal", classes, _first_as_integer, classification.softmax_cross_entropy, metrics)
+    loss = classification.softmax_cross_entropy
+    return Labels("nominal", len(values), _first_of(values), loss, metrics, values)
 
 
-def ordinal(*, classes: int) -> Labels:
-    """A grade in 0..K−1, as K − 1 questions 'is it above 0, 1, …?': grade 2 of 5 is yes yes no no."""
-    _at_least(classes, 2, "classes")
+def ordinal(*, classes: int | Sequence[int]) -> Labels:
+    """A grade in 0..K−1, or one of those that `classes` lists, rising, as K − 1 questions 'is it above the first, …?'.
+
+    Grade 2 of 0..4 is yes yes no no.
+    """
+    values = stored.values(classes)
+    _at_least(len(values), 2, "classes")
     metrics = {"accuracy": scores.ordinal_accuracy}
-    return Labels("ordinal", classes - 1, _first_as_integer, classification.ordinal_crossentropy, metrics)
+    loss = classification.ordinal_crossentropy
+    return Labels("ordinal", len(values) - 1, _first_of(values), loss, metrics, values)
 
 
 def multilabel(*, labels: int) -> Labels:
@@ -98,8 +108,8 @@ def task(
     )
 
 
-def _first_as_integer(values: tf.Tensor) -> tf.Tensor:
-    return tf.cast(values[:, 0], tf.int32)
+def _first_of(values: Sequence[int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda given: stored.places(given[:, 0], values)
 
 
 def _at_least(number: int, least: int, name: str) -> None:

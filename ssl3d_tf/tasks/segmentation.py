@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.losses import labels
+from ssl3d_tf.losses.labels import Masks
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.decoders import Decoder
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
@@ -17,35 +19,42 @@ from ssl3d_tf.views import affine, augment, volumes
 
 _GEOMETRY, _INTENSITY = range(2)  # what a folded seed is for
 
-Scorer = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Scorer = Callable[[Masks, tf.Tensor], tf.Tensor]
 
 
 def task(
     *,
     rank: int,
     view_size: int,
-    classes: int,
+    classes: int | Sequence[int],
     head: Decoder,
     loss: Scorer,
     metrics: Mapping[str, Scorer],
+    ignore_label: int | None = None,
     transforms: Sequence[affine.Drawer] = (),
     intensity: Op | None = None,
 ) -> Task:
-    """Segmentation as a Task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: int32, the mask.
+    """Segmentation as a Task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: int32, classes.
 
     Args:
         rank: spatial rank, 2 or 3.
         view_size: side of the crops in training and validation, voxels; whole volumes are predicted in such windows.
-        classes: values of the mask, background included.
+        classes: how many, background included; or the values of the mask that are classes, rising, where they are not
+            0, 1, 2, … The network has them by their place.
         head: from `models.decoders`.
         loss: (masks, logits) -> float32 [batch], from `losses` or `overlap`. metrics: likewise, by name.
+        ignore_label: value of the mask that is no class, and in no loss and no metric.
         transforms: from `affine`, of volume and mask, in training only. intensity: then, of the volume.
 
     Raises:
-        InputError: fewer than two classes.
+        InputError: fewer than two classes, none of them 0, or one that is to be ignored.
     """
-    if classes < 2:
-        raise InputError(f"segmentation of {classes} classes; with background there must be two at least.")
+    values = labels.values(classes)
+    if len(values) < 2:
+        raise InputError(f"segmentation of {len(values)} classes; with background there must be two at least.")
+    if values[0] != 0 or ignore_label in values:
+        rule = f"they must begin with 0, the background that crops are padded with, and not hold {ignore_label=}"
+        raise InputError(f"segmentation of the classes {values}; {rule}.")
     moves = augment.affine(transforms=transforms) if transforms else augment.identity()
     moves_labels = augment.affine_labels(transforms=transforms) if transforms else augment.identity()
     shades = intensity or augment.identity()
@@ -54,17 +63,17 @@ def task(
         seeds = [tf.random.experimental.stateless_fold_in(seed, purpose) for purpose in (_GEOMETRY, _INTENSITY)]
         return {"geometry": moves.sample(seeds[0]), "intensity": shades.sample(seeds[1])}
 
-    def make_views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
-        scans, masks = volumes.intensities(batch), tf.cast(batch["mask"], tf.int32)
+    def make_views(batch: Batch, params: Params) -> tuple[Volumes, Masks]:
+        scans, masks = volumes.intensities(batch), labels.places(batch["mask"], values, ignore=ignore_label)
         if params:
             scans = shades.apply(moves.apply(scans, params["geometry"]), params["intensity"])
-            masks = moves_labels.apply(masks, params["geometry"])
+            masks = tf.nest.map_structure(lambda one: moves_labels.apply(one, params["geometry"]), masks)
         return scans, masks
 
     def build_model(encoder: keras.Model) -> keras.Model:
         remedy = "raise VIEW_SIZE or lower LEVELS."
         geometry.feature_shape(encoder, (view_size,) * rank, remedy=remedy)
-        return head(encoder, classes)
+        return head(encoder, len(values))
 
     return Task(
         sample=sample,

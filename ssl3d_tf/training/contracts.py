@@ -18,7 +18,8 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
     Returns:
         'rank', 'channels', 'axes', 'recipe' (of the data: orientation, spacing_mm, intensity, …), 'modality', 'data',
         'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
-        'step', 'scores', 'gin', and 'folder', where it was found.
+        'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model 'classes', number in the data ->
+        name: its outputs are these numbers from low to high.
 
     Raises:
         InputError: there is none, or it cannot be read.

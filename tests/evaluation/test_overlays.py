@@ -76,3 +76,15 @@ def test_thick_slices_are_drawn_thick(tmp_path):
     )
     height, width = np.ptp(places, axis=0) + 1
     assert 2.5 < width / height < 3.5
+
+
+def test_what_is_no_class_is_not_drawn_and_neighbours_in_the_list_differ_in_colour(tmp_path):
+    empty, block = np.zeros((9, 9), np.int32), np.zeros((9, 9), np.int32)
+    block[3:6, 3:6] = 7
+    how = {"classes": {1: "a", 13: "b"}}  # 1 and 13 are six apart, as many as there are colours
+    nothing = drawn(tmp_path / "a.png", empty, empty, **how)
+    assert np.array_equal(drawn(tmp_path / "b.png", block, block, **how), nothing)
+    first, second = (
+        drawn(tmp_path / f"{value}.png", empty, np.where(block == 7, value, 0), **how) for value in (1, 13)
+    )
+    assert (first != second).any()

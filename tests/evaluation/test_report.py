@@ -1,4 +1,6 @@
+import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -168,3 +170,15 @@ def test_figures_are_written_as_files_that_are_equal_each_time(small, tmp_path):
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names[:3] == [f"segmentation-dice-{what}.png" for what in ("cases", "curve", "difference")]
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+
+
+def test_how_many_cases_were_labelled_stands_in_page_and_summary_and_once(small, tmp_path):
+    other = shutil.copytree(small, tmp_path / "other")
+    for folder in (small, other):
+        record = json.loads((folder / "run.json").read_text())
+        said = {"test": "5 of 5 test scans have a mask", "train": "31 of 40 training scans have a mask"}
+        (folder / "run.json").write_text(json.dumps(record | {"labelled": said}))
+    report.write([small, other], tmp_path / "report.html")
+    line = "31 of 40 training scans have a mask; 5 of 5 test scans have a mask."
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count(line) == 1
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8").count(line) == 1

@@ -199,7 +199,8 @@ REGRESSION = ("LABELS=@classification.regression()", "SCORES=('mse',)")
         ([0.5], ("CLASSES=3",), r"is 0\.5; it must be a whole number"),
         ([-1], ("CLASSES=3", *ORDINAL), "is -1; it must be a whole number"),
         ([1, 2], MULTILABEL, "is 2; each must be 0 or 1"),
-        ([float("nan")], REGRESSION, "is nan; each must be finite"),
+        ([float("inf")], REGRESSION, "is inf; each must be finite"),
+        ([7], ("CLASSES=(0,3,9)",), r"'test4' in .* is 7; it must be one of the CLASSES 0, 3, 9\."),
     ],
 )
 def test_a_label_that_is_no_class_is_refused(label, params, message, tmp_path):

@@ -11,6 +11,7 @@ from ssl3d_tf.data.records import manifest, reading
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import convert, examples, run, settings
 from tools.conversion import conversion, presets
+from tools.overview import draw
 from tools.prepare import geometry
 from tools.prepare.intensity import parse
 from tools.readers import layouts
@@ -211,6 +212,40 @@ def test_nnunet_of_version_1_and_regions_name_their_classes(tmp_path):
     assert (listed(tmp_path).classes["1"], listed(tmp_path).channels) == ("liver", ("CT", "PET"))
     make_nnunet(tmp_path, labels={"background": 0, "whole": [1, 2, 3], "core": [2, 3]})
     assert dict(listed(tmp_path).classes) == {"0": "background", "1": "class 1", "2": "class 2", "3": "class 3"}
+
+
+@pytest.mark.parametrize("declared", [{"background": 0, "lesion": 1, "ignore": 4}, {"0": "background", "4": "ignore"}])
+def test_what_nnunet_ignores_is_no_class_and_no_mistake(declared, tmp_path):
+    make_nnunet(tmp_path / "raw", labels=declared)
+    for case in ("a_1", "b_2"):
+        save(tmp_path / f"raw/labelsTr/{case}.nii.gz", np.where(labels(1) == 1, 4, 0).astype(np.uint8))
+    assert "mask value 4, 'ignore' in dataset.json, is in no loss and no score." in listed(tmp_path / "raw").notes
+    convert(tmp_path / "raw", tmp_path / "out")
+    found = manifest.read(tmp_path / "out")
+    assert (found.ignore_label, found.recipe["ignore_label"], "4" in found.classes) == (4, 4, False)
+    assert not (tmp_path / "out/quarantine.jsonl").read_text()
+    assert all(entry.counts.keys() == {"0"} for split in found.splits.values() for entry in split.entries)
+    assert {int(example.mask.max()) for example in examples(tmp_path / "out").values()} == {4}  # stored as it was
+    assert "ignored: in no loss and no score" in (tmp_path / "out/summary.md").read_text()
+    (pictured,) = [one for name, one in examples(tmp_path / "out").items() if name == "a_1"]
+    shown, plain = (draw.planes(one, ignore_label=4) for one in (pictured, pictured._replace(mask=None)))
+    assert all(np.array_equal(*pair) for pair in zip(shown, plain, strict=True))
+
+
+@pytest.mark.parametrize("value", [0, -1, [4, 5], "four"])
+def test_nnunet_ignores_one_value_above_the_background(value, tmp_path):
+    make_nnunet(tmp_path, labels={"background": 0, "lesion": 1, "ignore": value})
+    with pytest.raises(InputError, match=r"'ignore' in 'labels' of .* it must be one whole number above 0\.$"):
+        listed(tmp_path)
+
+
+def test_a_value_to_ignore_is_that_after_relabelling_and_wins_over_the_data_set_s(tmp_path):
+    make_nnunet(tmp_path / "raw", labels={"background": 0, "tumour": 1, "void": 200, "ignore": 7})
+    chosen = settings(relabel=((0, 200),))._replace(ignore_label=200)
+    convert(tmp_path / "raw", tmp_path / "out", chosen)
+    found = manifest.read(tmp_path / "out")
+    assert (found.ignore_label, found.classes.keys()) == (200, {"0", "1"})
+    assert {value for split in found.splits.values() for entry in split.entries for value in entry.counts} == {"1"}
 
 
 def test_nnunet_cases_without_a_channel_are_quarantined(tmp_path):

@@ -233,6 +233,7 @@ def test_medmnist_colours_keep_their_balance(tmp_path):
         (("--input=x", "--output=out", "--layout=dcm"), 2, "auto|folder|medmnist|csv|dicom"),
         (("--input=x", "--output=out", "--relabel=4"), 2, "pairs OLD:NEW"),
         (("--input=x", "--output=out", "--splits=.5,.6,0"), 2, "add up to 1"),
+        (("--input=x", "--output=out", "--ignore_label=0"), 2, "use --relabel=0:255 --ignore_label=255, say"),
         (("--input=x", "--output=out", "--shape=8,8,8", "--spacing_mm=1"), 2, "exclude each other"),
         (("--input=x", "--output=out", "--intensity=ct_window:9"), 2, "LO < HI"),
         (("--input=x", "--output=out", "stray"), 2, "unknown argument 'stray'"),

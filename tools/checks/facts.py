@@ -85,15 +85,15 @@ def _rounded(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float32) + np.float32(0)
 
 
-def mask_counts(mask: np.ndarray | None) -> dict[str, int] | None:
-    """Voxels per value that occurs in `mask`."""
+def mask_counts(mask: np.ndarray | None, *, ignore: int | None = None) -> dict[str, int] | None:
+    """Voxels per value that occurs in `mask`, but for the one to `ignore`; empty where it is all there is."""
     if mask is None:
         return None
     counts: Counter[int] = Counter()
     for piece in pieces(mask):
         found = np.unique(mask[piece], return_counts=True)
         counts.update(dict(zip(*(one.tolist() for one in found), strict=True)))
-    return {str(value): counts[value] for value in sorted(counts)}
+    return {str(value): counts[value] for value in sorted(counts) if value != ignore}
 
 
 def from_json(fields: list[Any]) -> Facts:

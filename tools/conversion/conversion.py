@@ -93,6 +93,7 @@ def _write_shards(
         classes,
         settings.excluded,
         settings.brick_shape,
+        settings.ignore_label,
     )
     kept = {job.file: shards.finished(folder, job, recipe) for job in planned.jobs}
     missing = [job for job in planned.jobs if kept[job.file] is None]

@@ -126,7 +126,8 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
         # One dtype for the whole data set, so that its volumes can be batched as they are stored.
         is_exact = all(probe.is_8bit for probe in probes) and not (options.shape or options.spacing_mm)
         options = options._replace(dtype="uint8" if is_exact else "uint16")
-    return settings._replace(options=options, name=settings.name or listing.name)
+    ignore = listing.ignore_label if settings.ignore_label is None else settings.ignore_label
+    return settings._replace(options=options, name=settings.name or listing.name, ignore_label=ignore)
 
 
 def _of_intensity(settings: Settings, probes: Mapping[Item, Probe]) -> tuple[Note, ...]:
@@ -164,6 +165,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "intensity": str(options.intensity),
         "dtype": options.dtype,
         "relabel": [list(pair) for pair in options.relabel],
+        "ignore_label": settings.ignore_label,
         "square": options.square,
         "antialias": options.antialias,
         "slices": options.slices,

@@ -62,13 +62,14 @@ def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done])
         rank=2 if planned.settings.options.slices else planned.kind.rank,
         channels=names or tuple(f"channel {number}" for number in range(planned.kind.channels)),
         modality=listing.modality,
-        classes=listing.classes or _classes_seen(entries),
+        classes=_declared(listing, planned.settings.ignore_label) or _classes_seen(entries),
         dtypes=tuple(sorted({name for one in done for name in one.dtypes})),
         mask_dtypes=tuple(sorted({name for one in done for name in one.mask_dtypes})),
         codec=planned.settings.codec,
         label_size=max((len(entry.label) for entry in entries if entry.label is not None), default=0),
         recipe=planned.recipe,
         splits=splits,
+        ignore_label=planned.settings.ignore_label,
     )
 
 
@@ -76,6 +77,10 @@ def _split(done: Iterable[shards.Done]) -> manifest.Split:
     filled = [one for one in done if one.shard is not None]
     entries = tuple(entry._replace(shard=number) for number, one in enumerate(filled) for entry in one.entries)
     return manifest.Split(tuple(one.shard for one in filled if one.shard is not None), entries)
+
+
+def _declared(listing: Listing, ignore: int | None) -> Mapping[str, str]:
+    return {value: name for value, name in listing.classes.items() if value != str(ignore)}
 
 
 def _classes_seen(entries: Sequence[manifest.Entry]) -> Mapping[str, str]:

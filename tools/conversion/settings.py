@@ -12,7 +12,10 @@ _T = TypeVar("_T")
 
 
 class Settings(NamedTuple):
-    """What the user chose that shapes the data. excluded: as `exclusion.contents` found it."""
+    """What the user chose that shapes the data. excluded: as `exclusion.contents` found it.
+
+    ignore_label: mask value, as it is stored, that stands for "not known".
+    """
 
     options: packing.Options = packing.Options(intensity=Normalisation("auto"))
     name: str = ""
@@ -21,6 +24,7 @@ class Settings(NamedTuple):
     records_per_shard: int = 32
     excluded: Mapping[str, str] = {}
     brick_shape: tuple[int, ...] | None = None
+    ignore_label: int | None = None
 
 
 def parse(given: Mapping[str, Any]) -> Settings:
@@ -59,7 +63,17 @@ def parse(given: Mapping[str, Any]) -> Settings:
         (fractions[0], fractions[1], fractions[2]),
         given["records_per_shard"],
         brick_shape=brick_shape,
+        ignore_label=_ignored(given["ignore_label"]),
     )
+
+
+def _ignored(value: int | None) -> int | None:
+    if value is not None and value <= 0:
+        remedy = "use --relabel=0:255 --ignore_label=255, say, where 0 is what nobody labelled"
+        raise InputError(
+            f"--ignore_label={value} must be above 0, which is the background around every scan; {remedy}."
+        )
+    return value
 
 
 def _pairs(texts: Sequence[str]) -> tuple[tuple[int, int], ...]:

@@ -30,7 +30,7 @@ class Work(NamedTuple):
 
     recipe: its hash. strict: stop at the first file that cannot be used. classes: values that masks may hold; none
     declared if empty. excluded: content hash -> example of another data set that is to be left out. brick_shape: larger
-    volumes are cut into bricks of it.
+    volumes are cut into bricks of it. ignore_label: mask value that is counted nowhere.
     """
 
     root: Path
@@ -43,6 +43,7 @@ class Work(NamedTuple):
     classes: frozenset[str] = frozenset()
     excluded: Mapping[str, str] = {}
     brick_shape: tuple[int, ...] | None = None
+    ignore_label: int | None = None
 
 
 class Draft(NamedTuple):
@@ -106,7 +107,7 @@ def make(work: Work, job: Job, report: Report) -> Draft:
             size = 0
             for part in _parts(work, example):
                 payload = schema.encode(part, work.codec)
-                made.append(_entry(part, measured)._replace(stored=schema.stored(payload)))
+                made.append(_entry(work, part, measured)._replace(stored=schema.stored(payload)))
                 size += len(payload)
                 yield payload
                 del payload
@@ -185,15 +186,16 @@ def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
     facts = measuring.measure(item.id, volume, found)
     exclusion.check(facts.content, work.excluded)
     example = packing.pack(work.root, item, volume, mask, options=options, found=found)
-    counts = measuring.mask_counts(example.mask)
+    counts = measuring.mask_counts(example.mask, ignore=work.ignore_label)
     classes.check(counts, work.classes)
     return example, facts._replace(counts=counts)
 
 
-def _entry(example: schema.Example, facts: Facts) -> Entry:
+def _entry(work: Work, example: schema.Example, facts: Facts) -> Entry:
     label = None if example.label is None else tuple(example.label)
     brick = Brick(**example.source["brick"]) if "brick" in example.source else None
-    counts = facts.counts if brick is None and "slice" not in example.source else measuring.mask_counts(example.mask)
+    is_part = brick is not None or "slice" in example.source
+    counts = measuring.mask_counts(example.mask, ignore=work.ignore_label) if is_part else facts.counts
     return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
 
 

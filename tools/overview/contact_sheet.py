@@ -23,7 +23,7 @@ def write(path: Place, folder: Place, data: manifest.Manifest, findings: Sequenc
     ids = [entry.brick.of if entry.brick else entry.id for _, entry in entries]
     for number in _chosen(ids, words):
         split, entry = entries[number]
-        picture = draw.planes(reading.read_example(folder, split, entry))[0]
+        picture = draw.planes(reading.read_example(folder, split, entry), ignore_label=data.ignore_label)[0]
         tiles.append(draw.tile(picture, entry.id, TILE_PX, mark=", ".join(words.get(ids[number], ()))))
     with files.atomic(path) as file:
         draw.sheet(tiles, COLUMNS).save(file, format="PNG")

@@ -25,10 +25,11 @@ class Plane(NamedTuple):
     sides: tuple[str, ...] = ()
 
 
-def planes(example: Example) -> list[Plane]:
+def planes(example: Example, *, ignore_label: int | None = None) -> list[Plane]:
     """The three middle planes of a volume, or the image itself, with mask outlines.
 
-    Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie.
+    Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie. Where the mask has
+    the `ignore_label` there is none.
     """
     spatial = example.volume.shape[:-1]
     is_ras = example.source.get("orientation") is not None
@@ -37,7 +38,8 @@ def planes(example: Example) -> list[Plane]:
     pictures = []
     for cut in reversed(cuts) if is_ras else cuts:
         values = np.clip((_shown(example.volume[cut], example) - low) / (high - low or 1), 0, 1)
-        picture = _picture(values, None if example.mask is None else example.mask[cut], is_ras)
+        mask = None if example.mask is None else np.where(example.mask[cut] == ignore_label, 0, example.mask[cut])
+        picture = _picture(values, mask, is_ras)
         across = next(axis for axis in range(len(spatial)) if cut[axis : axis + 1] in ((), (slice(None),)))
         pictures.append(Plane(picture, _sides(example, across) if is_ras else ()))
     return pictures

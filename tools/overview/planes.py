@@ -20,7 +20,7 @@ def write(path: Place, folder: Place, data: manifest.Manifest, name: str) -> Non
         ids = [entry.id for split in data.splits.values() for entry in split.entries[:3]]
         raise InputError(f"{folder} has no example '{name}'; it has {', '.join(ids)}, …")
     example = reading.read_example(folder, *found[0])
-    pictures = draw.planes(example)
+    pictures = draw.planes(example, ignore_label=data.ignore_label)
     captions = [f"{name}  {plane}" for plane in draw.PLANES] if len(pictures) == 3 else [name]
     tiles = [draw.tile(picture, text, PLANE_PX) for picture, text in zip(pictures, captions, strict=True)]
     with files.atomic(path) as file:

@@ -92,6 +92,8 @@ def _classes(data: Manifest) -> Iterator[Sequence[object]]:
     for value in sorted(total, key=int):
         having = [sum(value in one for one in split) for split in counts]
         yield (value, data.classes.get(value, ""), f"{total[value] / total.total():.3%}", *having)
+    if data.ignore_label is not None:
+        yield (data.ignore_label, "ignored: in no loss and no score", *("" for _ in (0, *counts)))
 
 
 def _warnings(findings: Sequence[Finding]) -> Iterator[Sequence[object]]:

@@ -12,7 +12,8 @@ SAMPLE = 64  # examples per split that intensities are read from
 
 def summarise(folder: Place, data: manifest.Manifest) -> dict[str, Any]:
     """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
-    named = ("name", "rank", "channels", "modality", "classes", "dtypes", "mask_dtypes", "codec", "label_size")
+    named = ["name", "rank", "channels", "modality", "classes", "ignore_label"]
+    named += ["dtypes", "mask_dtypes", "codec", "label_size"]
     fields = data._asdict()
     filled = [name for name in manifest.SPLITS if name in data.splits and data.splits[name].entries]
     splits = {name: _summarise_split(folder, data.splits[name]) for name in filled}
@@ -24,6 +25,8 @@ def text(summary: dict[str, Any]) -> str:
     head = f"{summary['name']}: {summary['rank']}D, channels {', '.join(summary['channels'])}"
     kinds = f"stored as {', '.join(summary['dtypes'])} ({summary['codec']}), intensity {summary['intensity_recipe']}"
     classes = ", ".join(f"{value} {name}" for value, name in summary["classes"].items())
+    if summary["ignore_label"] is not None:
+        classes += f"; {summary['ignore_label']} is ignored"
     rows = [["split", "examples", "masks", "labels", "shards", "MB", "shape min", "median", "max", "intensity"]]
     for name, split in summary["splits"].items():
         shapes = ["×".join(map(str, split["shape"][key])) for key in ("min", "median", "max")]

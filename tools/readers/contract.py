@@ -74,7 +74,8 @@ class Item(NamedTuple):
 class Listing(NamedTuple):
     """All that one layout found under `root`, sorted by id.
 
-    classes: mask or label value -> name, as far as the data set says. notes: lines for the user.
+    classes: mask or label value -> name, as far as the data set says. notes: lines for the user. ignore_label: value of
+    the masks that it declares as not known.
     """
 
     layout: str
@@ -86,6 +87,7 @@ class Listing(NamedTuple):
     channels: tuple[str, ...] = ()
     classes: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
+    ignore_label: int | None = None
 
 
 class Kind(NamedTuple):

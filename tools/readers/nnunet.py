@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ssl3d_tf.errors import InputError
 from tools.readers import expected, files, msd, paths
 from tools.readers.contract import Fault, Item, Listing
 
 TREE = ("dataset.json", "imagesTr/CASE_0000.nii.gz", "imagesTr/CASE_0001.nii.gz …", "labelsTr/CASE.nii.gz")
+IGNORE = "ignore"
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
@@ -36,6 +38,9 @@ def find(root: Path) -> Listing:
     tree = paths.walk(root)
     items, faults = _cases(tree.paths, len(names))
     tests = sum(path.startswith("imagesTs/") for path in tree.paths)
+    ignore = _ignored(root, value.get("labels"))
+    notes = [f"{tests} images of imagesTs, without masks, are left out."] if tests else []
+    notes += [] if ignore is None else [f"mask value {ignore}, 'ignore' in {msd.FILE}, is in no loss and no score."]
     return Listing(
         "nnunet",
         root,
@@ -45,7 +50,8 @@ def find(root: Path) -> Listing:
         modality=", ".join(dict.fromkeys(names)),
         channels=names,
         classes=_classes(value.get("labels")),
-        notes=(f"{tests} images of imagesTs, without masks, are left out.",) if tests else (),
+        notes=tuple(notes),
+        ignore_label=ignore,
     )
 
 
@@ -70,12 +76,30 @@ def _cases(names: Sequence[str], count: int) -> tuple[list[Item], list[Fault]]:
     return items, faults
 
 
+def _ignored(root: Path, value: Any) -> int | None:
+    """The mask value that is called 'ignore', as nnU-Net calls voxels that nobody labelled.
+
+    Raises:
+        InputError: it is no whole number above 0.
+    """
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    found = [other if key == IGNORE else key for key, other in pairs if IGNORE in (key, other)]
+    if not found:
+        return None
+    if not str(found[0]).isdigit() or int(found[0]) == 0:
+        rule = "it must be one whole number above 0"
+        raise InputError(f"'{IGNORE}' in 'labels' of {root / msd.FILE} is {found[0]!r}; {rule}.")
+    return int(found[0])
+
+
 def _classes(value: Any) -> dict[str, str]:
     """Mask value -> name, from value -> name (version 1), name -> value or name -> values of a region (version 2)."""
     if not isinstance(value, Mapping):
         return {}
     classes: dict[str, str] = {}
     for key, other in value.items():
+        if IGNORE in (key, other):
+            continue
         if str(key).isdigit():
             classes[str(key)] = str(other)
         elif isinstance(other, list):

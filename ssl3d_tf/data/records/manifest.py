@@ -25,7 +25,8 @@ class Brick(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value.
+    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value, but
+    for that to be ignored.
 
     content: hash of the voxels as they were read, where the writer measured it. brick: if it is part of a volume, whose
     bricks follow one another. stored: where its voxels lie; there in whatever is read.
@@ -56,7 +57,8 @@ class Manifest(NamedTuple):
 
     rank: spatial rank, 2 or 3. channels: their names. classes: mask or label value -> name.
     dtypes, mask_dtypes: storage dtypes that occur, sorted. label_size: numbers per label, 0 without labels.
-    recipe: every option the data were made with, and the version of the tool.
+    recipe: every option the data were made with, and the version of the tool. ignore_label: value of the masks that
+    stands for "not known": no class, and in no loss and no score.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Manifest(NamedTuple):
     label_size: int
     recipe: Mapping[str, Any]
     splits: Mapping[str, Split]
+    ignore_label: int | None = None
 
     def split(self, name: str) -> Split:
         """The split of that name.
@@ -87,6 +90,8 @@ class Manifest(NamedTuple):
 def write(folder: Place, manifest: Manifest) -> None:
     """Writes manifest.json, atomically: it is the last file of a conversion, and its presence says it is complete."""
     value = {"schema_version": SCHEMA_VERSION, **manifest._asdict()}
+    if manifest.ignore_label is None:
+        del value["ignore_label"]  # as of versions that do not know it
     value["splits"] = {
         name: {"shards": [shard._asdict() for shard in split.shards], "examples": [list(e) for e in split.entries]}
         for name, split in manifest.splits.items()
