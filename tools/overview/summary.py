@@ -20,11 +20,13 @@ def text(
     *,
     faults: Sequence[Fault],
     dropped: Sequence[Fault],
+    notes: Sequence[str] = (),
 ) -> str:
-    """The page. faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out."""
+    """The page. faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out; notes: lines."""
     head = f"{data.rank}D, {', '.join(data.channels)}; {', '.join(data.dtypes)}; intensity {data.recipe['intensity']}"
     parts = [
         f"# {data.name}\n\n{head}.",
+        "\n".join(f"- {note}" for note in notes),
         _section("Splits", ("", *SPLITS), _splits(data)),
         _section("As in the files", ("", "smallest", "median", "largest"), _ranges(cases)),
         _section("Orientations", ("in the file", "examples"), _orientations(cases)),

@@ -28,8 +28,10 @@ def is_bids(root: Path) -> bool:
     return (root / "dataset_description.json").is_file() and any(path.is_dir() for path in root.glob("sub-*"))
 
 
-def find(root: Path, suffixes: Sequence[str] | None = None) -> Listing:
-    """Lists the anatomical images of one kind. suffixes: what follows the scan's entities in the masks' names.
+def find(root: Path, suffixes: Sequence[str] | None = None, mask_folder: Path | None = None) -> Listing:
+    """Lists the anatomical images of one kind.
+
+    suffixes: what follows the scan's entities in the masks' names. mask_folder: where masks lie, if not anywhere.
 
     Raises:
         InputError: none there, or an image has several masks to choose from.
@@ -43,7 +45,10 @@ def find(root: Path, suffixes: Sequence[str] | None = None) -> Listing:
     counts = Counter(match[4] for match in images.values())
     chosen = max(counts, key=lambda suffix: (counts[suffix], suffix == "T1w", suffix))
     taken = {path: match for path, match in images.items() if match[4] == chosen}
-    masks, strays, left_out = _masks(taken, labels, suffixes)
+    place = mask_folder or root
+    masks, strays, left_out = _masks(
+        root, taken, [path for path in labels if paths.is_inside(place, root / path)], suffixes
+    )
     items = [Item(_stem(path), path, match[1], mask=masks.get(path)) for path, match in taken.items()]
     others = ", ".join(f"{number} {suffix}" for suffix, number in sorted(counts.items()) if suffix != chosen)
     notes = [f"{chosen} images are taken; left out: {others}."] if others else []
@@ -55,7 +60,7 @@ def find(root: Path, suffixes: Sequence[str] | None = None) -> Listing:
 
 
 def _masks(
-    images: Mapping[str, re.Match[str]], labels: Sequence[str], suffixes: Sequence[str] | None
+    root: Path, images: Mapping[str, re.Match[str]], labels: Sequence[str], suffixes: Sequence[str] | None
 ) -> tuple[dict[str, str], list[Fault], list[str]]:
     """Image -> mask; label maps whose entities are those of no image; label maps that are not of the kind asked for."""
     kind = next(iter(images.values()))[4]
@@ -75,7 +80,7 @@ def _masks(
     for path, scan in scans.items():
         found = by_scan.get(scan, [])
         if len(found) > 1:
-            raise pairing.several(path, {f"--mask_suffix={_ending(one)}": one for one in found})
+            raise pairing.several(path, {one: _ending(one) for one in found}, root)
         if found:
             masks[path] = found[0]
     return masks, strays, left_out

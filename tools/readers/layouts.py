@@ -82,7 +82,7 @@ def find(request: Request) -> Listing:
     if layout == "folder":
         listing = _find_files(request, path)
     elif layout == "bids" and path.is_dir():
-        listing = bids.find(path, request.mask_suffixes)
+        listing = bids.find(path, request.mask_suffixes, _mask_folder(request))
     elif layout in FOLDERS:
         listing = _find_folder(layout, path)
     elif layout == "csv":
@@ -117,7 +117,7 @@ def _check_flags(request: Request, layout: str) -> None:
     """Raises InputError for a flag that `layout` does not heed."""
     given = {
         "--mask_suffix": (request.mask_suffixes is not None, ("folder", "bids")),
-        "--mask_folder": (request.mask_folder, ("folder",)),
+        "--mask_folder": (request.mask_folder, ("folder", "bids")),
         "--label_maps": (request.label_maps != "auto", ("folder",)),
         "--allow_outside": (request.allow_outside, ("csv",)),
     }
@@ -152,15 +152,18 @@ def _find_medmnist(path: Path) -> Listing:
 
 
 def _find_files(request: Request, path: Path) -> Listing:
-    mask_folder = Path(os.path.abspath(request.mask_folder)) if request.mask_folder else None
-    if mask_folder is not None and not mask_folder.is_dir():
-        raise InputError(f"--mask_folder {request.mask_folder} is no folder.")
     root = _root(path)
     suffixes = None if request.mask_suffixes is None else tuple(request.mask_suffixes)
     rules = pairing.Rules(suffixes, request.label_maps == "scans", root)
     tree = paths.walk(root) if path.is_dir() else _matches(path, root)
     name = files.stem_of(path.name) if path.is_file() else root.name
-    return folder.find(root, tree, name=name, rules=rules, mask_folder=mask_folder)
+    return folder.find(root, tree, name=name, rules=rules, mask_folder=_mask_folder(request))
+
+
+def _mask_folder(request: Request) -> Path | None:
+    if request.mask_folder and not os.path.isdir(request.mask_folder):
+        raise InputError(f"--mask_folder {request.mask_folder} is no folder; name the one with the masks.")
+    return Path(os.path.abspath(request.mask_folder)) if request.mask_folder else None
 
 
 def _root(path: Path) -> Path:

@@ -76,7 +76,8 @@ def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
             continue
         groups = homes.get(label.folder) or (alone.get(label.folder) if label.name.whose else None) or [[label.folder]]
         strays += _claim(label, _first(_alike(label, group, index) for group in groups), claims)
-    masks = {path: _only(path, rules, candidates) for path, candidates in claims.items()}
+    masks, others = _settled(claims, rules)
+    strays += others
     scans = {fault.path for fault in strays} | {one.path for one in unchosen} if rules.strays_are_scans else set()
     kept = {image.path for image in images} | scans
     return Pairs(
@@ -110,7 +111,8 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
             continue
         fitting = _alike(label, [label.folder], index) or _alike(label, [PurePosixPath()], anywhere)
         strays += _claim(label._replace(path=(here / path).as_posix()), fitting, claims)
-    masks = {path: _only(path, rules, candidates) for path, candidates in claims.items()}
+    masks, second = _settled(claims, rules)
+    strays += second
     return Pairs(tuple(image.path for image in images), masks, tuple(strays), tuple(others))
 
 
@@ -125,11 +127,21 @@ def note(items: Sequence[Item], faults: Sequence[Fault]) -> str:
     return text + (f"; label maps that fit no scan: {len(strays)}, the first {strays[0]}." if strays else ".")
 
 
-def several(image: str, candidates: Mapping[str, str]) -> InputError:
-    """The error for an `image` with several `candidates` for its mask: what chooses each -> its path."""
-    more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
-    shown = ", ".join(f"{flag} for {path}" for flag, path in list(candidates.items())[:SHOWN])
-    return InputError(f"{image} has {len(candidates)} label maps to choose its mask from; add {shown}{more}.")
+def several(image: str, candidates: Mapping[str, str], root: Path) -> InputError:
+    """The error for an `image` with several `candidates` for its mask: path -> what --mask_suffix chooses it by."""
+    flags = {path: f"--mask_suffix={shlex.quote(ending)}" for path, ending in candidates.items()}
+    if len(set(flags.values())) < len(flags):
+        folders = [PurePosixPath(path).parts[:-1] for path in candidates]
+        depth = next((n for n, parts in enumerate(zip(*folders, strict=False)) if len(set(parts)) > 1), None)
+        if depth is None:
+            shown = ", ".join(list(candidates)[:SHOWN])
+            return InputError(f"{image} has {len(candidates)} label maps named as its mask: {shown}; keep one of them.")
+        for path in candidates:
+            top = root.joinpath(*PurePosixPath(path).parts[: depth + 1])
+            flags[path] = f"--mask_folder={shlex.quote(str(top))}"
+    more = f" and {len(flags) - SHOWN} more" if len(flags) > SHOWN else ""
+    shown = ", ".join(f"{flag} for {path}" for path, flag in list(flags.items())[:SHOWN])
+    return InputError(f"{image} has {len(flags)} label maps to choose its mask from; add {shown}{more}.")
 
 
 def _file(path: str, rules: Rules) -> _File:
@@ -197,18 +209,18 @@ def _claim(label: _File, fitting: Sequence[_File], claims: dict[str, list[_File]
     return [Fault(label.path, STRAY, remedy)]
 
 
-def _only(image: str, rules: Rules, candidates: Sequence[_File]) -> str:
-    chosen = [one for one in candidates if one.has_suffix] or list(candidates)
-    if len(chosen) == 1:
-        return chosen[0].path
-    raise several(image, {_flag(one.path, image, rules): one.path for one in chosen})
-
-
-def _flag(label: str, image: str, rules: Rules) -> str:
-    """What chooses `label` of several candidates."""
-    folder, stem = os.path.split(files.stem_of(label))
-    where, name = os.path.split(files.stem_of(image))
-    ending = label_names.ending(stem, name)
-    if folder == where or (ending and label_names.name(stem).is_label):
-        return f"--mask_suffix={shlex.quote(ending)}"
-    return f"--mask_folder={shlex.quote(str(rules.root / folder))}"
+def _settled(claims: Mapping[str, Sequence[_File]], rules: Rules) -> tuple[dict[str, str], list[Fault]]:
+    """Image -> its mask; of one mask in two formats that of the image's own, the other is a stray."""
+    masks, strays = {}, []
+    for image, candidates in claims.items():
+        chosen = [one for one in candidates if one.has_suffix] or list(candidates)
+        if len({files.stem_of(one.path) for one in chosen}) == 1:
+            chosen = [one for one in chosen if files.suffix_of(one.path) == files.suffix_of(image)] or chosen
+        if len(chosen) > 1:
+            stem = files.stem_of(PurePosixPath(image).name)
+            ends = {one.path: label_names.ending(files.stem_of(PurePosixPath(one.path).name), stem) for one in chosen}
+            raise several(image, ends, rules.root)
+        masks[image] = chosen[0].path
+        others = [one.path for one in candidates if one is not chosen[0]]
+        strays += [Fault(path, f"{STRAY}: {image} has {chosen[0].path}", "keep one of them") for path in others]
+    return masks, strays
