@@ -38,8 +38,8 @@ def find(root: Path, suffixes: Sequence[str] | None = None, mask_folder: Path | 
     """
     tree = paths.walk(root)
     labels = [path for path in tree.paths if label_names.name(_stem(path)).is_label]
-    images = {path: match for path in tree.paths if (match := _match(path)) and _is_anatomical(path)}
-    images = {path: match for path, match in images.items() if path not in set(labels)}
+    others = sorted({*tree.paths} - {*labels})
+    images = {path: match for path in others if (match := _match(path)) and _is_anatomical(path)}
     if not images:
         raise expected.refusal(root, "bids", TREE)
     counts = Counter(match[4] for match in images.values())
@@ -50,8 +50,8 @@ def find(root: Path, suffixes: Sequence[str] | None = None, mask_folder: Path | 
         root, taken, [path for path in labels if paths.is_inside(place, root / path)], suffixes
     )
     items = [Item(_stem(path), path, match[1], mask=masks.get(path)) for path, match in taken.items()]
-    others = ", ".join(f"{number} {suffix}" for suffix, number in sorted(counts.items()) if suffix != chosen)
-    notes = [f"{chosen} images are taken; left out: {others}."] if others else []
+    left_kinds = ", ".join(f"{number} {suffix}" for suffix, number in sorted(counts.items()) if suffix != chosen)
+    notes = [f"{chosen} images are taken; left out: {left_kinds}."] if left_kinds else []
     if left_out:
         more = f"label maps of other spaces and kinds left out: {len(left_out)}, the first {left_out[0]}"
         notes += [f"{more}; --mask_suffix={_ending(left_out[0])} takes such as masks."]

@@ -46,7 +46,7 @@ def ending(label: str, image: str = "") -> str:
     """What tells the stem `label` from the stem `image`, to be given as --mask_suffix: '_gt' of 'p1_gt' and 'p1'."""
     if image and label.startswith(image):
         return label[len(image) :]
-    known = name(image).whose or name(label).whose
+    known = name(image or label).whose
     ends = [match.end() for match in WORD.finditer(label.lower()) if match[0] in known]
     return label[ends[-1] :] if ends else label
 
