@@ -6,8 +6,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import convert, examples, run
+from tools.overview import table
 from tools.readers import label_folders, label_names, layouts, pairing
 
 
@@ -40,7 +42,8 @@ def masks_of(*names, **rules):
         ("ct/x", "lung_masks/x_mask"),
         ("train/images/x", "train/Masks/x"),
         ("images/train/x", "segmentation/train/x"),
-        ("anat/x", "muse/x_DLMUSE"),
+        ("anat/x", "muse_out/x_DLMUSE"),
+        ("image/x", "nodule_mask/x"),
         ("p 01", "P-01 (GT)"),
     ],
 )
@@ -63,6 +66,7 @@ def test_a_mask_is_named_word_by_word_as_its_image_is(image, mask):
         ("labelsTr/x", ["imagesTs/x"]),
         ("masks/train/x", ["images/val/x"]),
         ("visit2/001_seg", ["visit1/001"]),
+        ("postop/p1_seg", ["preop/p1"]),
         ("case1/segmentation", ["case2/imaging"]),
         ("ct/segmentations/liver", ["ct/spleen_1"]),
     ],
@@ -127,6 +131,14 @@ def test_an_ending_may_be_any_word_and_then_is_the_only_one():
     assert found.unchosen == ("p1/lung_mask.nii",)
     nothing = pairing.pair(names[::2], pairing.Rules(()))
     assert (nothing.images, nothing.masks, nothing.unchosen) == (("p1/ct.nii",), {}, ("p1/lung_mask.nii",))
+
+
+def test_of_two_words_with_one_ending_the_whole_word_is_chosen():
+    names = [f"s/{name}.nii" for name in ("T1", "aparc+aseg", "aseg", "brain")]
+    for ending in ("aseg", "aparc+aseg"):
+        found = pairing.pair(names, pairing.Rules((ending,)))
+        assert found.masks == {"s/T1.nii": f"s/{ending}.nii"}
+        assert found.images == ("s/T1.nii", "s/brain.nii")
 
 
 def test_label_maps_that_fit_no_scan_are_scans_where_the_user_says_so():
@@ -295,7 +307,9 @@ def test_t1_and_regions_of_dlmuse_become_scans_and_masks(tmp_path):
         save(tmp_path / f"raw/T1/s{number}.nii.gz", noise(number), affine)
         save(tmp_path / f"raw/labels/s{number}_DLMUSE.nii.gz", values[noise(number) % 4].astype(np.int16), affine)
     convert(tmp_path / "raw", tmp_path / "out")
-    made = examples(tmp_path / "out")
+    made, data = examples(tmp_path / "out"), manifest.read(tmp_path / "out")
+    shown = table.text(table.summarise(tmp_path / "out", data))
+    assert "classes: 0 background, 4 class 4, 11 class 11, 207 class 207" in shown
     assert set(made) == {f"T1/s{number}" for number in range(5)}
     for number in range(5):
         example = made[f"T1/s{number}"]

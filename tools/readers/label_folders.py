@@ -32,11 +32,11 @@ def by_name(holding: Collection[PurePosixPath]) -> Homes:
 
 
 def of_labels_alone(labels: Iterable[PurePosixPath], images: Collection[PurePosixPath]) -> Homes:
-    """The folders `labels` that are not among `images` -> the one around, then those beside.
+    """The folders `labels`, called by a word of theirs and not among `images` -> the one around, then those beside.
 
-    Numbered ones are not taken for kinds of file: "visit2" and "case_07" hold what is of nobody else.
+    Not others, such as "postop" and "case_7": what lies there is of nobody else.
     """
-    alone = {folder for folder in labels if folder not in images and not re.search(r"\d", folder.name)}
+    alone = {folder for folder in labels if folder not in images and label_names.name(folder.name).is_label}
     return {
         folder: [[folder.parent], sorted(o for o in images if o.parent == folder.parent)[:MOST]] for folder in alone
     }
@@ -47,8 +47,9 @@ def is_label_folder(folder: str, beside: Collection[str] = ()) -> bool:
     words = [word for word in label_names.words(folder) if word not in label_names.MAKERS]
     if not words or WITHOUT & set(words):
         return False
-    are_labels = all(FOLDER.fullmatch(word) for word in words)
-    return are_labels or words[-1] in PLURALS or _base(folder) in beside
+    if all(FOLDER.fullmatch(word) for word in words) or words[-1] in PLURALS or _base(folder) in beside:
+        return True
+    return bool(FOLDER.fullmatch(words[-1])) and any(map(_is_of_images, beside))  # "nodule_mask" beside "image"
 
 
 def _partners(folder: str, beside: Sequence[str]) -> list[list[str]]:

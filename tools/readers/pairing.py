@@ -205,7 +205,9 @@ def _claim(label: _File, fitting: Sequence[_File], claims: dict[str, list[_File]
     if fitting:
         reason = f"{STRAY} alone: {fitting[0].path} and {fitting[1].path}"
         return [Fault(label.path, reason, "name it as one of them is, or use a csv with columns path and mask")]
-    remedy = "add its scan, name both alike, say the ending of masks with --mask_suffix, or add --label_maps=scans"
+    remedy = (
+        "add its scan or name both alike; or say masks by --mask_suffix or --mask_folder, or add --label_maps=scans"
+    )
     return [Fault(label.path, STRAY, remedy)]
 
 
