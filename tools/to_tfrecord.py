@@ -16,7 +16,7 @@ from ssl3d_tf.errors import InputError
 from tools.checks import exclusion
 from tools.conversion import cluster, conversion, presets, publication, settings, shards, workers
 from tools.prepare import slices
-from tools.readers import arrays, dicom_masks, folder, layouts, limits
+from tools.readers import arrays, dicom_masks, layouts, limits
 
 
 def define_flags() -> None:
@@ -25,8 +25,10 @@ def define_flags() -> None:
     flags.DEFINE_string("output", None, "Folder to write, or gs://; a new one, or one to go on with.", required=True)
     flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, presets.layouts_help())
     flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
-    flags.DEFINE_list("mask_suffix", list(folder.MASK_SUFFIXES), "Endings that tell masks from images (folder).")
-    flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
+    flags.DEFINE_list("mask_suffix", None, "Endings of masks, such as _gt; by default known words (folder, bids).")
+    flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder, bids).")
+    flags.DEFINE_enum("label_maps", "auto", ("auto", "scans"), "scans: those that fit no scan are scans (folder).")
+    flags.DEFINE_bool("allow_outside", False, "A csv may name files anywhere, also by absolute paths (csv).")
     flags.DEFINE_string(
         "dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title (dicom)."
     )
@@ -71,9 +73,11 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(str(error)) from error
     if preset:
         print(f"--layout={values.layout} sets {presets.shown(preset)}.")
+    suffixes = None if values.mask_suffix is None else tuple(filter(None, values.mask_suffix))
     choice = dicom_masks.Choice(values.dicom_masks, tuple(values.segments))
-    suffixes = tuple(filter(None, values.mask_suffix))
-    request = layouts.Request(values.input, values.layout, suffixes, values.mask_folder, choice)
+    request = layouts.Request(
+        values.input, values.layout, suffixes, values.mask_folder, values.label_maps, values.allow_outside, choice
+    )
     chosen = chosen._replace(excluded=exclusion.contents(values.exclude_overlap))
     summary = conversion.convert(
         request, folder_out, chosen, make=make, strict=values.strict, overwrite=values.overwrite

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.errors import InputError
-from tools.readers import folder, layouts, medmnist
+from tools.readers import layouts, medmnist, pairing
 
 
 def counted(shape, dtype=np.int16):
@@ -15,16 +15,11 @@ def counted(shape, dtype=np.int16):
 
 def test_masks_pair_by_suffix_and_by_folder():
     names = ["a.b.nii", "a.b_seg.nii.gz", "images/x.png", "masks/x.png", "t/n.npy", "t_labels/n_label.npy", "u.npy"]
-    images, masks, faults = folder.pair(names, folder.MASK_SUFFIXES)
-    assert images == ["a.b.nii", "images/x.png", "t/n.npy", "u.npy"]
+    images, masks, strays, unchosen = pairing.pair(names)
+    assert images == ("a.b.nii", "images/x.png", "t/n.npy", "u.npy")
     assert masks == {"a.b.nii": "a.b_seg.nii.gz", "images/x.png": "masks/x.png", "t/n.npy": "t_labels/n_label.npy"}
-    assert not faults
-
-
-def test_orphan_and_second_masks_are_faults():
-    _, masks, faults = folder.pair(["a.nii", "a_mask.nii", "a_seg.nii", "b_seg.nii"], folder.MASK_SUFFIXES)
-    assert masks == {"a.nii": "a_mask.nii"}
-    assert [fault.path for fault in faults] == ["a_seg.nii", "b_seg.nii"]
+    assert not strays
+    assert not unchosen
 
 
 def test_split_folders_keep_their_split_and_dots_stay_in_ids(tmp_path):

@@ -257,7 +257,7 @@ def test_nnunet_cases_without_a_channel_are_quarantined(tmp_path):
 def test_bids_takes_the_most_frequent_kind_by_subject(tmp_path):
     make_bids(tmp_path)
     found = listed(tmp_path)
-    assert (found.layout, found.notes) == ("bids", ("T1w images are taken; left out: 2 T2w.",))
+    assert (found.layout, found.notes[0]) == ("bids", "T1w images are taken; left out: 2 T2w.")
     assert [(item.id, item.patient) for item in found.items] == [
         ("sub-01_ses-a_T1w", "sub-01"),
         ("sub-01_ses-b_T1w", "sub-01"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tools.readers.contract import Volume
-from tools.voxels import foreground
+from tools.voxels import foreground, regions
 from tools.voxels.pieces import pieces, sample
 from tools.voxels.ranges import Range
 
@@ -22,6 +22,7 @@ class Facts(NamedTuple):
     content: as `content_hash`. shape: [rank]. spacing_mm: [rank], None where the format has none; orientation: the
     file's. low, high: smallest and largest value. constant: channels of a single value. occupied: share of voxels
     that stand out from the background. counts: voxels per value of the mask as it is stored. notes: the volume's.
+    is_label_map: whether the voxels look like one.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Facts(NamedTuple):
     occupied: float
     counts: Mapping[str, int] | None = None
     notes: Mapping[str, int] = {}
+    is_label_map: bool = False
 
 
 def measure(name: str, volume: Volume, found: Sequence[Range]) -> Facts:
@@ -51,6 +53,7 @@ def measure(name: str, volume: Volume, found: Sequence[Range]) -> Facts:
         constant=tuple(number for number, (low, high) in enumerate(found) if low == high),
         occupied=_occupied(voxels),
         notes=volume.notes,
+        is_label_map=regions.is_label_map(voxels, found),
     )
 
 

@@ -6,7 +6,7 @@ import functools
 import importlib
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from absl import logging as verbosity
@@ -35,7 +35,9 @@ def runner(name: str, options: Sequence[str]) -> shards.Make:
     return functools.partial(_run, name, _runner(name), chosen)
 
 
-def _run(name: str, where: Any, options: Any, work: shards.Work, jobs: Sequence[Job]) -> Iterator[shards.Done]:
+def _run(
+    name: str, where: Any, options: Any, work: shards.Work, jobs: Sequence[Job]
+) -> Generator[shards.Done, None, None]:
     """Makes the shards of `jobs`; what the machines tell each other is names, and no volume.
 
     Args:

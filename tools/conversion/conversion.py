@@ -1,19 +1,23 @@
 """Files in, data folder out: find, plan, write shards, publish."""
 
+import contextlib
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from tools.checks import sources
+from tools.checks import label_maps, sources
+from tools.checks.facts import Facts
 from tools.conversion import output, plan, publication, shards, workers
 from tools.conversion.settings import Settings
 from tools.readers import layouts
 from tools.readers.contract import Fault, Listing
+
+Look = Callable[[Sequence[Facts]], None]
 
 _HERE: shards.Make = functools.partial(workers.run, workers=1)
 
@@ -53,7 +57,9 @@ def convert(
         return publication.Summary(data, faults, False, time.monotonic() - start)
     try:
         _forget_changed(listing, planned, folder, stamps)
-        done = _write_shards(listing, planned, folder, make, strict)
+        are_told_apart = listing.layout != "folder" or request.label_maps == "scans"
+        look = _pass if are_told_apart else functools.partial(label_maps.check, listing, {})
+        done = _write_shards(listing, planned, folder, make, strict, look=look)
         files.write_json(folder / sources.FILE, stamps)
         made = publication.publish(listing, planned, folder, done)
     except InputError as error:
@@ -76,8 +82,9 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
 
 
 def _write_shards(
-    listing: Listing, planned: plan.Plan, folder: Place, make: shards.Make, strict: bool
+    listing: Listing, planned: plan.Plan, folder: Place, make: shards.Make, strict: bool, *, look: Look
 ) -> list[shards.Done]:
+    """The shards of all jobs, those there and those made now. look: is shown the facts of each as it comes."""
     recipe = plan.recipe_hash(planned.recipe)
     settings = planned.settings
     has_labels = any(item.label is not None for item in listing.items)
@@ -99,7 +106,13 @@ def _write_shards(
     missing = [job for job in planned.jobs if kept[job.file] is None]
     if len(missing) < len(planned.jobs):
         print(f"{len(planned.jobs) - len(missing)} of {len(planned.jobs)} shards are there already and are kept.")
-    made = {done.file: done for done in make(work, missing)}
+    for done in filter(None, kept.values()):
+        look(done.facts)
+    made: dict[str, shards.Done] = {}
+    with contextlib.closing(make(work, missing)) as making:  # stopped here, no worker is to write any more
+        for done in making:
+            look(done.facts)
+            made[done.file] = done
     return [kept[job.file] or made[job.file] for job in planned.jobs]
 
 
@@ -124,6 +137,10 @@ def _forget_changed(listing: Listing, planned: plan.Plan, folder: Place, stamps:
         if not touched.isdisjoint(job.items):
             shards.forget(folder, job)
     files.write_json(noted, stamps)
+
+
+def _pass(measured: Sequence[Facts]) -> None:
+    """Looks for nothing: layouts other than `folder` say themselves what is a scan."""
 
 
 def _refuse_faults(faults: Sequence[Fault]) -> None:

@@ -45,7 +45,8 @@ def publish(listing: Listing, planned: plan.Plan, folder: Place, done: Sequence[
     with files.atomic(folder / output.QUARANTINE) as file:
         file.writelines((json.dumps(fault._asdict(), ensure_ascii=False) + "\n").encode() for fault in faults)
     with files.atomic(folder / output.SUMMARY) as file:
-        file.write(page.text(data, cases, found, faults=faults, dropped=dropped, notes=planned.notes).encode())
+        notes = (listing.notes, planned.notes)
+        file.write(page.text(data, cases, found, faults=faults, dropped=dropped, notes=notes).encode())
     contact_sheet.write(folder / output.CONTACT_SHEET, folder, data, found)
     manifest.write(folder, data)
     output.finish(folder)

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +73,7 @@ class Done(NamedTuple):
 
 
 # Makes the shards of jobs, in any order, in some processes or on some machines.
-Make = Callable[[Work, Sequence[Job]], Iterator[Done]]
+Make = Callable[[Work, Sequence[Job]], Generator[Done, None, None]]
 
 
 def make(work: Work, job: Job, report: Report) -> Draft:

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
@@ -33,7 +33,7 @@ class _StoppedError(Exception):
     """The run ends early: the shard in hand is dropped."""
 
 
-def run(work: shards.Work, jobs: Sequence[Job], *, workers: int) -> Iterator[shards.Done]:
+def run(work: shards.Work, jobs: Sequence[Job], *, workers: int) -> Generator[shards.Done, None, None]:
     """Makes the shards of `jobs`, in any order, and shows how far it is.
 
     Raises:

@@ -21,19 +21,20 @@ def text(
     *,
     faults: Sequence[Fault],
     dropped: Sequence[Fault],
-    notes: Sequence[Note] = (),
+    notes: tuple[Sequence[str], Sequence[Note]] = ((), ()),
 ) -> str:
-    """The page. notes: of headers, those of volumes are in `cases`.
+    """The page. notes: of the listing, and of headers; those of volumes are in `cases`.
 
     faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out.
     """
     head = f"{data.rank}D, {', '.join(data.channels)}; {', '.join(data.dtypes)}; intensity {data.recipe['intensity']}"
     parts = [
         f"# {data.name}\n\n{head}.",
+        "\n".join(f"- {note}" for note in notes[0]),
         _section("Splits", ("", *SPLITS), _splits(data)),
         _section("As in the files", ("", "smallest", "median", "largest"), _ranges(cases)),
         _section("Orientations", ("in the file", "examples"), _orientations(cases)),
-        _section("How files were read", ("what", "examples", "such as", "voxels"), _noted(notes, cases)),
+        _section("How files were read", ("what", "examples", "such as", "voxels"), _noted(notes[1], cases)),
         _section("Classes", ("value", "name", "share of voxels", *(f"in {name}" for name in SPLITS)), _classes(data)),
         _section("Warnings", ("warning", "example", "what", "remedy"), _warnings(findings)),
         _section("Left out, as another data set has them", ("file", "reason"), _listed(dropped)),

@@ -24,7 +24,7 @@ def text(summary: dict[str, Any]) -> str:
     """`summary` as text."""
     head = f"{summary['name']}: {summary['rank']}D, channels {', '.join(summary['channels'])}"
     kinds = f"stored as {', '.join(summary['dtypes'])} ({summary['codec']}), intensity {summary['intensity_recipe']}"
-    classes = ", ".join(f"{value} {name}" for value, name in summary["classes"].items())
+    classes = ", ".join(f"{value} {name}" for value, name in sorted(summary["classes"].items(), key=_by_number))
     if summary["ignore_label"] is not None:
         classes += f"; {summary['ignore_label']} is ignored"
     rows = [["split", "examples", "masks", "labels", "shards", "MB", "shape min", "median", "max", "intensity"]]
@@ -61,3 +61,8 @@ def _range(example: schema.Example) -> tuple[float, float]:
     flat = example.volume.reshape(-1, example.volume.shape[-1])
     ends = reading.intensities(np.stack([flat.min(axis=0), flat.max(axis=0)]), example)
     return float(ends.min()), float(ends.max())
+
+
+def _by_number(pair: tuple[str, str]) -> tuple[int, str]:
+    """Orders classes by value: 2 before 10."""
+    return len(pair[0]), pair[0]

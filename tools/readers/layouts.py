@@ -20,6 +20,7 @@ from tools.readers import (
     medmnist,
     msd,
     nnunet,
+    pairing,
     paths,
     table,
     ukb,
@@ -54,12 +55,19 @@ LAYOUTS = ("auto", "folder", "medmnist", "csv", *FOLDERS)
 
 
 class Request(NamedTuple):
-    """What the user said about the input. input: a file, a folder or a glob. dicom_masks: which of them, and how."""
+    """What the user said about the input.
+
+    input: a file, a folder or a glob. mask_suffixes: endings of masks, None for the usual words. label_maps: 'scans'
+    where label maps that fit no scan are scans. allow_outside: a table may name files anywhere. dicom_masks: which of
+    them are masks, and how.
+    """
 
     input: str
     layout: str = "auto"
-    mask_suffixes: Sequence[str] = folder.MASK_SUFFIXES
+    mask_suffixes: Sequence[str] | None = None
     mask_folder: str = ""
+    label_maps: str = "auto"
+    allow_outside: bool = False
     dicom_masks: Choice = EVERYTHING
 
 
@@ -73,20 +81,25 @@ def find(request: Request) -> Listing:
     layout = _detect(path) if request.layout == "auto" else request.layout
     if not path.exists() and not glob.has_magic(request.input):
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
+    _check_flags(request, layout)
     if layout != "dicom" and request.dicom_masks != EVERYTHING:
         raise InputError(f"--dicom_masks and --segments are of layout dicom, and this is {layout}; leave them out.")
     if layout == "folder":
         listing = _find_files(request, path)
+    elif layout == "bids" and path.is_dir():
+        listing = bids.find(path, request.mask_suffixes, _mask_folder(request))
     elif layout in FOLDERS:
         listing = _find_folder(layout, path, request.dicom_masks)
     elif layout == "csv":
-        listing = table.find(_table_of(path))
+        listing = table.find(_table_of(path), allow_outside=request.allow_outside)
     else:
         listing = _find_medmnist(path)
     if not listing.items and not listing.faults:
         known = f"{' '.join(files.SUFFIXES)}, or folders of DICOM"
         raise InputError(f"--input {request.input} holds no file of a known kind ({known}).")
-    return listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)))
+    _check_paired(request, listing)
+    notes = tuple(filter(None, (*listing.notes, pairing.note(listing.items, listing.faults))))
+    return listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)), notes=notes)
 
 
 def _detect(path: Path) -> str:
@@ -105,6 +118,32 @@ def _detect(path: Path) -> str:
     return "dicom" if path.exists() and dicom_folder.is_dicom(path) else "folder"
 
 
+def _check_flags(request: Request, layout: str) -> None:
+    """Raises InputError for a flag that `layout` does not heed."""
+    given = {
+        "--mask_suffix": (request.mask_suffixes is not None, ("folder", "bids")),
+        "--mask_folder": (request.mask_folder, ("folder", "bids")),
+        "--label_maps": (request.label_maps != "auto", ("folder",)),
+        "--allow_outside": (request.allow_outside, ("csv",)),
+    }
+    for flag, (is_given, heeding) in given.items():
+        if is_given and layout not in heeding:
+            raise InputError(f"{flag} is for --layout={' or '.join(heeding)}, this input is {layout}; leave it out.")
+
+
+def _check_paired(request: Request, listing: Listing) -> None:
+    """Raises InputError where the user says which files are masks, and no scan has one."""
+    asked = f"--mask_folder={request.mask_folder}" if request.mask_folder else ""
+    asked = asked or (f"--mask_suffix={','.join(request.mask_suffixes)}" if request.mask_suffixes else "")
+    if asked and listing.items and not any(item.mask for item in listing.items):
+        strays = [fault.path for fault in listing.faults if fault.reason.startswith(pairing.STRAY)]
+        found = f"the masks found are named as {strays[0]}" if strays else "no file is named so"
+        raise InputError(
+            f"{asked} gives none of {len(listing.items)} scans a mask: the scans are named as {listing.items[0].path}, "
+            f"{found}; name both alike, or list them in a csv with columns path and mask."
+        )
+
+
 def _find_folder(layout: str, path: Path, choice: Choice) -> Listing:
     if layout == "dicom":
         return dicom_folder.find(path, choice)
@@ -120,13 +159,18 @@ def _find_medmnist(path: Path) -> Listing:
 
 
 def _find_files(request: Request, path: Path) -> Listing:
-    mask_folder = Path(os.path.abspath(request.mask_folder)) if request.mask_folder else None
-    if mask_folder is not None and not mask_folder.is_dir():
-        raise InputError(f"--mask_folder {request.mask_folder} is no folder.")
     root = _root(path)
+    suffixes = None if request.mask_suffixes is None else tuple(request.mask_suffixes)
+    rules = pairing.Rules(suffixes, request.label_maps == "scans", root)
     tree = paths.walk(root) if path.is_dir() else _matches(path, root)
     name = files.stem_of(path.name) if path.is_file() else root.name
-    return folder.find(root, tree, name=name, suffixes=request.mask_suffixes, mask_folder=mask_folder)
+    return folder.find(root, tree, name=name, rules=rules, mask_folder=_mask_folder(request))
+
+
+def _mask_folder(request: Request) -> Path | None:
+    if request.mask_folder and not os.path.isdir(request.mask_folder):
+        raise InputError(f"--mask_folder {request.mask_folder} is no folder; name the one with the masks.")
+    return Path(os.path.abspath(request.mask_folder)) if request.mask_folder else None
 
 
 def _root(path: Path) -> Path:

@@ -5,13 +5,13 @@ pretrain on them, convert imagesTs with --layout=folder.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, paths
-from tools.readers.contract import Item, Listing
+from tools.readers import files, pairing, paths
+from tools.readers.contract import Fault, Item, Listing
 
 FILE = "dataset.json"
 
@@ -42,11 +42,23 @@ def find(root: Path) -> Listing:
         root,
         str(value.get("name") or root.name),
         items,
+        tuple(_strays(root, items)),
         modality=", ".join(dict.fromkeys(channels)),
         channels=channels,
         classes={str(number): str(name) for number, name in numbered(root, value, "labels")},
         notes=notes,
     )
+
+
+def _strays(root: Path, items: Sequence[Item]) -> Iterator[Fault]:
+    """What lies beside the masks of `items` and is none of them."""
+    listed = {name for item in items for name in item.files}
+    folders = {PurePosixPath(item.mask).parent for item in items if item.mask} - {
+        PurePosixPath(item.path).parent for item in items
+    }
+    for path in paths.walk(root).paths if folders else ():
+        if path not in listed and PurePosixPath(path).parent in folders:
+            yield Fault(path, pairing.STRAY, f"list it with its image under 'training' of {FILE}")
 
 
 def _item(root: Path, case: Any) -> Item:

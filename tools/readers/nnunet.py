@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssl3d_tf.errors import InputError
-from tools.readers import expected, files, msd, paths
+from tools.readers import expected, files, msd, pairing, paths
 from tools.readers.contract import Fault, Item, Listing
 
 TREE = ("dataset.json", "imagesTr/CASE_0000.nii.gz", "imagesTr/CASE_0001.nii.gz …", "labelsTr/CASE.nii.gz")
@@ -56,7 +56,7 @@ def find(root: Path) -> Listing:
 
 
 def _cases(names: Sequence[str], count: int) -> tuple[list[Item], list[Fault]]:
-    """The cases of imagesTr of `count` channels, 0 for as many as any has, and those that lack one."""
+    """The cases of imagesTr of `count` channels, 0 for as many as any has; those that lack one, and stray masks."""
     masks = {files.stem_of(PurePosixPath(path).name): path for path in names if path.startswith("labelsTr/")}
     cases: dict[str, dict[int, str]] = {}
     for path in names:
@@ -65,6 +65,8 @@ def _cases(names: Sequence[str], count: int) -> tuple[list[Item], list[Fault]]:
             cases.setdefault(match[1], {})[int(match[2])] = path
     count = count or max((max(found) + 1 for found in cases.values()), default=0)
     items, faults = [], []
+    strays = [path for case, path in masks.items() if case not in cases]
+    faults += [Fault(path, pairing.STRAY, "add its images to imagesTr, as CASE_0000") for path in strays]
     for case, found in cases.items():
         missing = [number for number in range(count) if number not in found]
         if missing:

@@ -56,9 +56,26 @@ def checked(root: Path, relative: str, where: str) -> str:
     """
     normal = os.path.normpath(relative) if relative.isprintable() and relative else ""
     if not normal or os.path.isabs(normal) or not is_inside(root, root / normal):
-        raise InputError(f"{where} names {relative!r}, which is not inside {root}; use a path relative to it.")
+        remedy = "use a path relative to it (--allow_outside lets a csv name files anywhere)"
+        raise InputError(f"{where} names {relative!r}, which is not inside {root}; {remedy}.")
+    return _known(normal, relative, where)
+
+
+def anywhere(root: Path, path: str, where: str) -> str:
+    """`path`, absolute or relative to `root`, as a normalised posix path relative to `root`: '../' leads out of it.
+
+    Raises:
+        InputError: it holds characters that cannot be written, or is of no known kind.
+    """
+    if not path or not path.isprintable():
+        raise InputError(f"{where} names {path!r}, which is no path; mend it.")
+    real = os.path.realpath(root)  # where '../' of the path made here starts from, should root be a link
+    return _known(os.path.relpath(os.path.join(real, path), real), path, where)
+
+
+def _known(normal: str, given: str, where: str) -> str:
     if not files.suffix_of(normal):
-        raise InputError(f"{where} names '{relative}', of no known kind; known are {' '.join(files.SUFFIXES)}.")
+        raise InputError(f"{where} names '{given}', of no known kind; known are {' '.join(files.SUFFIXES)}.")
     return normal.replace(os.sep, "/")
 
 

@@ -1,11 +1,12 @@
 """Layout `csv`: one row per example, `path` and optionally `label`, `patient`, `mask`, `split`.
 
-Paths are relative to the table and stay inside its folder. Labels are numbers (several separated by ';') or class
-names, which are numbered in alphabetical order. Empty cells mean: not known.
+Paths are relative to the table and stay inside its folder, unless the user allows files anywhere. Labels are numbers
+(several separated by ';') or class names, which are numbered in alphabetical order. Empty cells mean: not known.
 """
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,8 +27,8 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() == ".csv" and path.is_file() and "path" in _read(path)[0]
 
 
-def find(path: Path) -> Listing:
-    """Lists the rows of the table at `path`.
+def find(path: Path, *, allow_outside: bool = False) -> Listing:
+    """Lists the rows of the table at `path`. allow_outside: they may name files anywhere, also by absolute paths.
 
     Raises:
         InputError: no column `path`, a row twice, a path outside the folder, a label that is no label, another split.
@@ -36,7 +37,7 @@ def find(path: Path) -> Listing:
     if "path" not in columns:
         raise InputError(f"{path} has no column 'path'; its columns are {list(columns)}: name one of them path.")
     labels, classes = _labels(path, [row["label"] for row in rows if row.get("label")])
-    items = [_item(path, number, row, labels) for number, row in enumerate(rows, start=2)]
+    items = [_item(path, number, row, labels, allow_outside=allow_outside) for number, row in enumerate(rows, start=2)]
     ids = [item.id for item in items]
     twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
     if twice is not None:
@@ -56,14 +57,15 @@ def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
         raise InputError(f"{path} cannot be read ({error}); save it as comma-separated UTF-8.") from error
 
 
-def _item(table: Path, number: int, row: Row, labels: Labels) -> Item:
+def _item(table: Path, number: int, row: Row, labels: Labels, *, allow_outside: bool) -> Item:
     where = f"row {number} of {table}"
-    image = paths.checked(table.parent, row["path"], where)
-    mask = paths.checked(table.parent, row["mask"], where) if row.get("mask") else None
+    check = paths.anywhere if allow_outside else paths.checked
+    image = check(table.parent, row["path"], where)
+    mask = check(table.parent, row["mask"], where) if row.get("mask") else None
     split = row.get("split") or None
     if split not in (None, *SPLITS):
         raise InputError(f"{where} says split '{split}'; use one of {', '.join(SPLITS)}, or leave it empty.")
-    name = files.stem_of(image)
+    name = files.stem_of(re.sub(r"^(\.\./)+", "", image))
     label = labels[row["label"]] if row.get("label") else None
     return Item(name, image, row.get("patient") or name, mask=mask, label=label, split=split)
 

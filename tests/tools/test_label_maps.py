@@ -1,0 +1,159 @@
+"""Label maps that only their values give away: they stop the conversion, and both flags of its line work."""
+
+import re
+import shlex
+
+import nibabel
+import numpy as np
+import pytest
+
+from ssl3d_tf.errors import InputError
+from tests.tools.converting import examples, run
+from tools.checks import facts, label_maps
+from tools.readers import files, layouts
+from tools.readers.contract import plain_volume
+from tools.voxels import ranges, regions
+
+SHAPE = (15, 16, 17)
+
+
+def scan(seed, shape=SHAPE):
+    return np.random.default_rng(seed).normal(0, 200, shape).astype(np.int16)
+
+
+def organs(seed, shape=SHAPE):
+    values = np.zeros(shape, np.uint8)
+    values[3 + seed % 3 : 9, 2:9, 5:12] = 1
+    values[5:7, 4:8, 6:9] = 2
+    return values
+
+
+def atlas(seed, shape=(24, 25, 26), count=148, top=207):
+    """`count` regions around points, numbered with gaps, in a ball."""
+    random = np.random.default_rng(seed)
+    numbers = np.sort(random.choice(np.arange(1, top + 1), count, replace=False))
+    points = random.random((count, 3)) * shape
+    places = np.indices(shape).reshape(3, -1).T
+    nearest = ((places[:, None] - points) ** 2).sum(-1).argmin(1)
+    is_inside = (((places / shape - 0.5) / 0.45) ** 2).sum(-1) < 1
+    return np.where(is_inside, numbers[nearest], 0).reshape(shape).astype(np.int16)
+
+
+def looks_like_one(values):
+    voxels = np.asarray(values)[..., None]
+    return regions.is_label_map(voxels, ranges.of(voxels))
+
+
+def smooth(scale):
+    """A scan without noise: a slope in every direction."""
+    grid = np.indices((24, 25, 26)).astype(float)
+    return (scale * (2 + np.sin(grid[0] / 9) + np.cos(grid[1] / 7) * np.sin(grid[2] / 8))).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        organs(0),
+        organs(1).astype(np.float32),
+        organs(2) * 255,
+        atlas(0),
+        atlas(1).astype(np.float64),
+        np.random.default_rng(0).integers(0, 2, SHAPE),
+        organs(0)[5],
+        np.pad(np.ones((2, 2, 2), int), 40),
+    ],
+)
+def test_label_maps_look_like_label_maps(values):
+    assert looks_like_one(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        scan(0),
+        np.maximum(scan(0), 0),
+        (np.abs(scan(1)) % 256).astype(np.uint8),
+        np.where(np.random.default_rng(0).random(SHAPE) < 0.9, 0, np.abs(scan(2)) // 8),
+        organs(0) * 0.7,
+        organs(0).astype(int) - 1,
+        np.full(SHAPE, 7),
+        smooth(20),
+        smooth(60),
+        np.where(scan(0)[0] > 150, 255, np.where(scan(0)[0] < -100, 0, np.abs(scan(0)[0]) % 256)),
+        np.pad(np.abs(scan(3)) % 256, 20, constant_values=255),
+    ],
+)
+def test_scans_do_not(values):
+    assert not looks_like_one(values)
+
+
+def test_facts_say_so_and_channels_are_no_labels():
+    one = plain_volume(organs(0)[..., None])
+    assert facts.measure("a", one, ranges.of(one.voxels)).is_label_map
+    two = plain_volume(np.stack([organs(0)] * 2, -1))
+    assert not facts.measure("a", two, ranges.of(two.voxels)).is_label_map
+
+
+def save(path, values, affine=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 1, 2, 1]) if affine is None else affine), path)
+
+
+PAIRS = {
+    "case folders": ("p{0}/ct.nii.gz", "p{0}/organs.nii.gz"),
+    "stems": ("p{0}.nii.gz", "p{0}_vessels.nii.gz"),
+    "folders beside": ("anat/p{0}.nii.gz", "atlas/p{0}.nii.gz"),
+    "blanks": ("p{0}.nii.gz", "p{0}_two organs.nii.gz"),
+}
+
+
+@pytest.mark.parametrize("names", PAIRS.values(), ids=PAIRS)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_looks_like_a_label_map_stops_and_both_flags_go_on(tmp_path, names, jobs):
+    for number in range(4):
+        save(tmp_path / "raw" / names[0].format(number), scan(number))
+        save(tmp_path / "raw" / names[1].format(number), organs(number))
+    command = (f"--input={tmp_path / 'raw'}", f"--output={tmp_path / 'out'}", "--records_per_shard=2")
+    stopped = run(*command, f"--workers={jobs}")
+    assert stopped.returncode == 1
+    (line,) = [line for line in stopped.stderr.splitlines() if "looks like a label map of" in line]
+    assert not (tmp_path / "out").exists()
+    masks, scans = shlex.split(re.sub(r".* add (.+) if such files are masks, or (\S+) if .*", r"\1 \2", line))
+    assert scans == "--label_maps=scans"
+    assert run(*command, masks).returncode == 0
+    made = examples(tmp_path / "out")
+    assert len(made) == 4
+    assert all(example.mask is not None and example.mask.max() == 2 for example in made.values())
+    assert run(*command, scans, "--overwrite").returncode == 0
+    assert [example.mask for example in examples(tmp_path / "out").values()] == [None] * 8
+
+
+@pytest.mark.parametrize("kind", ["alone", "another grid", "elsewhere", "with masks"])
+def test_shapes_alone_are_scans(tmp_path, kind):
+    for number in range(3):
+        save(tmp_path / f"raw/shapes/s{number}.nii.gz", organs(number))
+        if kind == "with masks":
+            save(tmp_path / f"raw/shapes/s{number}_mask.nii.gz", organs(number))
+            save(tmp_path / f"raw/shapes/t{number}.nii.gz", scan(number))
+        elif kind != "alone":
+            where = "shapes" if kind == "another grid" else "scans"
+            save(tmp_path / f"raw/{where}/t{number}.nii.gz", scan(number, (15, 16, 18 - (kind == "elsewhere"))))
+    done = run(f"--input={tmp_path / 'raw'}", f"--output={tmp_path / 'out'}", "--workers=1")
+    assert done.returncode == 0, done.stderr
+    assert len(examples(tmp_path / "out")) == (3 if kind == "alone" else 6)
+
+
+def test_what_is_seen_first_does_not_matter(tmp_path):
+    for number in range(4):
+        save(tmp_path / f"raw/p{number}/ct.nii.gz", scan(number))
+        save(tmp_path / f"raw/p{number}/organs.nii.gz", organs(number))
+    listing = layouts.find(layouts.Request(str(tmp_path / "raw")))
+    seen, measured = {}, {item.id: measured_of(tmp_path / "raw" / item.path, item.id) for item in listing.items}
+    label_maps.check(listing, seen, [measured[f"p{number}/organs"] for number in range(4)])
+    with pytest.raises(InputError, match=r"p2/organs\.nii\.gz looks like a label map of p2/ct\.nii\.gz"):
+        label_maps.check(listing, seen, [measured["p2/ct"]])
+
+
+def measured_of(path, name):
+    volume = files.read(path)
+    return facts.measure(name, volume, ranges.of(volume.voxels))

@@ -1,0 +1,83 @@
+"""Label maps among scans, by what is in them, where a scan on their grid lies in the same folder or has their name."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from ssl3d_tf.errors import InputError
+from tools.checks.facts import Facts
+from tools.readers import files, label_names, pairing
+from tools.readers.contract import Item, Listing
+
+# Folder or stem, shape, spacing and orientation -> of scans and of label maps, the first.
+Seen = dict[tuple[object, ...], dict[str, str]]
+
+
+def check(listing: Listing, seen: Seen, measured: Sequence[Facts]) -> None:
+    """Adds the `measured` scans of `listing` to what was `seen` of it.
+
+    Raises:
+        InputError: one without a mask looks like a label map of another.
+    """
+    items = {item.id: item for item in listing.items} if measured else {}
+    for facts in measured:
+        item = items[facts.id]
+        if facts.is_label_map and item.mask:
+            continue  # shapes with masks: neither is a surprise
+        kind = "label map" if facts.is_label_map else "scan"
+        for place in _places(item, facts):
+            here = seen.setdefault(place, {})
+            here.setdefault(kind, item.path)
+            if len(here) > 1:
+                raise _refusal(listing, here["label map"], here["scan"])
+
+
+def _places(item: Item, facts: Facts) -> Iterator[tuple[object, ...]]:
+    folder, stem = os.path.split(files.stem_of(item.path))
+    spacing_mm = facts.spacing_mm and tuple(round(value, 3) for value in facts.spacing_mm)
+    for where in (f"{folder}/", stem):
+        yield where, facts.shape, spacing_mm, facts.orientation
+
+
+def _refusal(listing: Listing, label: str, scan: str) -> InputError:
+    return InputError(
+        f"{label} looks like a label map of {scan}, not like a scan: few whole numbers, in pieces, on its grid; "
+        f"add {_as_masks(listing, label, scan)} if such files are masks, or --label_maps=scans if they are scans."
+    )
+
+
+def _as_masks(listing: Listing, label: str, scan: str) -> str:
+    """The flag that makes `label` the mask of `scan`; a table where none does."""
+    names = sorted({name for item in listing.items for name in (item.path, item.mask or item.path)})
+    stem, image = (files.stem_of(PurePosixPath(path).name) for path in (label, scan))
+    words = [word[0] for word in label_names.WORD.finditer(stem)]
+    for ending in (label_names.ending(stem, image), *(f"{sign}{words[-1]}" for sign in ("_", "-")), stem):
+        rules = pairing.Rules((ending,), root=listing.root)
+        if stem.endswith(ending) and not _has_digit(ending) and _pair(pairing.pair, names, rules).get(scan) == label:
+            return f"--mask_suffix={shlex.quote(ending)}"
+    folder = listing.root.joinpath(*_apart(label, scan))
+    rules = pairing.Rules(root=listing.root)
+    if folder != listing.root and _pair(pairing.pair_with_folder, names, folder, rules).get(scan) == label:
+        return f"--mask_folder={shlex.quote(str(folder))}"
+    return "a csv with columns path and mask"
+
+
+def _has_digit(ending: str) -> bool:
+    """Whether it would be the ending of one case alone; '' is none at all."""
+    return not ending or any(character.isdigit() for character in ending)
+
+
+def _pair(how: Callable[..., pairing.Pairs], *arguments: object) -> Mapping[str, str]:
+    """Image -> mask; none where it would be refused."""
+    try:
+        return how(*arguments).masks
+    except InputError:
+        return {}
+
+
+def _apart(label: str, scan: str) -> tuple[str, ...]:
+    """The folders of `label` down to the first that is not one of `scan`."""
+    ours, others = PurePosixPath(label).parent.parts, PurePosixPath(scan).parent.parts
+    same = next((n for n, (one, other) in enumerate(zip(ours, others, strict=False)) if one != other), len(others))
+    return ours[: same + 1]

@@ -1,0 +1,82 @@
+"""Folders of label maps, by their names, and where the images of what lies in them may be."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from tools.readers import label_names
+
+FOLDER = re.compile(rf"({label_names.LABEL.pattern})(tr|ts|val)?")
+PLURALS = {"labels", "masks", "segmentations", "annotations"}  # "lung_masks"
+WITHOUT = {"with", "without", "no"}  # "patients_with_masks" holds patients
+PART = re.compile(r"(?:images?|labels?|masks?|segmentations?)(tr|ts|val)")
+MOST = 16  # folders beside one of label maps that its images are looked for in; more are cases, not kinds of image
+
+Homes = Mapping[PurePosixPath, Sequence[Sequence[PurePosixPath]]]  # folder -> folders of images, the likeliest first
+
+
+def by_name(holding: Collection[PurePosixPath]) -> Homes:
+    """Of all folders that hold files, those of label maps by their name or by that of a folder around them."""
+    inside: dict[PurePosixPath, set[str]] = {}
+    for each in {parent for folder in holding for parent in (folder, *folder.parents)}:
+        inside.setdefault(each.parent, set()).add(each.name)
+    homes = {}
+    for folder in holding:
+        for depth, part in enumerate(folder.parts):
+            around, after = PurePosixPath(*folder.parts[:depth]), folder.parts[depth + 1 :]
+            if is_label_folder(part, inside[around]):
+                groups = _partners(part, sorted(inside[around] - {part, ""}))
+                homes[folder] = [[around.joinpath(other, *after) for other in group] for group in groups]
+                break
+    return homes
+
+
+def of_labels_alone(labels: Iterable[PurePosixPath], images: Collection[PurePosixPath]) -> Homes:
+    """The folders `labels`, called by a word of theirs and not among `images` -> the one around, then those beside.
+
+    Not others, such as "postop" and "case_7": what lies there is of nobody else.
+    """
+    alone = {folder for folder in labels if folder not in images and label_names.name(folder.name).is_label}
+    return {
+        folder: [[folder.parent], sorted(o for o in images if o.parent == folder.parent)[:MOST]] for folder in alone
+    }
+
+
+def is_label_folder(folder: str, beside: Collection[str] = ()) -> bool:
+    """Whether a folder of that name holds label maps. beside: the folders around it."""
+    words = [word for word in label_names.words(folder) if word not in label_names.MAKERS]
+    if not words or WITHOUT & set(words):
+        return False
+    if all(FOLDER.fullmatch(word) for word in words) or words[-1] in PLURALS or _base(folder) in beside:
+        return True
+    return bool(FOLDER.fullmatch(words[-1])) and any(map(_is_of_images, beside))  # "nodule_mask" beside "image"
+
+
+def _partners(folder: str, beside: Sequence[str]) -> list[list[str]]:
+    """Of the names `beside`, and '' for the folder around, groups that may hold the images: the likeliest first."""
+    own = [other for other in beside if other == _base(folder)]
+    named = [other for other in beside if _is_of_images(other) and _agree(_part(other), _part(folder))]
+    if own or (named and _part(folder)):
+        return [own or named]
+    others = [other for other in beside if not is_label_folder(other, beside) and not _is_of_images(other)]
+    return [named, [""], others if len(others) <= MOST else []]
+
+
+def _is_of_images(folder: str) -> bool:
+    return all(word in label_names.IMAGES or PART.fullmatch(word) for word in label_names.words(folder))
+
+
+def _agree(one: str, other: str) -> bool:
+    return not one or not other or one == other
+
+
+def _base(folder: str) -> str:
+    """'scans' of 'scans_labels'; ' ' of other names, which is no folder."""
+    match = re.fullmatch(r"(.+)[_\- ]([^_\- ]+)", folder)
+    return match[1] if match and label_names.is_label_word(match[2].lower()) else " "
+
+
+def _part(folder: str) -> str:
+    """'tr' of 'labelsTr'."""
+    match = PART.fullmatch(folder.lower())
+    return match[1] if match else ""

@@ -1,0 +1,65 @@
+"""What the name of a file says: whether it is a label map, and whose.
+
+The words are those of public data sets and tools: Decathlon, nnU-Net, KiTS, LiTS, ACDC, BTCV, BIDS, FreeSurfer, DLMUSE.
+"""
+
+import re
+from typing import NamedTuple
+
+LABEL = re.compile(
+    r".*(seg|segs|mask|masks|label|labels|labelmaps?|segmentations?|parcellations?|groundtruths?)"
+    r"|gts?|truth|annotations?|aparc|wmparc|dlmuse|muse|dlicv"
+)
+# How label maps were made: says nothing of whose they are.
+MAKERS = {"manual", "auto", "automatic", "final", "corrected", "gold", "expert", "ground", "map"}
+IMAGES = {"image", "images", "imaging", "img", "imgs", "volume", "volumes", "vol", "scan", "scans", "orig", "ana"}
+# What was imaged, and how it was turned: named by an image, by its label map, or by both.
+MODALITIES = {"ct", "cta", "cbct", "mr", "mri", "pet", "t1", "t1w", "t1c", "t1n", "t1ce", "t2", "t2w", "t2f", "flair"}
+MODALITIES |= {"pd", "pdw", "adc", "dwi", "swi", "us", "lps", "ras", "lpi", "rpi"}
+# Keys of BIDS: "run-2" is one word.
+ENTITY = re.compile(
+    r"(?:sub|ses|sample|task|tracksys|acq|ce|trc|stain|rec|dir|run|mod|echo|flip|inv|mt|part|proc|hemi|space|split|recording"
+    r"|chunk|seg|res|den|label|desc|from|to|mode|atlas|cohort)-[a-z0-9+]+"
+)
+WORD = re.compile(rf"(?<![a-z0-9]){ENTITY.pattern}(?![a-z0-9-])|[^_\-. ()]+")
+NUMBERED = re.compile(r"([a-z]+)(\d+)")  # img0001, label0001
+
+
+class Name(NamedTuple):
+    """What a stem says. whose: its words but for those below, in order; kinds: the words of MODALITIES in it."""
+
+    whose: tuple[str, ...]
+    kinds: frozenset[str]
+    is_label: bool
+
+
+def name(stem: str) -> Name:
+    """What `stem` says, in any case and with any separators."""
+    found = words(stem)
+    is_label = any(is_label_word(word) for word in found)
+    dropped = IMAGES | MODALITIES | (MAKERS if is_label else set())
+    whose = tuple(word for word in found if word not in dropped and not is_label_word(word))
+    return Name(whose, frozenset(found) & MODALITIES, is_label)
+
+
+def ending(label: str, image: str = "") -> str:
+    """What tells the stem `label` from the stem `image`, to be given as --mask_suffix: '_gt' of 'p1_gt' and 'p1'."""
+    if image and label.startswith(image):
+        return label[len(image) :]
+    known = name(image or label).whose
+    ends = [match.end() for match in WORD.finditer(label.lower()) if match[0] in known]
+    return label[ends[-1] :] if ends else label
+
+
+def words(stem: str) -> list[str]:
+    """The words of `stem` in lower case; a word of ours and its number are two."""
+    found: list[str] = []
+    for word in WORD.findall(stem.lower()):
+        match = NUMBERED.fullmatch(word)
+        found += match.groups() if match and (match[1] in IMAGES or is_label_word(match[1])) else [word]
+    return found
+
+
+def is_label_word(word: str) -> bool:
+    """Whether `word` is of label maps."""
+    return bool(LABEL.fullmatch(word)) or word.startswith(("label-", "seg-"))
