@@ -16,7 +16,7 @@ from ssl3d_tf.errors import InputError
 from tools.checks import exclusion
 from tools.conversion import cluster, conversion, presets, publication, settings, shards, workers
 from tools.prepare import slices
-from tools.readers import folder, layouts, limits
+from tools.readers import folder, layouts, limits, patients
 
 
 def define_flags() -> None:
@@ -27,6 +27,10 @@ def define_flags() -> None:
     flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
     flags.DEFINE_list("mask_suffix", list(folder.MASK_SUFFIXES), "Endings that tell masks from images (folder).")
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder).")
+    flags.DEFINE_string("patients_from", patients.NAMES, patients.HELP)
+    flags.DEFINE_enum(
+        "labels_from", None, ("folder",), "Label images by their folders: benign/x.png, train/benign/x.png."
+    )
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
     flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
@@ -63,6 +67,7 @@ def main(argv: Sequence[str]) -> None:
     if preset:
         print(f"--layout={values.layout} sets {presets.shown(preset)}.")
     request = layouts.Request(values.input, values.layout, tuple(filter(None, values.mask_suffix)), values.mask_folder)
+    request = request._replace(patients_from=values.patients_from, labels_from=values.labels_from or "")
     chosen = chosen._replace(excluded=exclusion.contents(values.exclude_overlap))
     summary = conversion.convert(
         request, folder_out, chosen, make=make, strict=values.strict, overwrite=values.overwrite

@@ -21,6 +21,11 @@ REMEDIES = {
     "orientation": "check left and right: voxels are turned to RAS+ as the header says",
     "empty mask": "check that it is the right mask",
     "tiny class": "check the mask for specks; a smaller --spacing_mm or larger --shape keeps more of it",
+    "empty split": "mend what quarantine.jsonl names, add patients, or convert again with other --splits",
+    "one patient": "mend PatientID or the column patient, or say who is one with --patients_from: one is never parted",
+    "visits": "if they are of one patient, --patients_from='PATTERN' makes them one; else --patients_from=none",
+    "labels": "write one name for one class, and leave cells empty where it is not known",
+    "missing class": "it cannot be learnt or scored there: add examples, or declare other splits",
 }
 
 

@@ -10,7 +10,8 @@ from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
 from tools.conversion import output, plan, publication, shards, workers
 from tools.conversion.settings import Settings
-from tools.readers import layouts
+from tools.readers import labels as texts
+from tools.readers import layouts, remainder
 from tools.readers.contract import Fault, Listing
 
 _HERE: shards.Make = functools.partial(workers.run, workers=1)
@@ -47,7 +48,7 @@ def convert(
             _refuse_faults(faults)
         return publication.Summary(manifest.read(folder), faults, False, time.monotonic() - start)
     try:
-        done = _write_shards(listing, planned, folder, make, strict)
+        planned, done = _write_shards(listing, planned, folder, make, strict)
         made = publication.publish(listing, planned, folder, done)
     except InputError as error:
         if not isinstance(error, workers.WorkerKilledError):
@@ -64,17 +65,21 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
     print(f"intensity {options.intensity}.")
     if options.slices:
         print(f"each volume becomes all its {options.slices} slices, also those with an empty mask, of one patient.")
-    for note in listing.notes:
+    if listing.left_out:
+        print(f"left out of {listing.root}: {remainder.in_words(listing.left_out)}.")
+    labels = [item.label for job in planned.jobs for item in job.items]
+    if any(label is not None for label in labels):
+        print(f"labels: {texts.in_words(listing.label_classes, labels)}.")
+    for note in planned.notes:
         print(f"note: {note}")
 
 
 def _write_shards(
     listing: Listing, planned: plan.Plan, folder: Place, make: shards.Make, strict: bool
-) -> list[shards.Done]:
+) -> tuple[plan.Plan, list[shards.Done]]:
+    """Makes the shards that are not there, and the plan anew where it turns out that a split would be empty."""
     recipe = plan.recipe_hash(planned.recipe)
     settings = planned.settings
-    has_labels = any(item.label is not None for item in listing.items)
-    classes = frozenset() if has_labels else frozenset(listing.classes)  # of labels, these say nothing about masks
     work = shards.Work(
         listing.root,
         folder.resolve(),
@@ -83,7 +88,7 @@ def _write_shards(
         settings.codec,
         recipe,
         strict,
-        classes,
+        frozenset(listing.classes),
         settings.excluded,
         settings.brick_shape,
     )
@@ -92,7 +97,20 @@ def _write_shards(
     if len(missing) < len(planned.jobs):
         print(f"{len(planned.jobs) - len(missing)} of {len(planned.jobs)} shards are there already and are kept.")
     made = {done.file: done for done in make(work, missing)}
-    return [kept[job.file] or made[job.file] for job in planned.jobs]
+    return _refill(planned, [kept[job.file] or made[job.file] for job in planned.jobs], work, make)
+
+
+def _refill(
+    planned: plan.Plan, done: Sequence[shards.Done], work: shards.Work, make: shards.Make
+) -> tuple[plan.Plan, list[shards.Done]]:
+    """Makes the shards again that `plan.refilled` changes; noted as of another recipe, they are never kept."""
+    usable = {facts.id for one in done for facts in one.facts}
+    again = plan.refilled(planned, usable)
+    changed = [job for job, before in zip(again.jobs, planned.jobs, strict=True) if job != before]
+    for note in again.notes[len(planned.notes) :]:
+        print(f"note: {note}")
+    made = {one.file: one for one in make(work._replace(recipe=f"{work.recipe} refilled"), changed)} if changed else {}
+    return again, [made.get(one.file, one) for one in done]
 
 
 def _refuse_faults(faults: Sequence[Fault]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ssl3d_tf.data.records import reading
-from ssl3d_tf.data.records.manifest import SPLITS, Manifest
+from ssl3d_tf.data.records.manifest import SPLITS, Entry, Manifest
 from tools.checks.findings import REMEDIES, Case, Finding
 from tools.readers.contract import Fault
 
@@ -20,15 +20,18 @@ def text(
     *,
     faults: Sequence[Fault],
     dropped: Sequence[Fault],
+    notes: Sequence[str] = (),
 ) -> str:
-    """The page. faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out."""
+    """The page. faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out; notes: lines."""
     head = f"{data.rank}D, {', '.join(data.channels)}; {', '.join(data.dtypes)}; intensity {data.recipe['intensity']}"
     parts = [
         f"# {data.name}\n\n{head}.",
+        "\n".join(f"- {note}" for note in notes),
         _section("Splits", ("", *SPLITS), _splits(data)),
         _section("As in the files", ("", "smallest", "median", "largest"), _ranges(cases)),
         _section("Orientations", ("in the file", "examples"), _orientations(cases)),
         _section("Classes", ("value", "name", "share of voxels", *(f"in {name}" for name in SPLITS)), _classes(data)),
+        _section("Labels", ("value", "name", *(f"in {name}" for name in SPLITS)), _labels(data)),
         _section("Warnings", ("warning", "example", "what", "remedy"), _warnings(findings)),
         _section("Left out, as another data set has them", ("file", "reason"), _listed(dropped)),
         _section("Quarantined, see quarantine.jsonl", ("files", "reason"), _reasons(faults)),
@@ -81,6 +84,20 @@ def _classes(data: Manifest) -> Iterator[Sequence[object]]:
     for value in sorted(total, key=int):
         having = [sum(value in one for one in split) for split in counts]
         yield (value, data.classes.get(value, ""), f"{total[value] / total.total():.3%}", *having)
+
+
+def _labels(data: Manifest) -> Iterator[Sequence[object]]:
+    """Volumes by class and split; of several numbers per label, those where each is 1. Nothing of measurements."""
+    found = [{_whole(entry): entry.label for entry in data.splits[name].entries if entry.label} for name in SPLITS]
+    for value, name in data.label_classes.items():
+        yield (value, name, *(sum(f"{label[0]:g}" == value for label in one.values()) for one in found))
+    if not data.label_classes and data.label_size > 1:
+        for number in range(data.label_size):
+            yield (number, "is 1", *(sum(label[number] == 1 for label in one.values()) for one in found))
+
+
+def _whole(entry: Entry) -> str:
+    return entry.brick.of if entry.brick else entry.id
 
 
 def _warnings(findings: Sequence[Finding]) -> Iterator[Sequence[object]]:

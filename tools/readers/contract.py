@@ -63,7 +63,10 @@ class Item(NamedTuple):
 class Listing(NamedTuple):
     """All that one layout found under `root`, sorted by id.
 
-    classes: mask or label value -> name, as far as the data set says. notes: lines for the user.
+    classes, label_classes: mask value, label value -> name, as far as the data set says. notes: lines for the user.
+    doubts: what looks wrong in all of it, as the word of a warning and a line. given: what the data set itself says
+    that is read although it is no volume, as tables; relative to root. left_out: kind -> how many other files.
+    asked: what of --patients_from and --labels_from made it, for the recipe.
     """
 
     layout: str
@@ -75,6 +78,11 @@ class Listing(NamedTuple):
     channels: tuple[str, ...] = ()
     classes: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
+    label_classes: Mapping[str, str] = {}
+    doubts: tuple[tuple[str, str], ...] = ()
+    given: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = {}
+    asked: Mapping[str, str] = {}
 
 
 class Kind(NamedTuple):

@@ -63,7 +63,6 @@ def find(path: Path) -> Listing:
         except UnusableFileError as error:
             faults.append(Fault(members[0].path, error.reason, error.remedy))
     notes = [f"{len(stacks)} series in {sum(map(len, stacks.values()))} DICOM files; patients and ids are hashes."]
-    notes += [f"files of other kinds left out: {tree.ignored}."] if tree.ignored else []
     modality = ", ".join(sorted(modalities - {""}))
     return Listing("dicom", root, root.name, tuple(items), tuple(sorted(faults)), modality, notes=tuple(notes))
 

@@ -1,11 +1,11 @@
-"""Layout `folder`: any mix of files; masks by name or by a parallel folder; train/val/test folders keep their split."""
+"""Layout `folder`: any mix of files; masks by name or by a parallel folder; folders named as splits keep them."""
 
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from tools.readers import files, paths
+from tools.readers import files, paths, split_words
 from tools.readers.contract import Fault, Item, Listing
 
 MASK_SUFFIXES = ("_mask", "_seg", "_label", "_labels", "_segmentation")
@@ -15,7 +15,6 @@ PARALLEL: dict[str, tuple[str, ...]] = {
     "labelsTs": ("imagesTs",),
     **dict.fromkeys(("masks", "mask", "labels", "label", "segmentations"), ("images", "image", "")),
 }
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 Key = tuple[str, str]  # folder, name without suffix
 
@@ -29,8 +28,7 @@ def find(root: Path, tree: paths.Tree, *, name: str, suffixes: Sequence[str], ma
         masks |= _masks_from(mask_folder, root, images, suffixes)
     repeated = {path for path, count in Counter(files.stem_of(path) for path in images).items() if count > 1}
     items = tuple(_item(path, masks.get(path), files.stem_of(path) in repeated) for path in images)
-    notes = (f"files of other kinds left out: {tree.ignored}.",) if tree.ignored else ()
-    return Listing("folder", root, name, items, tree.faults + tuple(faults), notes=notes)
+    return Listing("folder", root, name, items, tree.faults + tuple(faults))
 
 
 def pair(names: Sequence[str], suffixes: Sequence[str]) -> tuple[list[str], dict[str, str], list[Fault]]:
@@ -96,8 +94,7 @@ def _masks_from(mask_folder: Path, root: Path, images: Sequence[str], suffixes: 
 
 def _item(path: str, mask: str | None, is_repeated: bool) -> Item:
     name = path if is_repeated else files.stem_of(path)
-    splits = [SPLIT_FOLDERS[part] for part in PurePosixPath(path).parts[:-1] if part in SPLIT_FOLDERS]
-    return Item(name, path, name, mask=mask, split=splits[0] if splits else None)
+    return Item(name, path, name, mask=mask, split=split_words.of_path(path))
 
 
 def _has_header(path: str, names: set[str]) -> bool:

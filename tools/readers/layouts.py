@@ -12,6 +12,7 @@ from ssl3d_tf.errors import InputError
 from tools.readers import (
     bids,
     brats,
+    class_folders,
     dicom_folder,
     expected,
     files,
@@ -21,6 +22,8 @@ from tools.readers import (
     msd,
     nnunet,
     paths,
+    patients,
+    remainder,
     table,
     ukb,
 )
@@ -53,12 +56,17 @@ LAYOUTS = ("auto", "folder", "medmnist", "csv", *FOLDERS)
 
 
 class Request(NamedTuple):
-    """What the user said about the input. input: a file, a folder or a glob."""
+    """What the user said about the input. input: a file, a folder or a glob. patients_from: as `patients.grouped`.
+
+    labels_from: 'folder', or '' for what the layout says.
+    """
 
     input: str
     layout: str = "auto"
     mask_suffixes: Sequence[str] = folder.MASK_SUFFIXES
     mask_folder: str = ""
+    patients_from: str = patients.NAMES
+    labels_from: str = ""
 
 
 def find(request: Request) -> Listing:
@@ -76,13 +84,25 @@ def find(request: Request) -> Listing:
     elif layout in FOLDERS:
         listing = _find_folder(layout, path)
     elif layout == "csv":
-        listing = table.find(_table_of(path))
+        listing = _find_table(path)
     else:
         listing = _find_medmnist(path)
     if not listing.items and not listing.faults:
         known = f"{' '.join(files.SUFFIXES)}, or folders of DICOM"
         raise InputError(f"--input {request.input} holds no file of a known kind ({known}).")
-    return listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)))
+    listing = listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)))
+    return _completed(listing, request, path)
+
+
+def _completed(listing: Listing, request: Request, path: Path) -> Listing:
+    """With what is said of examples in any layout: labels from folders, patients from names, what is left out."""
+    if request.labels_from:
+        listing = class_folders.labelled(listing)
+    listing = listing._replace(notes=(*listing.notes, *([] if request.labels_from else class_folders.hints(listing))))
+    classes = listing.label_classes.values() if request.labels_from else ()
+    asked = {"patients_from": request.patients_from, "labels_from": request.labels_from}
+    listing = patients.grouped(listing, request.patients_from, classes=classes)._replace(asked=asked)
+    return listing._replace(left_out=remainder.by_kind(listing)) if path.is_dir() else listing
 
 
 def _detect(path: Path) -> str:
@@ -96,9 +116,14 @@ def _detect(path: Path) -> str:
         return "msd"
     if path.is_dir() and bids.is_bids(path):
         return "bids"
-    if path.is_dir() and len(_tables(path)) == 1:
+    if path.is_dir() and table.found_in(path):
         return "csv"
-    return "dicom" if path.exists() and dicom_folder.is_dicom(path) else "folder"
+    if path.exists() and dicom_folder.is_dicom(path):
+        return "dicom"
+    if path.is_dir() and (kinds := remainder.mixed(path)):
+        found = f"{path} holds {remainder.in_words(kinds)}; a data set is of either"
+        raise InputError(f"{found}: say --layout=dicom or --layout=folder, which leaves the others out.")
+    return "folder"
 
 
 def _find_folder(layout: str, path: Path) -> Listing:
@@ -120,7 +145,10 @@ def _find_files(request: Request, path: Path) -> Listing:
     root = _root(path)
     tree = paths.walk(root) if path.is_dir() else _matches(path, root)
     name = files.stem_of(path.name) if path.is_file() else root.name
-    return folder.find(root, tree, name=name, suffixes=request.mask_suffixes, mask_folder=mask_folder)
+    listing = folder.find(root, tree, name=name, suffixes=request.mask_suffixes, mask_folder=mask_folder)
+    is_partial = tree.ignored and not path.is_dir()  # of a folder, `remainder` says the kinds
+    notes = (f"files of other kinds left out: {tree.ignored}.",) if is_partial else ()
+    return listing._replace(notes=(*listing.notes, *notes))
 
 
 def _root(path: Path) -> Path:
@@ -137,16 +165,10 @@ def _matches(path: Path, root: Path) -> paths.Tree:
     return paths.Tree(tuple(known), (), len(relative) - len(known))
 
 
-def _tables(path: Path) -> list[Path]:
-    return [found for found in sorted(path.glob("*.csv")) if table.is_table(found)]
-
-
-def _table_of(path: Path) -> Path:
+def _find_table(path: Path) -> Listing:
     if path.is_file():
-        return path
-    tables = sorted(path.glob("*.csv"))
+        return table.find([path], path.parent)
+    tables = table.found_in(path) or sorted(path.glob("*.csv"))
     if not tables:
         raise InputError(f"{path} holds no .csv file; name the table with --input, or use --layout=folder.")
-    if len(tables) > 1:
-        raise InputError(f"{path} holds {len(tables)} .csv files; name the one to read with --input.")
-    return tables[0]
+    return table.find(tables, path)

@@ -54,7 +54,8 @@ class Split(NamedTuple):
 class Manifest(NamedTuple):
     """All of manifest.json.
 
-    rank: spatial rank, 2 or 3. channels: their names. classes: mask or label value -> name.
+    rank: spatial rank, 2 or 3. channels: their names. classes: mask value -> name; without masks, those of labels.
+    label_classes: label value -> name; none of measurements, and of data made before there were two sets of names.
     dtypes, mask_dtypes: storage dtypes that occur, sorted. label_size: numbers per label, 0 without labels.
     recipe: every option the data were made with, and the version of the tool.
     """
@@ -70,6 +71,7 @@ class Manifest(NamedTuple):
     label_size: int
     recipe: Mapping[str, Any]
     splits: Mapping[str, Split]
+    label_classes: Mapping[str, str] = {}
 
     def split(self, name: str) -> Split:
         """The split of that name.
