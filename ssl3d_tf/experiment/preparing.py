@@ -14,7 +14,7 @@ from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import subsets
-from ssl3d_tf.experiment import admission, protocol, running
+from ssl3d_tf.experiment import admission, overlap, protocol, running
 from ssl3d_tf.experiment.protocol import Cell, Experiment
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import strategies
@@ -66,7 +66,9 @@ def prepare(
         splits=protocol.splits(experiment, planned),
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
-        encoders={name: admission.origin(path) for name, path in named.items()},
+        encoders={
+            name: {**admission.origin(path), **overlap.of(path, experiment.data)} for name, path in named.items()
+        },
     )
 
 
@@ -81,6 +83,7 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
     admission.check_same_encoders(workdir, prepared.encoders)
     for name, path in experiment.encoders.items():
         print(admission.check_weights(name, path, experiment.settings.encoder(channels)), flush=True)
+        print(f"encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
     running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
     configuration.check_all_used(prepared.free)
     run_folder.claim(workdir, config, data=prepared.data, notes={"encoders": prepared.encoders})
@@ -137,6 +140,8 @@ def _classes(data: DataFolder) -> int:
     """How many the task has: the named ones, or 1 + the highest label where the names are those of masks."""
     manifest, fields = data.manifest, configuration.value("pipeline.read.fields")
     folders.check_fields(data, fields)
+    if manifest.label_classes and "label" in fields:
+        return 1 + max(map(int, manifest.label_classes))
     if manifest.classes and ("mask" in fields or not manifest.mask_dtypes):
         return 1 + max(map(int, manifest.classes))
     entries = [entry for split in manifest.splits.values() for entry in split.entries]

@@ -33,7 +33,7 @@ def find(whole: Whole) -> list[Finding]:
     usable = {case.facts.id for case in whole.cases}
     kept = {split: [item for item in items if item.id in usable] for split, items in whole.planned.items()}
     told = [*whole.doubts, *_empty(whole, kept), *_one_patient([item for items in kept.values() for item in items])]
-    told += [("labels", what) for what in _doubted(whole, kept)]
+    told += _doubted(whole, kept)
     told += [("missing class", what) for what in (*_without_label(whole, kept), *_without_mask(whole))]
     return [Finding(WHOLE, word, what) for word, what in told]
 
@@ -45,7 +45,7 @@ def _empty(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator[tuple[s
             if planned := len(whole.planned.get(split, ())):
                 why = f"its {planned} examples cannot be used"
             elif len(patients) < len(whole.wanted):
-                why = f"patients are {len(patients)}, fewer than the {len(whole.wanted)} splits"
+                why = f"{len(patients)} patient{'s' * (len(patients) > 1)} for {len(whole.wanted)} splits"
             else:
                 why = "the data set declares other splits for all its patients"
             yield "empty split", f"{split} has no example: {why}"
@@ -58,7 +58,7 @@ def _one_patient(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
             yield "one patient", f"{which}: '{patient}' has {count} of {len(items)} examples"
 
 
-def _doubted(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator[str]:
+def _doubted(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator[tuple[str, str]]:
     found = [item.label for items in kept.values() for item in items]
     return labels.doubts(whole.label_classes, found) if whole.label_classes and any(found) else iter(())
 

@@ -72,7 +72,7 @@ def named(names: Sequence[str]) -> Labels:
 
 
 def in_words(classes: Mapping[str, str], labels: Sequence[Number | None]) -> str:
-    """'0 benign (12), 1 malignant (8); 4 without a label'; of measurements and several numbers, how many have them."""
+    """ "0 'benign' (12), 1 'malignant' (8); 4 without a label"; of measurements and several numbers, how many have them."""
     with_label = [label for label in labels if label is not None]
     rest = f"; {len(labels) - len(with_label)} without a label" if len(with_label) < len(labels) else ""
     counts = Counter(f"{label[0]:g}" for label in with_label)
@@ -81,23 +81,26 @@ def in_words(classes: Mapping[str, str], labels: Sequence[Number | None]) -> str
     return (", ".join(each[:MOST_SHOWN]) + more if classes else f"{len(with_label)} have one") + rest
 
 
-def doubts(classes: Mapping[str, str], labels: Sequence[Number | None]) -> Iterator[str]:
-    """What looks wrong in the classes of a data set: one line each."""
+def doubts(classes: Mapping[str, str], labels: Sequence[Number | None]) -> Iterator[tuple[str, str]]:
+    """What looks wrong in the classes of a data set: the word of a warning, and a line."""
     counts = Counter(f"{label[0]:g}" for label in labels if label is not None)
     alike: dict[str, list[str]] = {}
     for value, name in classes.items():
         alike.setdefault(" ".join(name.casefold().split()), []).append(f"'{name}' ({counts[value]})")
     for names in alike.values():
         if len(names) > 1:
-            yield f"{' and '.join(names)} differ in case only, and are {len(names)} classes"
+            yield "labels", f"{' and '.join(names)} differ in case only, and are {len(names)} classes"
     words = [name for name in classes.values() if _number(name) is None]
     if 0 < len(words) < len(classes):
-        yield f"{', '.join(map(repr, words))} among numbers is a class of its own"
+        yield "labels", f"{', '.join(map(repr, words))} among numbers is a class of its own"
     negative = [value for value in classes if value.startswith("-")]
     if negative:
-        yield f"{', '.join(f'{value} ({counts[value]})' for value in negative)} is a class of its own"
+        yield "labels", f"{', '.join(f'{value} ({counts[value]})' for value in negative)} is a class of its own"
     if absent := _absent(classes, counts):
-        yield f"no example has {', '.join(absent[:MOST_SHOWN])}{' …' if len(absent) > MOST_SHOWN else ''}"
+        yield (
+            "absent class",
+            f"no example has {', '.join(absent[:MOST_SHOWN])}{' …' if len(absent) > MOST_SHOWN else ''}",
+        )
 
 
 def _absent(classes: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
@@ -119,7 +122,7 @@ def _measured(numbers: Mapping[str, Number], where: str) -> Labels:
 
 def shown(value: str, name: str) -> str:
     """A class with its name, where that says more."""
-    return value if name in ("", value, f"class {value}") else f"{value} {name}"
+    return value if name in ("", value, f"class {value}") else f"{value} '{name}'"
 
 
 def _number(text: str) -> float | None:

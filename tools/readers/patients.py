@@ -120,5 +120,12 @@ def _shared(items: Sequence[Item]) -> Iterator[str]:
         scans = sum(map(len, several.values()))
         if len(several) > 1 and max(map(len, several.values())) <= len(groups) and 2 * scans >= len(items):
             name, stems = min(several.items())
-            yield f"{scans} examples share {len(several)} names, as '{stems[0]}' and '{stems[1]}' share '{name}'"
+            told = f"as '{stems[0]}' and '{stems[1]}' share '{name}', found by '{_pattern(name, stems[0])}'"
+            yield f"{scans} examples share {len(several)} names, {told}"
             return
+
+
+def _pattern(name: str, stem: str) -> str:
+    """What finds `name` in `stem` and its like: what precedes the last separator or, without one, ends in a digit."""
+    separator = stem[len(name) : len(name) + 1]
+    return "(.*[0-9])" if separator.isalnum() else f"(.+){re.escape(separator)}"

@@ -94,7 +94,7 @@ def _notes(read: Mapping[Path, Table], of: Mapping[Path, str | None], root: Path
         words = Counter(cell for cell in cells if cell and texts.is_missing(cell))
         if words:
             shown = ", ".join(f"'{word}' ({count})" for word, count in sorted(words.items()))
-            yield f"column '{column}': {shown} mean that it is not known; rename what is a value of its own."
+            yield f"column '{column}': {shown} taken as not known; rename what is a value of its own."
 
 
 def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
