@@ -72,7 +72,7 @@ def named(names: Sequence[str]) -> Labels:
 
 
 def in_words(classes: Mapping[str, str], labels: Sequence[Number | None]) -> str:
-    """ "0 'benign' (12), 1 'malignant' (8); 4 without a label"; of measurements and several numbers, how many have them."""
+    """Classes with counts: 0 'benign' (12), 1 'ill' (8); 4 without a label. Without classes, how many have one."""
     with_label = [label for label in labels if label is not None]
     rest = f"; {len(labels) - len(with_label)} without a label" if len(with_label) < len(labels) else ""
     counts = Counter(f"{label[0]:g}" for label in with_label)

@@ -92,9 +92,7 @@ def _by_pattern(listing: Listing, pattern: str) -> Listing:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise InputError(
-            f"--patients_from={pattern} is neither names, none nor a regular expression: {error}."
-        ) from error
+        raise InputError(f"--patients_from={pattern} is neither names, none nor a pattern: {error}.") from error
     found = {item.id: match for item in listing.items if (match := expression.search(files.stem_of(item.path)))}
     if not found:
         shown = listing.items[0].path if listing.items else "nothing"
