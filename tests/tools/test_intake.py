@@ -128,6 +128,14 @@ def test_what_is_left_out_is_said_by_kind(tmp_path, capsys):
     assert f"- left out: {told}." in (tmp_path / "out" / "summary.md").read_text()
 
 
+def test_a_table_without_a_column_of_paths_is_named(tmp_path):
+    arrays(tmp_path, "a.npy")
+    (tmp_path / "grades.csv").write_text("image,level\na,1\n")
+    assert find(tmp_path).notes == (
+        "grades.csv is not read: it has no column 'path' but image, level; name the column of files so.",
+    )
+
+
 def test_nothing_left_out_is_not_said(tmp_path):
     arrays(tmp_path, "a.npy", "a_mask.npy")
     assert not find(tmp_path).left_out

@@ -153,12 +153,21 @@ def test_folders_that_look_like_classes_are_hinted_at(tmp_path, names, is_hinted
     assert all(item.label is None for item in found.items)
 
 
-def test_a_class_that_a_split_lacks_is_a_warning(tmp_path):
-    root = table(tmp_path / "raw", [f"{n % 2},{'train' if n < 6 else 'val'}" for n in range(7)], "path,label,split")
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["0", "1"] * 3 + ["0"], ["no label of val is 1"]),
+        (["0;1;0", "1;0;1"] * 3 + ["0;0;0"], ["no label of val is 1 in place 0, 1 in place 1, 1 in place 2"]),
+        (["cat", "dog"] * 3 + ["?"], ["no example of val has a label"]),
+        (["0.5", "1.25"] * 3 + ["1.0"], []),
+        (["0.5", "1.25"] * 3 + [""], ["no example of val has a label"]),
+    ],
+)
+def test_a_class_that_a_split_lacks_is_a_warning(tmp_path, cells, expected):
+    rows = [f"{cell},{'train' if n < 6 else 'val'}" for n, cell in enumerate(cells)]
+    root = table(tmp_path / "raw", rows, "path,label,split")
     made = conversion.convert(
         layouts.Request(str(root)), tmp_path / "out", settings()._replace(fractions=(0.8, 0.2, 0))
     )
-    assert [(one.word, one.what) for one in made.found if one.id == "(all)"] == [
-        ("missing class", "no example of val has 1")
-    ]
+    assert [one.what for one in made.found if one.word == "missing class"] == expected
     assert len(examples(tmp_path / "out")) == 7

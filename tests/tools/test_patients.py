@@ -109,6 +109,15 @@ def test_patterns_that_find_nobody_are_refused(how, message):
         of("P1_v1", how=how)
 
 
+def test_a_patient_in_two_declared_splits_is_a_doubt_and_no_refusal():
+    listing = listed("train/sub-1_a", "test/sub-1_b", "train/P7_v1", "train/P7_v2", "k_L")
+    splits = ("train", "test", "train", "train", None)
+    items = tuple(item._replace(split=split) for item, split in zip(listing.items, splits, strict=True))
+    found = patients.grouped(listing._replace(items=items), "names")
+    assert [item.patient for item in found.items] == ["train/sub-1", "test/sub-1", "train/P7", "train/P7", "k"]
+    assert [(word, what[:10]) for word, what in found.doubts] == [("parted", "2 examples")]
+
+
 def test_one_patient_who_has_most_is_a_warning(tmp_path):
     root = make_scans(tmp_path / "raw", 5)
     for number, path in enumerate(sorted((root / "images").iterdir())):

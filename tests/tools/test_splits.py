@@ -129,6 +129,18 @@ def test_only_test_declared_is_said(tmp_path):
     assert [one.what for one in found] == [f"{name} has no example: {why}" for name in ("train", "val")]
 
 
+def test_a_split_without_masks_or_without_one_of_their_classes_is_said(tmp_path):
+    for split, classes in {"imagesTr": (0, 1, 5), "imagesVal": (0, 1), "imagesTs": ()}.items():
+        for number in range(2):
+            volumes(tmp_path / "raw" / split / str(number), 1)
+            if classes:
+                mask = np.resize(np.repeat(classes, 20), (5, 6, 7))
+                np.save(tmp_path / "raw" / split / str(number) / "q0_mask.npy", mask)
+    found = convert(tmp_path / "raw", tmp_path / "out").found
+    told = [one.what for one in found if one.word == "missing class"]
+    assert told == ["no mask of val is 5", "no example of test has a mask"]
+
+
 def test_splits_that_are_not_asked_for_may_be_empty(tmp_path):
     all_train = settings()._replace(fractions=(1.0, 0.0, 0.0))
     assert not convert(volumes(tmp_path / "raw", 2), tmp_path / "out", all_train).found

@@ -67,31 +67,34 @@ def _without_label(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator
     having = {
         split: {name for item in items for name in _names(item.label, whole.label_classes)}
         for split, items in kept.items()
-        if any(item.label is not None for item in items)
+        if items
     }
-    yield from _lacking("no example", having)
+    yield from _lacking("label", having)
 
 
 def _names(label: tuple[float, ...] | None, classes: Mapping[str, str]) -> Iterator[str]:
-    """What classes an example is of: its one, or of several numbers those that are 1."""
+    """What classes an example is of: its one, or of several numbers those that are 1; of a measurement, one for all."""
     if label is not None and len(label) > 1:
-        yield from (f"label {number}" for number, value in enumerate(label) if value == 1)
-    elif label is not None and classes:
-        yield labels.shown(f"{label[0]:g}", classes.get(f"{label[0]:g}", ""))
+        yield "numbers"
+        yield from (f"1 in place {number}" for number, value in enumerate(label) if value == 1)
+    elif label is not None:
+        yield labels.shown(f"{label[0]:g}", classes.get(f"{label[0]:g}", "")) if classes else "numbers"
 
 
 def _without_mask(whole: Whole) -> Iterator[str]:
     having: dict[str, set[str]] = {}
     for split, facts in whole.cases:
-        if facts.counts is not None:
-            found = (labels.shown(value, whole.classes.get(value, "")) for value in facts.counts)
-            having.setdefault(split, set()).update(found)
-    yield from _lacking("no mask", having)
+        found = (labels.shown(value, whole.classes.get(value, "")) for value in facts.counts or ())
+        having.setdefault(split, set()).update(found)
+    yield from _lacking("mask", having)
 
 
 def _lacking(what: str, having: Mapping[str, set[str]]) -> Iterator[str]:
+    """having: split -> classes of its masks or labels, none where it has none of them."""
     everywhere = set().union(*having.values())
-    for split in (split for split in SPLITS if split in having):
-        if absent := sorted(everywhere - having[split], key=labels.natural):
+    for split in (split for split in SPLITS if split in having and everywhere):
+        if not having[split]:
+            yield f"no example of {split} has a {what}"
+        elif absent := sorted(everywhere - having[split], key=labels.natural):
             more = " …" if len(absent) > MOST_SHOWN else ""
-            yield f"{what} of {split} has {', '.join(absent[:MOST_SHOWN])}{more}"
+            yield f"no {what} of {split} is {', '.join(absent[:MOST_SHOWN])}{more}"

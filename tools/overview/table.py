@@ -12,7 +12,18 @@ SAMPLE = 64  # examples per split that intensities are read from
 
 def summarise(folder: Place, data: manifest.Manifest) -> dict[str, Any]:
     """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
-    named = ("name", "rank", "channels", "modality", "classes", "dtypes", "mask_dtypes", "codec", "label_size")
+    named = (
+        "name",
+        "rank",
+        "channels",
+        "modality",
+        "classes",
+        "label_classes",
+        "dtypes",
+        "mask_dtypes",
+        "codec",
+        "label_size",
+    )
     fields = data._asdict()
     filled = [name for name in manifest.SPLITS if name in data.splits and data.splits[name].entries]
     splits = {name: _summarise_split(folder, data.splits[name]) for name in filled}
@@ -24,6 +35,7 @@ def text(summary: dict[str, Any]) -> str:
     head = f"{summary['name']}: {summary['rank']}D, channels {', '.join(summary['channels'])}"
     kinds = f"stored as {', '.join(summary['dtypes'])} ({summary['codec']}), intensity {summary['intensity_recipe']}"
     classes = ", ".join(f"{value} {name}" for value, name in summary["classes"].items())
+    labels = ", ".join(f"{value} {name}" for value, name in summary["label_classes"].items())
     rows = [["split", "examples", "masks", "labels", "shards", "MB", "shape min", "median", "max", "intensity"]]
     for name, split in summary["splits"].items():
         shapes = ["×".join(map(str, split["shape"][key])) for key in ("min", "median", "max")]
@@ -32,7 +44,9 @@ def text(summary: dict[str, Any]) -> str:
         rows.append([name, *counts, f"{split['bytes'] / 1e6:.1f}", *shapes, f"{low:.4g} to {high:.4g}"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([head, kinds, *([f"classes: {classes}"] if classes else []), *lines])
+    return "\n".join(
+        [head, kinds, *([f"classes: {classes}"] if classes else []), *([f"labels: {labels}"] if labels else []), *lines]
+    )
 
 
 def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:

@@ -98,7 +98,10 @@ def _completed(listing: Listing, request: Request, path: Path) -> Listing:
     """With what is said of examples in any layout: labels from folders, patients from names, what is left out."""
     if request.labels_from:
         listing = class_folders.labelled(listing)
-    listing = listing._replace(notes=(*listing.notes, *([] if request.labels_from else class_folders.hints(listing))))
+    hints = [] if request.labels_from else [*class_folders.hints(listing)]
+    if listing.layout == "folder" and path.is_dir():
+        hints += table.unread(path)
+    listing = listing._replace(notes=(*listing.notes, *hints))
     classes = listing.label_classes.values() if request.labels_from else ()
     asked = {"patients_from": request.patients_from, "labels_from": request.labels_from}
     listing = patients.grouped(listing, request.patients_from, classes=classes)._replace(asked=asked)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files
+from tools.readers import files, split_words
 from tools.readers.contract import Item, Listing
 
 NAMES, NONE = "names", "none"  # values of --patients_from beside a pattern
@@ -30,7 +30,6 @@ LATER = re.compile(_LATER, re.IGNORECASE)
 BEFORE_LATER = re.compile(rf"(.+?)[ _.-]+{_LATER}(?![A-Za-z0-9])", re.IGNORECASE)
 # A name with a number in it, and something short behind that: perhaps the visits of one patient.
 SHARED = re.compile(r"(.*\d)(?:[ _.-]+[A-Za-z0-9]{1,10}|[A-Za-z]{1,5})")
-ADVICE = "visits"  # the word of the warning
 
 
 def grouped(listing: Listing, how: str, *, classes: Collection[str] = ()) -> Listing:
@@ -53,9 +52,14 @@ def grouped(listing: Listing, how: str, *, classes: Collection[str] = ()) -> Lis
     found = {item.id: name for item in free if (name := _of_path(files.stem_of(item.path), classes)) is not None}
     if max(Counter(found.values()).values(), default=0) > len(set(found.values())):
         found = {name: patient for name, patient in found.items() if PERSON.search(patient)}
+    parted = _parted([item for item in free if item.id in found], found)
+    found |= parted
     items = tuple(item._replace(patient=found.get(item.id, item.patient)) for item in listing.items)
     notes = _said(found, len(listing.items)) if set(found) - set(found.values()) else ()
-    doubts = tuple((ADVICE, what) for what in _shared([item for item in free if item.id not in found]))
+    doubts = [("visits", what) for what in _shared([item for item in free if item.id not in found])]
+    if parted:
+        told = f"{len(parted)} examples are of patients who by their names are in several declared splits"
+        doubts.append(("parted", f"{told}, as '{min(parted)}'"))
     return listing._replace(items=items, notes=(*listing.notes, *notes), doubts=(*listing.doubts, *doubts))
 
 
@@ -82,6 +86,16 @@ def _of_path(stem: str, classes: Collection[str]) -> str | None:
     if match := BEFORE_LATER.match(last):
         return _joined(above, match[1])
     return _joined(above, last) if any(map(LATER.fullmatch, above)) else None
+
+
+def _parted(items: Sequence[Item], found: Mapping[str, str]) -> dict[str, str]:
+    """Id -> a patient of its split alone, for those whom names place in several of the splits that are declared."""
+    bare = {item.id: "/".join(p for p in found[item.id].split("/") if not split_words.split_of(p)) for item in items}
+    splits = defaultdict(set)
+    for item in items:
+        splits[bare[item.id]].add(item.split)
+    several = {name for name, of in splits.items() if len(of - {None}) > 1}
+    return {item.id: f"{item.split}/{bare[item.id]}" for item in items if item.split and bare[item.id] in several}
 
 
 def _joined(folders: Sequence[str], *names: str) -> str:

@@ -20,6 +20,8 @@ from tools.readers.labels import Labels, known
 
 COLUMNS = ("path", "label", "patient", "mask", "split")
 
+MOST_SHOWN = 8  # columns in a line
+
 Row = Mapping[str, str]
 Table = tuple[Sequence[str], Sequence[Row]]  # columns, rows
 
@@ -34,6 +36,15 @@ def found_in(folder: Path) -> list[Path]:
     beside = [path for path in sorted(folder.glob("*.csv")) if is_table(path)]
     inside = (path for path in sorted(folder.glob("*/*.csv")) if split_words.split_of(path.parent.name))
     return beside or [path for path in inside if is_table(path)]
+
+
+def unread(folder: Path) -> Iterator[str]:
+    """Why CSV files in `folder` are no tables of this layout."""
+    for path in sorted(folder.glob("*.csv")):
+        if not is_table(path):
+            shown = ", ".join(_read(path)[0][:MOST_SHOWN])
+            found = f"{path.name} is not read: it has no column 'path' but {shown or 'none'}"
+            yield f"{found}; name the column of files so."
 
 
 def find(tables: Sequence[Path], root: Path) -> Listing:
