@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
 from tests.tools import dicom_files
 from tests.tools.converting import convert, run
@@ -139,3 +140,18 @@ def test_a_table_without_a_column_of_paths_is_named(tmp_path):
 def test_nothing_left_out_is_not_said(tmp_path):
     arrays(tmp_path, "a.npy", "a_mask.npy")
     assert not find(tmp_path).left_out
+
+
+def test_the_flags_reach_the_records_and_their_recipe(tmp_path):
+    arrays(
+        tmp_path / "raw", *(f"{kind}/{eye}{side}.npy" for kind in ("ill", "well") for eye in "0123" for side in "ab")
+    )
+    flags = ("--labels_from=folder", r"--patients_from=(\d)[ab]$", "--workers=1")
+    done = run("--input", tmp_path / "raw", "--output", tmp_path / "out", *flags)
+    assert "labels: 0 'ill' (8), 1 'well' (8)." in done.stdout
+    data = manifest.read(tmp_path / "out")
+    entries = [entry for split in data.splits.values() for entry in split.entries]
+    assert {(entry.patient, entry.label) for entry in entries} == {(p, (c,)) for p in "0123" for c in (0.0, 1.0)}
+    assert (data.recipe["labels_from"], data.recipe["patients_from"]) == ("folder", r"(\d)[ab]$")
+    again = run("--input", tmp_path / "raw", "--output", tmp_path / "out", *flags[:1], "--patients_from=none")
+    assert (again.returncode, r"patients_from was (\d)[ab]$, now none" in again.stderr) == (1, True)
