@@ -16,7 +16,7 @@ from ssl3d_tf.errors import InputError
 from tools.checks import exclusion
 from tools.conversion import cluster, conversion, presets, publication, settings, shards, workers
 from tools.prepare import slices
-from tools.readers import arrays, dicom_masks, layouts, limits
+from tools.readers import arrays, dicom_masks, layouts, limits, patients
 
 
 def define_flags() -> None:
@@ -33,6 +33,10 @@ def define_flags() -> None:
         "dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title (dicom)."
     )
     flags.DEFINE_list("segments", [], "Names of the segments or ROIs to take, the one on top last (dicom).")
+    flags.DEFINE_string("patients_from", patients.NAMES, patients.HELP)
+    flags.DEFINE_enum(
+        "labels_from", None, ("folder",), "Label images by their folders: benign/x.png, train/benign/x.png."
+    )
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
     flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
@@ -78,6 +82,7 @@ def main(argv: Sequence[str]) -> None:
     request = layouts.Request(
         values.input, values.layout, suffixes, values.mask_folder, values.label_maps, values.allow_outside, choice
     )
+    request = request._replace(patients_from=values.patients_from, labels_from=values.labels_from or "")
     chosen = chosen._replace(excluded=exclusion.contents(values.exclude_overlap))
     summary = conversion.convert(
         request, folder_out, chosen, make=make, strict=values.strict, overwrite=values.overwrite

@@ -25,7 +25,7 @@ def of_masks(manifest: Manifest) -> dict[int, str]:
 
 def of_labels(manifest: Manifest) -> dict[int, str]:
     """The classes of the labels, of which the first number counts; whole numbers alone."""
-    declared = {} if manifest.mask_dtypes else manifest.classes  # else they are those of the masks
+    declared = manifest.label_classes or ({} if manifest.mask_dtypes else manifest.classes)  # else those of the masks
     values: Iterable[int | None] = set(map(_whole, declared)) or _in_labels(manifest)
     return _named({value for value in values if value is not None}, declared)
 

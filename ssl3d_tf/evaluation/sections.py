@@ -38,6 +38,9 @@ def origin(workdir: Path) -> Iterator[str]:
     yield page.heading(3, str(workdir))
     record = runs.record(workdir)
     yield page.facts(_flat(record)) if record else page.paragraph("run.json is missing: versions unknown.", "note")
+    for name, encoder in record.get("encoders", {}).items():
+        if "overlap" in encoder and encoder["test_scans_seen"] != 0:
+            yield page.paragraph(f"Encoder '{name}': {encoder['overlap']}.", "note")
     hashes = [(f"{name}, sha256", runs.sha256(workdir / name)) for name in ("splits.json", tables.RESULTS)]
     yield page.facts((name, digest or "missing") for name, digest in hashes)
     config = workdir / "operative_config.gin"

@@ -14,7 +14,7 @@ from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import subsets
-from ssl3d_tf.experiment import admission, protocol, running
+from ssl3d_tf.experiment import admission, overlap, protocol, running
 from ssl3d_tf.experiment.protocol import Cell, Experiment
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import strategies
@@ -74,7 +74,9 @@ def prepare(
         splits=protocol.splits(experiment, planned),
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
-        encoders={name: admission.origin(path) for name, path in named.items()},
+        encoders={
+            name: {**admission.origin(path), **overlap.of(path, experiment.data)} for name, path in named.items()
+        },
         labelled=labelled,
     )
 
@@ -90,6 +92,7 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
     admission.check_same_encoders(workdir, prepared.encoders)
     for name, path in experiment.encoders.items():
         print(admission.check_weights(name, path, experiment.settings.encoder(channels)), flush=True)
+        print(f"encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
     running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
     configuration.check_all_used(prepared.free)
     notes = {"encoders": prepared.encoders, "labelled": prepared.labelled}

@@ -94,13 +94,13 @@ def test_table_rows_become_items(tmp_path):
     first, second = found.items
     assert (first.id, first.label, first.patient, first.split) == ("a", None, "a", "val")
     assert (second.label, second.patient, second.split) == ((2.0,), "p", None)
-    assert (found.layout, dict(found.classes)) == ("csv", {"2": "class 2"})
+    assert (found.layout, dict(found.label_classes)) == ("csv", {"2": "class 2"})
 
 
 def test_table_labels_may_be_names_several_or_measurements(tmp_path):
-    assert write_table(tmp_path, "path,label\na.png,well\nb.png,ill\n").classes == {"0": "ill", "1": "well"}
+    assert write_table(tmp_path, "path,label\na.png,well\nb.png,ill\n").label_classes == {"0": "ill", "1": "well"}
     assert write_table(tmp_path, "path,label\na.png,0;1\nb.png,1;1\n").items[0].label == (0.0, 1.0)
-    assert write_table(tmp_path, "path,label\na.png,0.25\n").classes == {}
+    assert write_table(tmp_path, "path,label\na.png,0.25\n").label_classes == {}
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_table_labels_may_be_names_several_or_measurements(tmp_path):
         ("file\na.png\n", "no column 'path'"),
         ("path\na.png\na.png\n", "more than once"),
         ("path\na.doc\n", "known"),
-        ("path,split\na.png,dev\n", "split 'dev'"),
-        ("path,label\na.png,nan\n", "finite"),
+        ("path,split\na.png,fold1\n", "split 'fold1'"),
+        ("path,label\na.png,inf\n", "finite"),
         ("path,label\na.png,1\nb.png,1;2\n", "equally many"),
     ],
 )

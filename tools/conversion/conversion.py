@@ -14,7 +14,8 @@ from tools.checks import label_maps, sources
 from tools.checks.facts import Facts
 from tools.conversion import output, plan, publication, shards, workers
 from tools.conversion.settings import Settings
-from tools.readers import layouts
+from tools.readers import labels as texts
+from tools.readers import layouts, remainder
 from tools.readers.contract import Fault, Listing
 
 Look = Callable[[Sequence[Facts]], None]
@@ -59,7 +60,7 @@ def convert(
         _forget_changed(listing, planned, folder, stamps)
         are_told_apart = listing.layout != "folder" or request.label_maps == "scans"
         look = _pass if are_told_apart else functools.partial(label_maps.check, listing, {})
-        done = _write_shards(listing, planned, folder, make, strict, look=look)
+        planned, done = _write_shards(listing, planned, folder, make, strict, look=look)
         files.write_json(folder / sources.FILE, stamps)
         made = publication.publish(listing, planned, folder, done)
     except InputError as error:
@@ -77,18 +78,25 @@ def _announce(listing: Listing, planned: plan.Plan) -> None:
     print(f"intensity {options.intensity}.")
     if options.slices:
         print(f"each volume becomes all its {options.slices} slices, also those with an empty mask, of one patient.")
-    for note in (*listing.notes, *planned.notes):
+    if listing.left_out:
+        print(f"left out of {listing.root}: {remainder.in_words(listing.left_out)}.")
+    labels = [item.label for job in planned.jobs for item in job.items]
+    if any(label is not None for label in labels):
+        print(f"labels: {texts.in_words(listing.label_classes, labels)}.")
+    for note in (*planned.notes, *planned.readings):
         print(f"note: {note}")
 
 
 def _write_shards(
     listing: Listing, planned: plan.Plan, folder: Place, make: shards.Make, strict: bool, *, look: Look
-) -> list[shards.Done]:
-    """The shards of all jobs, those there and those made now. look: is shown the facts of each as it comes."""
+) -> tuple[plan.Plan, list[shards.Done]]:
+    """Makes the shards that are not there, and the plan anew where it turns out that a split would be empty.
+
+    Args:
+        look: is shown the facts of each as it comes.
+    """
     recipe = plan.recipe_hash(planned.recipe)
     settings = planned.settings
-    has_labels = any(item.label is not None for item in listing.items)
-    classes = frozenset() if has_labels else frozenset(listing.classes)  # of labels, these say nothing about masks
     work = shards.Work(
         listing.root,
         folder.resolve(),
@@ -97,7 +105,7 @@ def _write_shards(
         settings.codec,
         recipe,
         strict,
-        classes,
+        frozenset(listing.classes),
         settings.excluded,
         settings.brick_shape,
         settings.ignore_label,
@@ -113,7 +121,20 @@ def _write_shards(
         for done in making:
             look(done.facts)
             made[done.file] = done
-    return [kept[job.file] or made[job.file] for job in planned.jobs]
+    return _refill(planned, [kept[job.file] or made[job.file] for job in planned.jobs], work, make)
+
+
+def _refill(
+    planned: plan.Plan, done: Sequence[shards.Done], work: shards.Work, make: shards.Make
+) -> tuple[plan.Plan, list[shards.Done]]:
+    """Makes the shards again that `plan.refilled` changes; noted as of another recipe, they are never kept."""
+    usable = {facts.id for one in done for facts in one.facts}
+    again = plan.refilled(planned, usable)
+    changed = [job for job, before in zip(again.jobs, planned.jobs, strict=True) if job != before]
+    for note in again.notes[len(planned.notes) :]:
+        print(f"note: {note}")
+    made = {one.file: one for one in make(work._replace(recipe=f"{work.recipe} refilled"), changed)} if changed else {}
+    return again, [made.get(one.file, one) for one in done]
 
 
 def _refuse_changes(listing: Listing, data: manifest.Manifest, folder: Place, stamps: sources.Stamps) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,10 @@ class Job(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The whole conversion. `settings.options.intensity` is decided; `recipe` is for the manifest, `notes` are told."""
+    """The whole conversion. `settings.options.intensity` is decided; `recipe` is for the manifest.
+
+    notes: lines for the user. readings: what is to be known of how files are read, by their headers.
+    """
 
     name: str
     kind: Kind
@@ -43,7 +46,8 @@ class Plan(NamedTuple):
     jobs: tuple[Job, ...]
     faults: tuple[Fault, ...]
     recipe: Mapping[str, Any]
-    notes: tuple[Note, ...] = ()
+    notes: tuple[str, ...] = ()
+    readings: tuple[Note, ...] = ()
 
 
 def make(listing: Listing, settings: Settings) -> Plan:
@@ -63,10 +67,33 @@ def make(listing: Listing, settings: Settings) -> Plan:
         first = f"; {faults[0].path}: {faults[0].reason}; {faults[0].remedy}" if faults else ""
         raise InputError(f"none of {len(faults)} files in {listing.root} can be used{first}.")
     kept = {item: probes[item] for item in items}
-    notes = notes_of(kept) + _of_intensity(settings, kept)
+    readings = notes_of(kept) + _of_intensity(settings, kept)
     settings = _decided(settings, [*kept.values()], listing, kind)
-    jobs = tuple(_jobs(items, settings))
-    return Plan(settings.name, kind, settings, jobs, tuple(faults), _recipe(listing, settings), notes)
+    chosen = splits.assign(items, settings.fractions)
+    jobs = tuple(_jobs(items, chosen, settings))
+    notes = (*listing.notes, *splits.taken(items, chosen))
+    return Plan(settings.name, kind, settings, jobs, tuple(faults), _recipe(listing, settings), notes, readings)
+
+
+def refilled(planned: Plan, usable: Collection[str]) -> Plan:
+    """The plan with a patient in each split that would stay empty because only these examples (ids) are `usable`.
+
+    Jobs that it does not touch stay the same: their shards are kept.
+    """
+    items = [item for job in planned.jobs for item in job.items]
+    chosen = {item.patient: job.split for job in planned.jobs for item in job.items}
+    moved = splits.moved(items, usable, chosen, planned.settings.fractions)
+    jobs = []
+    for job in planned.jobs:
+        members = [item for item in job.items if item.patient not in moved]
+        if job.file == _file(job.split, 0):
+            members += [item for item in items if moved.get(item.patient) == job.split]
+        jobs.append(job._replace(items=tuple(sorted(members, key=lambda item: item.id))))
+    notes = tuple(
+        f"no example of {split} can be used: patient '{patient}' is moved there from {chosen[patient]}."
+        for patient, split in sorted(moved.items())
+    )
+    return planned._replace(jobs=tuple(jobs), notes=planned.notes + notes)
 
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:
@@ -139,17 +166,20 @@ def _of_intensity(settings: Settings, probes: Mapping[Item, Probe]) -> tuple[Not
     return (Note(f"{what}; ct_window:0,255 is that rule, or convert these apart", len(odd), min(odd)),)
 
 
-def _jobs(items: Sequence[Item], settings: Settings) -> list[Job]:
+def _jobs(items: Sequence[Item], chosen: Mapping[str, str], settings: Settings) -> list[Job]:
     """Shards of even size, none above the limit: workers then end together."""
-    chosen = splits.assign(items, settings.fractions)
     jobs = []
     for split in SPLITS:
         members = [item for item in items if chosen[item.patient] == split]
         count = -(-len(members) // settings.records_per_shard)
         ends = [len(members) * number // count for number in range(count + 1)] if count else []
         for number, (start, stop) in enumerate(pairwise(ends)):
-            jobs.append(Job(f"{split}-{number:05d}.tfrecord", split, tuple(members[start:stop])))
+            jobs.append(Job(_file(split, number), split, tuple(members[start:stop])))
     return jobs
+
+
+def _file(split: str, number: int) -> str:
+    return f"{split}-{number:05d}.tfrecord"
 
 
 def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
@@ -158,6 +188,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "tool": f"ssl3d_tf {__version__}, schema {SCHEMA_VERSION}",
         "input": _fingerprint(listing),
         "layout": listing.layout,
+        **listing.asked,
         "name": settings.name,
         "shape": options.shape and list(options.shape),
         "spacing_mm": options.spacing_mm and list(options.spacing_mm),
@@ -189,6 +220,7 @@ def _fingerprint(listing: Listing) -> str:
         listed,
         sizes,
         dict(listing.classes),
+        dict(listing.label_classes),
         listing.channels,
         listing.modality,
         [list(f) for f in listing.faults],

@@ -9,11 +9,12 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from tools.checks import findings
+from tools.checks import balance, findings
 from tools.conversion import output, plan, shards
 from tools.overview import contact_sheet
 from tools.overview import summary as page
-from tools.readers.contract import Fault, Listing
+from tools.readers import remainder
+from tools.readers.contract import Fault, Item, Listing
 
 
 class Summary(NamedTuple):
@@ -41,16 +42,27 @@ def publish(listing: Listing, planned: plan.Plan, folder: Place, done: Sequence[
         raise InputError(f"none of {count} files can be used; {first.path}: {first.reason}; {first.remedy}.")
     splits = {job.file: job.split for job in planned.jobs}
     cases = [findings.Case(splits[one.file], facts) for one in done for facts in one.facts]
-    found = findings.find(cases)
+    found = [*balance.find(_whole(listing, planned, data, cases)), *findings.find(cases)]
+    left_out = [f"left out: {remainder.in_words(listing.left_out)}."] if listing.left_out else []
     with files.atomic(folder / output.QUARANTINE) as file:
         file.writelines((json.dumps(fault._asdict(), ensure_ascii=False) + "\n").encode() for fault in faults)
     with files.atomic(folder / output.SUMMARY) as file:
-        notes = (listing.notes, planned.notes)
+        notes = ((*left_out, *planned.notes), planned.readings)
         file.write(page.text(data, cases, found, faults=faults, dropped=dropped, notes=notes).encode())
     contact_sheet.write(folder / output.CONTACT_SHEET, folder, data, found)
     manifest.write(folder, data)
     output.finish(folder)
     return Summary(data, faults, True, 0.0, tuple(found), dropped)
+
+
+def _whole(
+    listing: Listing, planned: plan.Plan, data: manifest.Manifest, cases: Sequence[findings.Case]
+) -> balance.Whole:
+    items: dict[str, list[Item]] = {}
+    for job in planned.jobs:
+        items.setdefault(job.split, []).extend(job.items)
+    wanted = [name for name, part in zip(manifest.SPLITS, planned.settings.fractions, strict=True) if part > 0]
+    return balance.Whole(items, wanted, cases, data.classes, data.label_classes, listing.doubts)
 
 
 def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done]) -> manifest.Manifest:
@@ -63,7 +75,7 @@ def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done])
         rank=2 if planned.settings.options.slices else planned.kind.rank,
         channels=names or tuple(f"channel {number}" for number in range(planned.kind.channels)),
         modality=listing.modality,
-        classes=_declared(listing, planned.settings.ignore_label) or _classes_seen(entries),
+        classes=_declared(listing, planned.settings.ignore_label) or _classes_seen(entries) or listing.label_classes,
         dtypes=tuple(sorted({name for one in done for name in one.dtypes})),
         mask_dtypes=tuple(sorted({name for one in done for name in one.mask_dtypes})),
         codec=planned.settings.codec,
@@ -71,6 +83,7 @@ def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done])
         recipe=planned.recipe,
         splits=splits,
         ignore_label=planned.settings.ignore_label,
+        label_classes=listing.label_classes,
     )
 
 
@@ -109,6 +122,8 @@ def report(summary: Summary, folder: Place) -> str:
     lines += [f"quarantined: {len(summary.faults)}, see {output.QUARANTINE}:"] if reasons else []
     lines += [f"  {count} × {reason}" for reason, count in reasons.most_common(10)]
     lines += [f"left out by --exclude_overlap: {len(summary.dropped)}."] if summary.dropped else []
-    words = Counter(finding.word for finding in summary.found)
-    lines += [f"warnings: {len(summary.found)}, see {output.SUMMARY}:"] if words else []
+    whole = [finding for finding in summary.found if finding.id == balance.WHOLE]
+    lines += [f"warning: {finding.what}; {findings.REMEDIES[finding.word]}." for finding in whole]
+    words = Counter(finding.word for finding in summary.found if finding.id != balance.WHOLE)
+    lines += [f"warnings: {words.total()}, see {output.SUMMARY}:"] if words else []
     return "\n".join(lines + [f"  {count} × {word}" for word, count in words.most_common()])

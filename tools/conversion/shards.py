@@ -128,6 +128,7 @@ def finish(work: Work, draft: Draft) -> Done:
     done = draft.done
     if done.shard is None:
         draft.temporary.unlink()
+        (work.folder / done.file).unlink(missing_ok=True)  # of an earlier plan, where it held what can be used
     else:
         files.publish(draft.temporary, work.folder / done.file)
     files.write_json(_note(work.folder, done.file), {"recipe": work.recipe, **_to_json(done)})

@@ -3,6 +3,9 @@
 Hash rule: SHA-256 of salt and patient key, as a number in [0, 1), against the cumulated fractions. Splits therefore
 come out near their fractions, not at them: 200 patients at 0.1 give 20 ± 4.
 
+What the data set declares is kept. A split that it leaves open although its fraction is not 0 is taken, by the same
+rule, from the patients it declares for no split and from its train; a declared val or test grows by nobody.
+
 Exception for small data: a split that stays empty although its fraction is not 0 takes the patient whose hash lies
 nearest to it from the splits that have more than one; likewise within every class of labels, while there are at most
 ten classes. Fewer patients than splits all go to the first. Only patients moved by this exception can move when data
@@ -10,7 +13,8 @@ are added.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
@@ -20,24 +24,60 @@ SALT = "ssl3d_tf splits"
 MOST_CLASSES = 10
 
 Fractions = Sequence[float]
+Intervals = dict[str, tuple[float, float]]  # split -> [low, high)
 
 
 def assign(items: Sequence[Item], fractions: Fractions) -> dict[str, str]:
-    """patient -> split. A split the data set itself gives to a patient is kept.
+    """patient -> split.
+
+    Raises:
+        InputError: the data set puts one patient into two splits.
+    """
+    fixed, shares = declared(items, fractions)
+    free = sorted({item.patient for item in items} - set(fixed))
+    intervals = _intervals(shares)
+    if len(free) < len(intervals):
+        return fixed | dict.fromkeys(free, next(iter(intervals)))
+    chosen = {patient: _by_hash(unit_hash(patient), intervals) for patient in free}
+    for group in (*_classes(item for item in items if item.patient in chosen), free):
+        _fill_empty(group, chosen, intervals)
+    return fixed | chosen
+
+
+def declared(items: Sequence[Item], fractions: Fractions) -> tuple[dict[str, str], Fractions]:
+    """The patients whose split the data set gives for good, and the fractions that the others are shared out by.
 
     Raises:
         InputError: the data set puts one patient into two splits.
     """
     given = _given(items)
-    free = sorted({item.patient for item in items} - set(given))
-    chosen = {patient: _by_hash(unit_hash(patient), fractions) for patient in free}
-    intervals = _intervals(fractions)
-    if not given and len(free) < len(intervals):
-        return dict.fromkeys(free, next(iter(intervals)))
     if not given:
-        for group in (*_classes(items), free):
-            _fill_empty(group, chosen, fractions)
-    return given | chosen
+        return {}, fractions
+    shares = [
+        part if name not in given.values() or name == SPLITS[0] else 0.0
+        for name, part in zip(SPLITS, fractions, strict=True)
+    ]
+    gives = shares[0] > 0 and any(shares[1:])
+    fixed = {patient: split for patient, split in given.items() if split != SPLITS[0] or not gives}
+    return fixed, [share / sum(shares) for share in shares] if any(shares) else (1.0, 0.0, 0.0)
+
+
+def taken(items: Iterable[Item], chosen: Mapping[str, str]) -> Iterator[str]:
+    """What `assign` took from a declared train, as notes."""
+    moved = Counter(chosen[item.patient] for item in items if item.split not in (None, chosen[item.patient]))
+    for split, count in sorted(moved.items(), reverse=True):
+        yield f"the data set declares no {split}: by --splits, {count} examples of its train are taken for it."
+
+
+def moved(
+    items: Sequence[Item], usable: Collection[str], chosen: Mapping[str, str], fractions: Fractions
+) -> dict[str, str]:
+    """patient -> split of those that fill splits where no example is `usable` (ids), after the rule of `assign`."""
+    fixed, shares = declared(items, fractions)
+    living = sorted({item.patient for item in items if item.id in usable} - set(fixed))
+    after = {patient: chosen[patient] for patient in living}
+    _fill_empty(living, after, _intervals(shares))
+    return {patient: split for patient, split in after.items() if split != chosen[patient]}
 
 
 def unit_hash(patient: str) -> float:
@@ -46,11 +86,11 @@ def unit_hash(patient: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _by_hash(number: float, fractions: Fractions) -> str:
-    return next(name for name, (low, high) in _intervals(fractions).items() if low <= number < high)
+def _by_hash(number: float, intervals: Intervals) -> str:
+    return next(name for name, (low, high) in intervals.items() if low <= number < high)
 
 
-def _intervals(fractions: Fractions) -> dict[str, tuple[float, float]]:
+def _intervals(fractions: Fractions) -> Intervals:
     """split -> [low, high) for the splits asked for; the last ends at 1 whatever rounding did."""
     wanted = [(name, part) for name, part in zip(SPLITS, fractions, strict=True) if part > 0]
     intervals, low = {}, 0.0
@@ -60,9 +100,8 @@ def _intervals(fractions: Fractions) -> dict[str, tuple[float, float]]:
     return intervals
 
 
-def _fill_empty(group: Sequence[str], chosen: dict[str, str], fractions: Fractions) -> None:
+def _fill_empty(group: Sequence[str], chosen: dict[str, str], intervals: Intervals) -> None:
     """Gives each empty split one patient of `group`, in place, if there are as many patients as splits."""
-    intervals = _intervals(fractions)
     if len(group) < len(intervals):
         return
     for name, (low, high) in intervals.items():

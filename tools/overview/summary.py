@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ssl3d_tf.data.records import reading
-from ssl3d_tf.data.records.manifest import SPLITS, Manifest
+from ssl3d_tf.data.records.manifest import SPLITS, Entry, Manifest
 from tools.checks.findings import REMEDIES, Case, Finding
 from tools.checks.notes import Note, of_volumes
 from tools.readers.contract import Fault
@@ -23,7 +23,7 @@ def text(
     dropped: Sequence[Fault],
     notes: tuple[Sequence[str], Sequence[Note]] = ((), ()),
 ) -> str:
-    """The page. notes: of the listing, and of headers; those of volumes are in `cases`.
+    """The page. notes: lines, and those of headers; those of volumes are in `cases`.
 
     faults: what is in quarantine.jsonl; dropped: what --exclude_overlap left out.
     """
@@ -36,6 +36,7 @@ def text(
         _section("Orientations", ("in the file", "examples"), _orientations(cases)),
         _section("How files were read", ("what", "examples", "such as", "voxels"), _noted(notes[1], cases)),
         _section("Classes", ("value", "name", "share of voxels", *(f"in {name}" for name in SPLITS)), _classes(data)),
+        _section("Labels", ("value", "name", *(f"in {name}" for name in SPLITS)), _labels(data)),
         _section("Warnings", ("warning", "example", "what", "remedy"), _warnings(findings)),
         _section("Left out, as another data set has them", ("file", "reason"), _listed(dropped)),
         _section("Quarantined, see quarantine.jsonl", ("files", "reason"), _reasons(faults)),
@@ -95,6 +96,20 @@ def _classes(data: Manifest) -> Iterator[Sequence[object]]:
         yield (value, data.classes.get(value, ""), f"{total[value] / total.total():.3%}", *having)
     if data.ignore_label is not None:
         yield (data.ignore_label, "ignored: in no loss and no score", *("" for _ in (0, *counts)))
+
+
+def _labels(data: Manifest) -> Iterator[Sequence[object]]:
+    """Volumes by class and split; of several numbers per label, those where each is 1. Nothing of measurements."""
+    found = [{_whole(entry): entry.label for entry in data.splits[name].entries if entry.label} for name in SPLITS]
+    for value, name in data.label_classes.items():
+        yield (value, name, *(sum(f"{label[0]:g}" == value for label in one.values()) for one in found))
+    if not data.label_classes and data.label_size > 1:
+        for number in range(data.label_size):
+            yield (number, "is 1", *(sum(label[number] == 1 for label in one.values()) for one in found))
+
+
+def _whole(entry: Entry) -> str:
+    return entry.brick.of if entry.brick else entry.id
 
 
 def _warnings(findings: Sequence[Finding]) -> Iterator[Sequence[object]]:

@@ -12,7 +12,7 @@ SAMPLE = 64  # examples per split that intensities are read from
 
 def summarise(folder: Place, data: manifest.Manifest) -> dict[str, Any]:
     """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
-    named = ["name", "rank", "channels", "modality", "classes", "ignore_label"]
+    named = ["name", "rank", "channels", "modality", "classes", "ignore_label", "label_classes"]
     named += ["dtypes", "mask_dtypes", "codec", "label_size"]
     fields = data._asdict()
     filled = [name for name in manifest.SPLITS if name in data.splits and data.splits[name].entries]
@@ -27,6 +27,7 @@ def text(summary: dict[str, Any]) -> str:
     classes = ", ".join(f"{value} {name}" for value, name in sorted(summary["classes"].items(), key=_by_number))
     if summary["ignore_label"] is not None:
         classes += f"; {summary['ignore_label']} is ignored"
+    labels = ", ".join(f"{value} {name}" for value, name in summary["label_classes"].items())
     rows = [["split", "examples", "masks", "labels", "shards", "MB", "shape min", "median", "max", "intensity"]]
     for name, split in summary["splits"].items():
         shapes = ["×".join(map(str, split["shape"][key])) for key in ("min", "median", "max")]
@@ -35,7 +36,9 @@ def text(summary: dict[str, Any]) -> str:
         rows.append([name, *counts, f"{split['bytes'] / 1e6:.1f}", *shapes, f"{low:.4g} to {high:.4g}"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([head, kinds, *([f"classes: {classes}"] if classes else []), *lines])
+    return "\n".join(
+        [head, kinds, *([f"classes: {classes}"] if classes else []), *([f"labels: {labels}"] if labels else []), *lines]
+    )
 
 
 def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:

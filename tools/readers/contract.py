@@ -74,7 +74,10 @@ class Item(NamedTuple):
 class Listing(NamedTuple):
     """All that one layout found under `root`, sorted by id.
 
-    classes: mask or label value -> name, as far as the data set says. notes: lines for the user. ignore_label: value of
+    classes, label_classes: mask value, label value -> name, as far as the data set says. notes: lines for the user.
+    doubts: what looks wrong in all of it, as the word of a warning and a line. given: what the data set itself says
+    that is read although it is no volume, as tables; relative to root. left_out: kind -> how many other files.
+    asked: what of --patients_from and --labels_from made it, for the recipe. ignore_label: value of
     the masks that it declares as not known.
     """
 
@@ -88,6 +91,11 @@ class Listing(NamedTuple):
     classes: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
     ignore_label: int | None = None
+    label_classes: Mapping[str, str] = {}
+    doubts: tuple[tuple[str, str], ...] = ()
+    given: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = {}
+    asked: Mapping[str, str] = {}
 
 
 class Kind(NamedTuple):

@@ -73,7 +73,7 @@ def find(path: Path, choice: Choice = EVERYTHING) -> Listing:
             localizers += scouts
         except UnusableFileError as error:
             faults.append(Fault(members[0].path, error.reason, error.remedy))
-    notes = (*_notes(found, localizers, tree.ignored), *masks.notes)
+    notes = (*_notes(found, localizers), *masks.notes)
     classes = {str(number): name for number, name in enumerate(("background", *masks.segments.names))}
     return Listing(
         "dicom",
@@ -157,7 +157,7 @@ def _item(members: Sequence[_File], localizers: int, mask: str | None, segments:
     return Item(name, files_of[0], first.patient, mask, series=files_of, segments=segments if mask else None)
 
 
-def _notes(found: _Tree, localizers: Sequence[Fault], ignored: int) -> Iterator[str]:
+def _notes(found: _Tree, localizers: Sequence[Fault]) -> Iterator[str]:
     count = sum(map(len, found.stacks.values())) + len(found.masks) + found.copies
     yield f"{len(found.stacks)} series in {count} DICOM files; patients and ids are hashes."
     if found.copies:
@@ -168,5 +168,3 @@ def _notes(found: _Tree, localizers: Sequence[Fault], ignored: int) -> Iterator[
     padded = sum(any(s.padding for f in members for s in f.header.slices) for members in found.stacks.values())
     if padded:
         yield f"{padded} series declare padding (PixelPaddingValue): it becomes the smallest other value, as air."
-    if ignored:
-        yield f"files of other kinds left out: {ignored}."

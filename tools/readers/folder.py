@@ -1,16 +1,15 @@
-"""Layout `folder`: any mix of files; masks by name or by a parallel folder; train/val/test folders keep their split."""
+"""Layout `folder`: any mix of files; masks by name or by a parallel folder; folders named as splits keep them."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, pairing, paths
+from tools.readers import files, pairing, paths, split_words
 from tools.readers.contract import Item, Listing
 
 LABELS_ALONE = re.compile(r"(labels?|masks?|segmentations?)(tr|ts)?|gt|dlmuse")  # as --input itself is called
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def find(root: Path, tree: paths.Tree, *, name: str, rules: pairing.Rules, mask_folder: Path | None) -> Listing:
@@ -26,7 +25,7 @@ def find(root: Path, tree: paths.Tree, *, name: str, rules: pairing.Rules, mask_
         _refuse_labels_alone(root, names, found)
     repeated = {path for path, count in Counter(files.stem_of(path) for path in found.images).items() if count > 1}
     items = tuple(_item(path, found.masks.get(path), files.stem_of(path) in repeated) for path in found.images)
-    notes = [f"files of other kinds left out: {tree.ignored}."] if tree.ignored else []
+    notes = []
     if found.unchosen:
         notes += [f"label maps that are not chosen as masks: {len(found.unchosen)}, the first {found.unchosen[0]}."]
     return Listing("folder", root, name, items, tree.faults + found.strays, notes=tuple(notes))
@@ -43,8 +42,7 @@ def _refuse_labels_alone(root: Path, names: Sequence[str], found: pairing.Pairs)
 
 def _item(path: str, mask: str | None, is_repeated: bool) -> Item:
     name = path if is_repeated else files.stem_of(path)
-    splits = [SPLIT_FOLDERS[part] for part in PurePosixPath(path).parts[:-1] if part in SPLIT_FOLDERS]
-    return Item(name, path, name, mask=mask, split=splits[0] if splits else None)
+    return Item(name, path, name, mask=mask, split=split_words.of_path(path))
 
 
 def _has_header(path: str, names: set[str]) -> bool:

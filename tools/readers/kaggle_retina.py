@@ -45,7 +45,9 @@ def find(root: Path) -> Listing:
     others = len(set(found) - set(grades))
     notes = (f"{others} images without a grade are left out.",) if others else ()
     faults = tuple(sorted((*tree.faults, *missing, *twice)))
-    return Listing("kaggle_retina", root, root.name, items, faults, "fundus photograph", classes=GRADES, notes=notes)
+    return Listing(
+        "kaggle_retina", root, root.name, items, faults, "fundus photograph", label_classes=GRADES, notes=notes
+    )
 
 
 def _item(name: str, path: str, grade: str) -> Item:

@@ -12,6 +12,7 @@ from ssl3d_tf.errors import InputError
 from tools.readers import (
     bids,
     brats,
+    class_folders,
     dicom_folder,
     expected,
     files,
@@ -22,6 +23,8 @@ from tools.readers import (
     nnunet,
     pairing,
     paths,
+    patients,
+    remainder,
     table,
     ukb,
 )
@@ -59,7 +62,7 @@ class Request(NamedTuple):
 
     input: a file, a folder or a glob. mask_suffixes: endings of masks, None for the usual words. label_maps: 'scans'
     where label maps that fit no scan are scans. allow_outside: a table may name files anywhere. dicom_masks: which of
-    them are masks, and how.
+    them are masks, and how. patients_from: as `patients.grouped`. labels_from: 'folder', or '' for the layout's own.
     """
 
     input: str
@@ -69,6 +72,8 @@ class Request(NamedTuple):
     label_maps: str = "auto"
     allow_outside: bool = False
     dicom_masks: Choice = EVERYTHING
+    patients_from: str = patients.NAMES
+    labels_from: str = ""
 
 
 def find(request: Request) -> Listing:
@@ -91,7 +96,7 @@ def find(request: Request) -> Listing:
     elif layout in FOLDERS:
         listing = _find_folder(layout, path, request.dicom_masks)
     elif layout == "csv":
-        listing = table.find(_table_of(path), allow_outside=request.allow_outside)
+        listing = _find_table(path, allow_outside=request.allow_outside)
     else:
         listing = _find_medmnist(path)
     if not listing.items and not listing.faults:
@@ -99,7 +104,22 @@ def find(request: Request) -> Listing:
         raise InputError(f"--input {request.input} holds no file of a known kind ({known}).")
     _check_paired(request, listing)
     notes = tuple(filter(None, (*listing.notes, pairing.note(listing.items, listing.faults))))
-    return listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)), notes=notes)
+    listing = listing._replace(items=tuple(sorted(listing.items, key=lambda item: item.id)), notes=notes)
+    return _completed(listing, request, path)
+
+
+def _completed(listing: Listing, request: Request, path: Path) -> Listing:
+    """With what is said of examples in any layout: labels from folders, patients from names, what is left out."""
+    if request.labels_from:
+        listing = class_folders.labelled(listing)
+    hints = [] if request.labels_from else [*class_folders.hints(listing)]
+    if listing.layout == "folder" and path.is_dir():
+        hints += table.unread(path)
+    listing = listing._replace(notes=(*listing.notes, *hints))
+    classes = listing.label_classes.values() if request.labels_from else ()
+    asked = {"patients_from": request.patients_from, "labels_from": request.labels_from}
+    listing = patients.grouped(listing, request.patients_from, classes=classes)._replace(asked=asked)
+    return listing._replace(left_out=remainder.by_kind(listing)) if path.is_dir() else listing
 
 
 def _detect(path: Path) -> str:
@@ -113,9 +133,14 @@ def _detect(path: Path) -> str:
         return "msd"
     if path.is_dir() and bids.is_bids(path):
         return "bids"
-    if path.is_dir() and len(_tables(path)) == 1:
+    if path.is_dir() and table.found_in(path):
         return "csv"
-    return "dicom" if path.exists() and dicom_folder.is_dicom(path) else "folder"
+    if path.exists() and dicom_folder.is_dicom(path):
+        return "dicom"
+    if path.is_dir() and (kinds := remainder.mixed(path)):
+        found = f"{path} holds {remainder.in_words(kinds)}; a data set is of either"
+        raise InputError(f"{found}: say --layout=dicom or --layout=folder, which leaves the others out.")
+    return "folder"
 
 
 def _check_flags(request: Request, layout: str) -> None:
@@ -164,7 +189,10 @@ def _find_files(request: Request, path: Path) -> Listing:
     rules = pairing.Rules(suffixes, request.label_maps == "scans", root)
     tree = paths.walk(root) if path.is_dir() else _matches(path, root)
     name = files.stem_of(path.name) if path.is_file() else root.name
-    return folder.find(root, tree, name=name, rules=rules, mask_folder=_mask_folder(request))
+    listing = folder.find(root, tree, name=name, rules=rules, mask_folder=_mask_folder(request))
+    is_partial = tree.ignored and not path.is_dir()  # of a folder, `remainder` says the kinds
+    notes = (f"files of other kinds left out: {tree.ignored}.",) if is_partial else ()
+    return listing._replace(notes=(*listing.notes, *notes))
 
 
 def _mask_folder(request: Request) -> Path | None:
@@ -187,16 +215,10 @@ def _matches(path: Path, root: Path) -> paths.Tree:
     return paths.Tree(tuple(known), (), len(relative) - len(known))
 
 
-def _tables(path: Path) -> list[Path]:
-    return [found for found in sorted(path.glob("*.csv")) if table.is_table(found)]
-
-
-def _table_of(path: Path) -> Path:
+def _find_table(path: Path, *, allow_outside: bool) -> Listing:
     if path.is_file():
-        return path
-    tables = sorted(path.glob("*.csv"))
+        return table.find([path], path.parent, allow_outside=allow_outside)
+    tables = table.found_in(path) or sorted(path.glob("*.csv"))
     if not tables:
         raise InputError(f"{path} holds no .csv file; name the table with --input, or use --layout=folder.")
-    if len(tables) > 1:
-        raise InputError(f"{path} holds {len(tables)} .csv files; name the one to read with --input.")
-    return tables[0]
+    return table.find(tables, path, allow_outside=allow_outside)

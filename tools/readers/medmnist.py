@@ -47,7 +47,7 @@ def find(path: Path) -> Listing:
     except Exception as error:  # what a damaged archive makes zipfile and numpy raise has no list
         raise InputError(f"{path} cannot be read ({error}): it is damaged or cut short; fetch it again.") from error
     named = {f"{value:g}": f"class {value:g}" for value in sorted(classes)}
-    return Listing("medmnist", path.parent, path.stem, tuple(items), classes=named)
+    return Listing("medmnist", path.parent, path.stem, tuple(items), label_classes=named)
 
 
 def probe(path: Path, key: str) -> Probe:

@@ -1,25 +1,32 @@
 """Layout `csv`: one row per example, `path` and optionally `label`, `patient`, `mask`, `split`.
 
 Paths are relative to the table and stay inside its folder, unless the user allows files anywhere. Labels are numbers
-(several separated by ';') or class names, which are numbered in alphabetical order. Empty cells mean: not known.
+(several separated by ';') or class names, which are numbered in natural order. Empty cells, and words of
+`labels.MISSING`, mean: not known. Several tables are one data set where the name of each says a split: train.csv,
+test.csv.
 """
 
 import csv
-import math
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
-from tools.readers import files, paths
+from tools.readers import files, paths, split_words
+from tools.readers import labels as texts
 from tools.readers.contract import Item, Listing
+from tools.readers.labels import Labels, known
 
 COLUMNS = ("path", "label", "patient", "mask", "split")
-MOST_CLASSES = 100  # more distinct whole numbers than this are measurements
+
+MOST_SHOWN = 8  # columns in a line
 
 Row = Mapping[str, str]
-Labels = dict[str, tuple[float, ...]]  # text of the cell -> numbers
+Check = Callable[[Path, str, str], str]  # (folder, path in a cell, where) -> the path, if it may be named
+Table = tuple[Sequence[str], Sequence[Row]]  # columns, rows
 
 
 def is_table(path: Path) -> bool:
@@ -27,24 +34,82 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() == ".csv" and path.is_file() and "path" in _read(path)[0]
 
 
-def find(path: Path, *, allow_outside: bool = False) -> Listing:
-    """Lists the rows of the table at `path`. allow_outside: they may name files anywhere, also by absolute paths.
+def found_in(folder: Path) -> list[Path]:
+    """The tables in `folder` or, where it holds none, in folders of it that are named as splits."""
+    beside = [path for path in sorted(folder.glob("*.csv")) if is_table(path)]
+    inside = (path for path in sorted(folder.glob("*/*.csv")) if split_words.split_of(path.parent.name))
+    return beside or [path for path in inside if is_table(path)]
+
+
+def unread(folder: Path) -> Iterator[str]:
+    """Why CSV files in `folder` are no tables of this layout."""
+    for path in sorted(folder.glob("*.csv")):
+        if not is_table(path):
+            shown = ", ".join(_read(path)[0][:MOST_SHOWN])
+            found = f"{path.name} is not read: it has no column 'path' but {shown or 'none'}"
+            yield f"{found}; name the column of files so."
+
+
+def find(tables: Sequence[Path], root: Path, *, allow_outside: bool = False) -> Listing:
+    """Lists the rows of `tables`, which lie under `root`.
 
     Raises:
-        InputError: no column `path`, a row twice, a path outside the folder, a label that is no label, another split.
+        InputError: no column `path`, a row twice, a path outside the folder, a label that is no label, another split,
+            several tables of which not each is of another split.
     """
-    columns, rows = _read(path)
-    if "path" not in columns:
-        raise InputError(f"{path} has no column 'path'; its columns are {list(columns)}: name one of them path.")
-    labels, classes = _labels(path, [row["label"] for row in rows if row.get("label")])
-    items = [_item(path, number, row, labels, allow_outside=allow_outside) for number, row in enumerate(rows, start=2)]
-    ids = [item.id for item in items]
-    twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
-    if twice is not None:
-        raise InputError(f"{path} lists '{twice}' more than once; keep one row per example.")
-    unused = sorted(set(columns) - set(COLUMNS))
-    notes = (f"columns not used: {', '.join(unused)}.",) if unused else ()
-    return Listing("csv", path.parent, path.parent.name, tuple(items), classes=classes, notes=notes)
+    of = _splits(tables, root)
+    read = {path: _read(path) for path in tables}
+    for path, (columns, _) in read.items():
+        if "path" not in columns:
+            raise InputError(f"{path} has no column 'path'; its columns are {list(columns)}: name one of them path.")
+    cells = [known(row.get("label")) for _, rows in read.values() for row in rows]
+    found = texts.read([cell for cell in cells if cell], f"column 'label' of {', '.join(map(str, tables))}")
+    check = paths.anywhere if allow_outside else paths.checked
+    items = [
+        _item(path, root, number, row, labels=found, split=of[path], check=check)
+        for path, (_, rows) in read.items()
+        for number, row in enumerate(rows, start=2)
+    ]
+    twice, count = next(iter(Counter(item.id for item in items).most_common(1)), ("", 0))
+    if count > 1:
+        raise InputError(f"{' and '.join(map(str, tables))} lists '{twice}' more than once; keep one row per example.")
+    given = tuple(path.relative_to(root).as_posix() for path in tables)
+    notes = tuple(_notes(read, of, root))
+    name = root.name
+    return Listing("csv", root, name, tuple(items), notes=notes, label_classes=found.classes, given=given)
+
+
+def _splits(tables: Sequence[Path], root: Path) -> dict[Path, str | None]:
+    """The split that each table says by its name or its folder; of a single table in `root`, none."""
+    if len(tables) == 1 and tables[0].parent == root:
+        return {tables[0]: None}
+    found = {path: split_words.split_of(path.stem) or _folder_split(path, root) for path in tables}
+    if None in found.values() or len(set(found.values())) < len(found):
+        names = ", ".join(path.relative_to(root).as_posix() for path in tables)
+        raise InputError(
+            f"{root} holds {len(tables)} tables ({names}), not one per split as train.csv and test.csv are; "
+            "name the one to read with --input, or join them into one with a column split."
+        )
+    return found
+
+
+def _folder_split(path: Path, root: Path) -> str | None:
+    return None if path.parent == root else split_words.split_of(path.parent.name)
+
+
+def _notes(read: Mapping[Path, Table], of: Mapping[Path, str | None], root: Path) -> Iterator[str]:
+    if len(read) > 1:
+        each = (f"{path.relative_to(root).as_posix()} is {of[path]}" for path in read)
+        yield f"{len(read)} tables are read as splits: {', '.join(each)}."
+    unused = sorted({column for columns, _ in read.values() for column in columns} - set(COLUMNS))
+    if unused:
+        yield f"columns not used: {', '.join(unused)}."
+    for column in COLUMNS[1:]:
+        cells = [row.get(column, "") for _, rows in read.values() for row in rows]
+        words = Counter(cell for cell in cells if cell and texts.is_missing(cell))
+        if words:
+            shown = ", ".join(f"'{word}' ({count})" for word, count in sorted(words.items()))
+            yield f"column '{column}': {shown} taken as not known; rename what is a value of its own."
 
 
 def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
@@ -57,29 +122,23 @@ def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
         raise InputError(f"{path} cannot be read ({error}); save it as comma-separated UTF-8.") from error
 
 
-def _item(table: Path, number: int, row: Row, labels: Labels, *, allow_outside: bool) -> Item:
+def _item(table: Path, root: Path, number: int, row: Row, *, labels: Labels, split: str | None, check: Check) -> Item:
+    """The row; `split` is that of its table, which a cell of its own overrules."""
     where = f"row {number} of {table}"
-    check = paths.anywhere if allow_outside else paths.checked
-    image = check(table.parent, row["path"], where)
-    mask = check(table.parent, row["mask"], where) if row.get("mask") else None
-    split = row.get("split") or None
-    if split not in (None, *SPLITS):
-        raise InputError(f"{where} says split '{split}'; use one of {', '.join(SPLITS)}, or leave it empty.")
-    name = files.stem_of(re.sub(r"^(\.\./)+", "", image))
-    label = labels[row["label"]] if row.get("label") else None
-    return Item(name, image, row.get("patient") or name, mask=mask, label=label, split=split)
+    image, mask = (_path(table, root, row, column, where, check=check) for column in ("path", "mask"))
+    if word := known(row.get("split")):
+        split = split_words.split_of(word)
+        if split is None:
+            raise InputError(f"{where} says split '{word}'; use one of {', '.join(SPLITS)}, or leave it empty.")
+    name = files.stem_of(re.sub(r"^(\.\./)+", "", str(image)))
+    label = labels.numbers.get(known(row.get("label")))
+    return Item(name, str(image), known(row.get("patient")) or name, mask=mask, label=label, split=split)
 
 
-def _labels(table: Path, cells: Sequence[str]) -> tuple[Labels, dict[str, str]]:
-    texts = sorted(set(cells))
-    try:
-        labels: Labels = {text: tuple(float(part) for part in text.split(";")) for text in texts}
-    except ValueError:
-        names: Labels = {text: (float(number),) for number, text in enumerate(texts)}
-        return names, {str(number): text for number, text in enumerate(texts)}
-    sizes = {len(label) for label in labels.values()}
-    if len(sizes) > 1 or not all(math.isfinite(value) for label in labels.values() for value in label):
-        raise InputError(f"column 'label' of {table} must hold finite numbers, equally many in each row.")
-    values = sorted({value for label in labels.values() for value in label})
-    are_classes = sizes == {1} and len(values) <= MOST_CLASSES and all(v >= 0 and v.is_integer() for v in values)
-    return labels, {f"{value:g}": f"class {value:g}" for value in values} if are_classes else {}
+def _path(table: Path, root: Path, row: Row, column: str, where: str, *, check: Check) -> str | None:
+    """The file that a cell names, relative to `root`; None where the cell says none and need not."""
+    cell = row.get(column, "")
+    if column != "path" and not known(cell):
+        return None
+    inside = check(table.parent, cell, where)
+    return Path(os.path.relpath(table.parent / inside, root)).as_posix()

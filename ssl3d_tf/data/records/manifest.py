@@ -55,7 +55,8 @@ class Split(NamedTuple):
 class Manifest(NamedTuple):
     """All of manifest.json.
 
-    rank: spatial rank, 2 or 3. channels: their names. classes: mask or label value -> name.
+    rank: spatial rank, 2 or 3. channels: their names. classes: mask value -> name; without masks, those of labels.
+    label_classes: label value -> name; none of measurements, and of data made before there were two sets of names.
     dtypes, mask_dtypes: storage dtypes that occur, sorted. label_size: numbers per label, 0 without labels.
     recipe: every option the data were made with, and the version of the tool. ignore_label: value of the masks that
     stands for "not known": no class, and in no loss and no score.
@@ -73,6 +74,7 @@ class Manifest(NamedTuple):
     recipe: Mapping[str, Any]
     splits: Mapping[str, Split]
     ignore_label: int | None = None
+    label_classes: Mapping[str, str] = {}
 
     def split(self, name: str) -> Split:
         """The split of that name.

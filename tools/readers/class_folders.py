@@ -1,0 +1,55 @@
+"""Folders as classes: benign/x.png, train/benign/x.png. Labels on request, and else a hint where folders look so."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from ssl3d_tf.errors import InputError
+from tools.readers import labels, patients, split_words
+from tools.readers.contract import Item, Listing
+
+PLAIN = re.compile(r"(?:images?|imgs?|data|pictures?|scans?|files?)", re.IGNORECASE)  # says nothing of a class
+MOST_HINTED, FEWEST_HINTED = 20, 5  # folders, and images in each, that look like classes
+
+
+def labelled(listing: Listing) -> Listing:
+    """`listing` with the class folder of each example as its label; ids and splits stay.
+
+    The class is the outermost folder that names neither a split nor just images, and that not all have.
+
+    Raises:
+        InputError: the data set gives labels itself, or there are less than two such folders.
+    """
+    if any(item.label is not None for item in listing.items):
+        raise InputError(f"layout {listing.layout} gives labels itself; leave out --labels_from=folder.")
+    folders = dict(zip((item.id for item in listing.items), _classes(listing.items), strict=True))
+    found = labels.named([folder for folder in folders.values() if folder])
+    if len(found.classes) < 2:
+        named = ", ".join(found.classes.values()) or "none"
+        raise InputError(f"--labels_from=folder finds no two class folders in {listing.root} (but {named}).")
+    items = tuple(item._replace(label=found.numbers.get(folders[item.id])) for item in listing.items)
+    return listing._replace(items=items, label_classes=found.classes)
+
+
+def hints(listing: Listing) -> Iterator[str]:
+    """That folders look like classes: several, each with many images, and none named after a patient."""
+    if listing.layout != "folder" or any(item.mask is not None for item in listing.items):
+        return
+    counts = Counter(_classes(listing.items))
+    if not 2 <= len(counts) <= MOST_HINTED or "" in counts or min(counts.values()) < FEWEST_HINTED:
+        return
+    if not any(patients.is_named(folder) for folder in counts):
+        shown = ", ".join(f"{name} {counts[name]}" for name in sorted(counts, key=labels.natural))
+        yield f"folders look like classes ({shown}): --labels_from=folder makes them labels."
+
+
+def _classes(items: Sequence[Item]) -> list[str]:
+    """The class folder of each item, '' for none."""
+    parts = [
+        [p for p in PurePosixPath(item.path).parts[:-1] if not split_words.split_of(p) and not PLAIN.fullmatch(p)]
+        for item in items
+    ]
+    while len(firsts := {tuple(one[:1]) for one in parts}) == 1 and firsts != {()}:
+        parts = [one[1:] for one in parts]
+    return [one[0] if one else "" for one in parts]

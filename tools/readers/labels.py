@@ -1,0 +1,136 @@
+"""Labels of whole images as people write them: texts -> numbers and class names, and what is to be doubted of them.
+
+Words for a missing value are those that pandas.read_csv takes for one (pandas 2.2, `na_values`), in any case, and '?';
+of 'none' only the spelling 'None', as 'none' is a grade too. Such a cell is no label.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ssl3d_tf.errors import InputError
+
+MISSING = {"", "#n/a", "#n/a n/a", "#na", "-1.#ind", "1.#ind", "-1.#qnan", "1.#qnan", "-nan", "<na>", "n/a", "na"}
+MISSING |= {"nan", "null", "?"}
+MOST_CLASSES = 100  # more distinct whole numbers than this are measurements
+MOST_SHOWN = 20  # classes in one line
+
+Number = tuple[float, ...]
+
+
+class Labels(NamedTuple):
+    """numbers: text -> one or several. classes: number -> name; none of measurements and of several numbers."""
+
+    numbers: Mapping[str, Number]
+    classes: Mapping[str, str]
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says that its value is not known."""
+    return text.casefold() in MISSING or text == "None"
+
+
+def known(text: str | None) -> str:
+    """The cell, or '' where it says that its value is not known."""
+    return "" if text is None or is_missing(text) else text
+
+
+def natural(text: str) -> tuple[tuple[bool, float, str], ...]:
+    """A key that sorts texts by the numbers in them: −1, 2, 10, 'grade 2', 'grade 10'."""
+    if (value := _number(text)) is not None:
+        return ((False, value, text),)
+    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in _parts(text))
+
+
+def read(texts: Sequence[str], where: str) -> Labels:
+    """What the cells `texts`, none of them missing, say: numbers, several separated by ';', or names of classes.
+
+    Names are numbered in natural order.
+
+    Raises:
+        InputError: numbers that are infinite, not equally many, or partly missing. where: of the error.
+    """
+    distinct = sorted(set(texts), key=lambda text: (natural(text), text))
+    numbers = {text: tuple(_number(part) for part in text.split(";")) for text in distinct}
+    if all(None not in found for found in numbers.values()):
+        return _measured(
+            {text: tuple(value for value in found if value is not None) for text, found in numbers.items()}, where
+        )
+    partly = next((text for text in distinct if ";" in text and any(map(is_missing, text.split(";")))), None)
+    if partly is not None:
+        raise InputError(f"{where} holds '{partly}', which lacks a number; give all of them, or leave the cell empty.")
+    return named(distinct)
+
+
+def named(names: Sequence[str]) -> Labels:
+    """Classes by name, numbered in natural order."""
+    ordered = sorted(set(names), key=lambda name: (natural(name), name))
+    numbers = {name: (float(number),) for number, name in enumerate(ordered)}
+    return Labels(numbers, {str(number): name for number, name in enumerate(ordered)})
+
+
+def in_words(classes: Mapping[str, str], labels: Sequence[Number | None]) -> str:
+    """Classes with counts: 0 'benign' (12), 1 'ill' (8); 4 without a label. Without classes, how many have one."""
+    with_label = [label for label in labels if label is not None]
+    rest = f"; {len(labels) - len(with_label)} without a label" if len(with_label) < len(labels) else ""
+    counts = Counter(f"{label[0]:g}" for label in with_label)
+    each = [f"{shown(value, name)} ({counts[value]})" for value, name in classes.items()]
+    more = f" and {len(each) - MOST_SHOWN} more" if len(each) > MOST_SHOWN else ""
+    return (", ".join(each[:MOST_SHOWN]) + more if classes else f"{len(with_label)} have one") + rest
+
+
+def doubts(classes: Mapping[str, str], labels: Sequence[Number | None]) -> Iterator[tuple[str, str]]:
+    """What looks wrong in the classes of a data set: the word of a warning, and a line."""
+    counts = Counter(f"{label[0]:g}" for label in labels if label is not None)
+    alike: dict[str, list[str]] = {}
+    for value, name in classes.items():
+        alike.setdefault(" ".join(name.casefold().split()), []).append(f"'{name}' ({counts[value]})")
+    for names in alike.values():
+        if len(names) > 1:
+            yield "labels", f"{' and '.join(names)} differ in case only, and are {len(names)} classes"
+    words = [name for name in classes.values() if _number(name) is None]
+    if 0 < len(words) < len(classes):
+        yield "labels", f"{', '.join(map(repr, words))} among numbers is a class of its own"
+    negative = [value for value in classes if value.startswith("-")]
+    if negative:
+        yield "labels", f"{', '.join(f'{value} ({counts[value]})' for value in negative)} is a class of its own"
+    if absent := _absent(classes, counts):
+        yield (
+            "absent class",
+            f"no example has {', '.join(absent[:MOST_SHOWN])}{' …' if len(absent) > MOST_SHOWN else ''}",
+        )
+
+
+def _absent(classes: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
+    """Classes that are declared, or lie between others or 0, and that nobody has."""
+    values = [int(value) for value in classes]
+    is_dense = len(values) > 1 and max(values) - min(values) <= MOST_CLASSES
+    between = range(min(0, *values), max(values) + 1) if is_dense else values
+    return [shown(str(value), classes.get(str(value), "")) for value in between if not counts.get(str(value))]
+
+
+def _measured(numbers: Mapping[str, Number], where: str) -> Labels:
+    sizes = {len(label) for label in numbers.values()}
+    if len(sizes) > 1 or not all(math.isfinite(value) for label in numbers.values() for value in label):
+        raise InputError(f"{where} must hold finite numbers, equally many in each row.")
+    values = sorted({value for label in numbers.values() for value in label})
+    are_classes = sizes == {1} and len(values) <= MOST_CLASSES and all(value.is_integer() for value in values)
+    return Labels(numbers, {f"{value:g}": f"class {value:g}" for value in values} if are_classes else {})
+
+
+def shown(value: str, name: str) -> str:
+    """A class with its name, where that says more."""
+    return value if name in ("", value, f"class {value}") else f"{value} '{name}'"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in re.split(r"(\d+)", text) if part]
