@@ -197,14 +197,18 @@ def test_scores_do_not_change_with_what_is_predicted_where_the_class_is_not_know
     how = scoring.segmentation(
         view_size=SIZE, names=("dice", "jaccard", "hd95", "nsd", "pooled_dice", "pooled_jaccard")
     )
-    by_scan = {SCANS[name].tobytes(): masks[name] for _, name in CASES}
+    scans = np.stack([SCANS[name].ravel() - SCANS[name].mean() for _, name in CASES])
+
+    def mask_of(tile):
+        """That of the scan like it."""
+        likeness = scans @ tile.ravel() / np.linalg.norm(scans, axis=1)
+        return masks[CASES[int(likeness.argmax())][1]]
 
     def scored(in_the_dark):
         """Of a model that knows every mask but for an error, and says `in_the_dark` where that is not known."""
 
         def predict(tiles):
-            stored = np.rint(tiles[..., 0] * 255).astype(np.uint8)
-            truth = np.stack([by_scan[tile.tobytes()] for tile in stored])
+            truth = np.stack([mask_of(tile) for tile in tiles[..., 0]])
             said = np.where(truth == VOID, in_the_dark, truth)
             said[:, 3:5, 3:5] = np.where(truth[:, 3:5, 3:5] == VOID, in_the_dark, 2)
             return np.eye(3, dtype=np.float32)[said]
@@ -221,7 +225,7 @@ def test_scores_do_not_change_with_what_is_predicted_where_the_class_is_not_know
 
 def test_finetuning_has_no_class_for_what_is_not_known(partly, tmp_path, undrawn):
     data = shutil.copytree(partly[0], tmp_path / "data")
-    workdir = run(data, "LOSS=@overlap.weighted_dice_loss")
+    workdir = run(data)
     (contract,) = workdir.glob("runs/*/*/*/model/contract.json")
     value = json.loads(contract.read_text())
     assert value["classes"].keys() == {"0", "1", "2"}
