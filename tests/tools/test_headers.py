@@ -94,7 +94,7 @@ def test_nan_is_named_as_such(tmp_path):
     struct.pack_into("<4f", rows, 280, 1, np.nan, 0, 0)
     path.write_bytes(rows)
     with pytest.raises(UnusableFileError, match=r"affine holds NaN or infinity: \[\["):
-        files.probe(path)
+        files.read(path)
 
 
 def test_an_unknown_size_cannot_be_resampled_and_the_rest_goes_on(tmp_path):

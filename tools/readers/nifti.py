@@ -15,7 +15,7 @@ from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
 from tools.readers.nifti_header import Place
 from tools.readers.nifti_header import place as place_of
-from tools.readers.orientation import ras_volume, turn_of
+from tools.readers.orientation import ras_volume
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
@@ -81,17 +81,16 @@ def _load(path: Path) -> tuple[Any, Place]:
     limits.check_promise(promised, stored.stat().st_size, most=most)
     if image.dataobj.offset > limits.EXTENSIONS_MOST:
         raise UnusableFileError(f"its voxels begin at byte {image.dataobj.offset}", "copy it again")
-    place = place_of(head, image.affine, image.shape)
-    turn_of(place.affine)  # a header without a place is known before its voxels are read
-    return image, place
+    return image, place_of(head, image.affine, image.shape)
 
 
 def _header_of(path: Path, head: bytes) -> Any:
-    """nibabel's image, which knows formats by their names: where a name misleads, by what is in the file."""
-    is_packed = path.name.endswith((".nii.gz", ".NII.GZ")) and limits.is_gzip(path)
-    if is_packed or _is_mapped(path) or len(files(path)) > 1:
+    """nibabel's image, of the format that is in the file; where its name misleads, read from an open file."""
+    if path.suffix.lower() not in (".gz", ".nii") or len(files(path)) > 1:
         return nibabel.load(path)
     kind: Any = nibabel.Nifti2Image if limits.NIFTI_SIZES.get(head[:4], ("", 0))[1] == 540 else nibabel.Nifti1Image
+    if _is_mapped(path) or (path.name.endswith((".nii.gz", ".NII.GZ")) and limits.is_gzip(path)):
+        return kind.from_filename(path)
     with _open(path) as file:
         return kind.from_stream(file)
 
