@@ -62,7 +62,14 @@ def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=
             shards.append(shard)
             entries += [
                 manifests.Entry(
-                    e.id, e.patient, number, *at, e.volume.shape, tuple(e.label), stored=schema.stored(payload)
+                    e.id,
+                    e.patient,
+                    number,
+                    *at,
+                    e.volume.shape,
+                    tuple(e.label),
+                    counts=_counts(e),
+                    stored=schema.stored(payload),
                 )
                 for e, at, payload in zip(half, locations, payloads, strict=True)
             ]
@@ -84,6 +91,11 @@ def make_folder(folder, *, counts, shapes, dtype="uint8", codec="raw", channels=
         ),
     )
     return examples
+
+
+def _counts(example):
+    values, counts = np.unique([] if example.mask is None else example.mask, return_counts=True)
+    return None if example.mask is None else dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
 
 
 @pytest.fixture(scope="session")

@@ -30,8 +30,8 @@ FINETUNED = [path for path in GIN_FILES if path.stem[-2:] in ("2d", "3d")]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """rank -> data folder of 6 training, 2 validation and 2 test examples."""
-    root, counts = tmp_path_factory.mktemp("gin_files"), {"train": 6, "val": 2, "test": 2}
+    """rank -> data folder of 6 training, 8 validation and 2 test examples."""
+    root, counts = tmp_path_factory.mktemp("gin_files"), {"train": 6, "val": 8, "test": 2}
     for rank in (2, 3):
         make_folder(root / str(rank), counts=counts, shapes=[(SIDE, SIDE + 1, SIDE + 2)[:rank]])
     return {rank: root / str(rank) for rank in (2, 3)}
