@@ -157,3 +157,13 @@ def test_what_is_seen_first_does_not_matter(tmp_path):
 def measured_of(path, name):
     volume = files.read(path)
     return facts.measure(name, volume, ranges.of(volume.voxels))
+
+
+def test_the_flag_fits_whichever_scan_was_read_first(tmp_path):
+    for number in range(3):
+        save(tmp_path / f"raw/p{number}.nii.gz", scan(number))
+        save(tmp_path / f"raw/p{number}_two organs.nii.gz", organs(number))
+    listing = layouts.find(layouts.Request(str(tmp_path / "raw")))
+    measured = [measured_of(tmp_path / f"raw/{name}.nii.gz", name) for name in ("p0", "p2_two organs")]
+    with pytest.raises(InputError, match="add --mask_suffix='_two organs' if such files are masks"):
+        label_maps.check(listing, {}, measured)

@@ -48,17 +48,19 @@ def _refusal(listing: Listing, label: str, scan: str) -> InputError:
 
 
 def _as_masks(listing: Listing, label: str, scan: str) -> str:
-    """The flag that makes `label` the mask of `scan`; a table where none does."""
+    """The flag that makes `label` the mask of its scan; a table where none does."""
     names = sorted({name for item in listing.items for name in (item.path, item.mask or item.path)})
     stem, image = (files.stem_of(PurePosixPath(path).name) for path in (label, scan))
+    stems = {files.stem_of(PurePosixPath(path).name) for path in names} - {stem}
+    image = max(filter(stem.startswith, stems), key=len, default=image)  # `scan` is but the first on its grid
     words = [word[0] for word in label_names.WORD.finditer(stem)]
     for ending in (label_names.ending(stem, image), *(f"{sign}{words[-1]}" for sign in ("_", "-")), stem):
         rules = pairing.Rules((ending,), root=listing.root)
-        if stem.endswith(ending) and not _has_digit(ending) and _pair(pairing.pair, names, rules).get(scan) == label:
+        if stem.endswith(ending) and not _has_digit(ending) and label in _pair(pairing.pair, names, rules).values():
             return f"--mask_suffix={shlex.quote(ending)}"
     folder = listing.root.joinpath(*_apart(label, scan))
     rules = pairing.Rules(root=listing.root)
-    if folder != listing.root and _pair(pairing.pair_with_folder, names, folder, rules).get(scan) == label:
+    if folder != listing.root and label in _pair(pairing.pair_with_folder, names, folder, rules).values():
         return f"--mask_folder={shlex.quote(str(folder))}"
     return "a csv with columns path and mask"
 
