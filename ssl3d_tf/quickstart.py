@@ -56,9 +56,14 @@ def _run(module: str, *arguments: str) -> None:
     """Shows a command, runs it, and ends with its exit code where it fails."""
     command = ["-m", module, *arguments]
     print(f"\n$ python {shlex.join(command)}", flush=True)
-    done = subprocess.run([sys.executable, *command], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+    process = subprocess.Popen([sys.executable, *command])
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it was told too, and saves
+        raise
+    if code:
+        sys.exit(code)
 
 
 def command() -> None:

@@ -75,13 +75,23 @@ def macro(name: str, *default: Any):
     except ValueError as error:
         if default:
             return default[0]
-        raise InputError(f"the configuration sets no {name}; include 'gin/base.gin' in its --gin_file.") from error
+        raise InputError(
+            f"the configuration sets no {name}; add the --gin_file of a task, or include 'gin/base.gin'."
+        ) from error
 
 
 def make(configurable: Callable[..., T], *, scope: str | None = None) -> T:
-    """Calls it with the arguments that the configuration binds, those of `scope` before those of no scope."""
-    with gin.config_scope(scope):
-        return gin.get_configurable(configurable)()
+    """Calls it with the arguments that the configuration binds, those of `scope` before those of no scope.
+
+    Raises:
+        InputError: an argument is missing or none that it takes.
+    """
+    try:
+        with gin.config_scope(scope):
+            return gin.get_configurable(configurable)()
+    except (TypeError, ValueError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the configuration does not fit together: {reason}; --verbosity=1 shows where.") from error
 
 
 def check_bound(configurable: Callable, name: str, sources: Sources) -> None:

@@ -51,7 +51,10 @@ class _Unread(config_parser.ParserDelegate):
 
 
 def check_names(files: Iterable[str]) -> None:
-    """Raises InputError where a file names what was called otherwise in version 0.1."""
-    for file in files:
-        if path(file).is_file() and (names := renamed.told(path(file).read_text(encoding="utf-8"))):
+    """Raises InputError where a file, or one that it includes, names what was called otherwise in version 0.1."""
+    for file in (file for file in files if path(file).is_file()):
+        text = path(file).read_text(encoding="utf-8")
+        if names := renamed.told(text):
             raise InputError(f"{file} is of ssl3d_tf 0.1, and since then {names}: rename them in the file.")
+        included = [one.filename for one in _statements(text) if isinstance(one, config_parser.IncludeStatement)]
+        check_names(included)

@@ -1,5 +1,6 @@
 """The ranges of the public knobs: every macro of that name is checked before anything is built or written."""
 
+import math
 from typing import Any, NamedTuple
 
 from ssl3d_tf.errors import InputError
@@ -19,6 +20,8 @@ class Range(NamedTuple):
         if value is None:
             return self.optional
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        if not math.isfinite(value):
             return False
         return (value > self.low if self.above else value >= self.low) and value <= self.high
 

@@ -18,6 +18,7 @@ MODULES |= {
     "ssl3d_tf.losses": "ssl3d_tf.losses.classification",
     "ssl3d_tf.search": "ssl3d_tf.search.space",
 }
+_STAY = {"ssl3d_tf.losses", "ssl3d_tf.search"}  # of which modules are imported now: they are wings
 BINDINGS = {"loop.fit": "run.Settings", "loop.Every": "run.Every", "steps.Update": "updates.Update"}
 _IMPORT = re.compile(r"^(?:from (ssl3d_tf) import (\w+)|(?:from|import) (ssl3d_tf\.\w+))", re.MULTILINE)
 _BINDING = re.compile(r"^(?:\w+/)*(" + "|".join(map(re.escape, BINDINGS)) + r")\.", re.MULTILINE)
@@ -25,7 +26,9 @@ _BINDING = re.compile(r"^(?:\w+/)*(" + "|".join(map(re.escape, BINDINGS)) + r")\
 
 def found(text: str) -> dict[str, str]:
     """Names of 0.1 in the text of a gin file or of one binding -> what they are called now."""
-    modules = [part or f"{package}.{name}" for package, name, part in _IMPORT.findall(text)]
+    modules = [
+        f"{package}.{name}" if name else part for package, name, part in _IMPORT.findall(text) if part not in _STAY
+    ]
     names = {name: MODULES[name] for name in modules if name in MODULES}
     return names | {name: BINDINGS[name] for name in _BINDING.findall(text)}
 

@@ -173,9 +173,12 @@ def load_encoder(folder: Path, encoder: keras.Model) -> int:
         InputError: a weight is missing, left over or of another shape; all of them are listed.
     """
     contract = read_contract(folder)
-    path = Path(contract["folder"]) / contract["weights"]
+    path = Path(contract["folder"]) / str(contract.get("weights"))
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != contract.get("weights_sha256"):
+            raise InputError(f"{path} is not what {CONTRACT} beside it describes (SHA-256 differs): put back the copy.")
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             stored = dict(archive)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); pretrain again.") from error

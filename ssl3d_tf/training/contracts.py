@@ -27,8 +27,8 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
     for candidate in (Path(folder) / CONTRACT, Path(folder) / ENCODER_FOLDER / CONTRACT):
         if candidate.is_file():
             try:
-                return {**json.loads(candidate.read_text(encoding="utf-8")), "folder": str(candidate.parent)}
-            except ValueError as error:
+                return {**dict(json.loads(candidate.read_text(encoding="utf-8"))), "folder": str(candidate.parent)}
+            except (TypeError, ValueError) as error:
                 raise InputError(f"{candidate} is damaged ({error}); pretrain again.") from error
     raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")
 

@@ -1,6 +1,7 @@
 """Names of version 0.1, in files and run folders of that time."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,9 @@ def test_every_module_is_where_it_is_said_to_be(name):
 
 def test_names_of_before_are_told_and_others_are_not():
     assert renamed.told(OLD) == NOW
+    for path in Path("gin").rglob("*.gin"):
+        assert renamed.told(path.read_text(encoding="utf-8")) == "", path
+    assert renamed.told("from ssl3d_tf import losses") == "ssl3d_tf.losses is ssl3d_tf.losses.classification"
     assert renamed.told("from ssl3d_tf.training import loop\nrun.Settings.steps = 3\nmyloop.fit.a = 1\n") == ""
 
 
@@ -35,6 +39,10 @@ def test_a_gin_file_of_before_is_one_line(tmp_path):
     file.write_text(OLD)
     with pytest.raises(InputError, match=rf"mine.gin is of ssl3d_tf 0.1, and since then {NOW}: rename them"):
         configuration.load(configuration.Sources((str(file),), ()))
+    outer = tmp_path / "outer.gin"
+    outer.write_text(f"include '{file}'\n")
+    with pytest.raises(InputError, match=rf"mine.gin is of ssl3d_tf 0.1, and since then {NOW}: rename them"):
+        configuration.load(configuration.Sources((str(outer),), ()))
     with pytest.raises(InputError, match=r"^--gin_param=loop.fit.steps=3: since ssl3d_tf 0.2 loop.fit is run.Settings"):
         configuration.load(configuration.Sources(("gin/cpc_3d.gin",), ("loop.fit.steps=3",)))
 

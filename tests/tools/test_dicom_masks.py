@@ -13,7 +13,7 @@ from tests.tools import dicom_files, dicom_mask_files
 from tests.tools.converting import convert, examples, run
 from tests.tools.dicom_mask_files import FRAME, write_seg, write_structures
 from tests.tools.test_dicom import AXIAL, oblique, sagittal
-from tools.readers import dicom, items, layouts, segmentation
+from tools.readers import dicom, grids, items, layouts, segmentation
 from tools.readers.contract import UnusableFileError
 from tools.readers.dicom_masks import Choice
 from tools.voxels import contours
@@ -63,7 +63,7 @@ def test_a_segmentation_is_the_mask_of_its_series(tmp_path, affine, kind):
     write_seg(tmp_path / "seg.dcm", blobs(), affine, kind=kind, order=np.random.default_rng(1).permutation)
     volume, mask, listing = load(tmp_path)
     np.testing.assert_array_equal(mask.voxels[..., 0], expected(blobs(), affine))
-    assert items.same_grid(volume, mask)
+    assert grids.difference(volume, mask) is None
     assert listing.classes == {"0": "background", "1": "Liver", "2": "spleen"}
     assert not listing.faults
 

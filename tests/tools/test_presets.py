@@ -229,7 +229,7 @@ def test_what_nnunet_ignores_is_no_class_and_no_mistake(declared, tmp_path):
     assert "ignored: in no loss and no score" in (tmp_path / "out/summary.md").read_text()
     (pictured,) = [one for name, one in examples(tmp_path / "out").items() if name == "a_1"]
     shown, plain = (draw.planes(one, ignore_label=4) for one in (pictured, pictured._replace(mask=None)))
-    assert all(np.array_equal(*pair) for pair in zip(shown, plain, strict=True))
+    assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(shown, plain, strict=True))
 
 
 @pytest.mark.parametrize("value", [0, -1, [4, 5], "four"])

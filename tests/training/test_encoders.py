@@ -120,3 +120,21 @@ def test_damage_is_one_line(tmp_path):
         load_encoder(changed(tmp_path / "a", lambda conv: conv["config"].update(filters="many")))
     with pytest.raises(InputError, match=r"level0_conv1/kernel is \(3, 3, 2, 2\) in the file"):
         load_encoder(changed(tmp_path / "b", lambda conv: conv["config"].update(kernel_size=[5, 5])))
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda content: content[:-1] + b"x", lambda _: b""])
+def test_weights_that_are_not_those_of_the_contract_are_refused(tmp_path, damage):
+    made = unet.encoder(1, rank=2, filters=2, levels=1)
+    checkpoints.save_encoder(tmp_path, made, step=3, contract={})
+    load_encoder(tmp_path)
+    path = tmp_path / "weights-3.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"weights-3.npz is not what contract.json beside it describes"):
+        load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "3", "{"])
+def test_a_contract_that_is_none_is_one_line(tmp_path, text):
+    (tmp_path / "contract.json").write_text(text)
+    with pytest.raises(InputError, match=r"contract.json is damaged"):
+        load_encoder(tmp_path)
