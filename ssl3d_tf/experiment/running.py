@@ -1,5 +1,6 @@
 """One run of an experiment, and all of them, one after the other; one that fails leaves the others."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -16,13 +17,13 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import neighbours, report
 from ssl3d_tf.experiment import protocol
 from ssl3d_tf.experiment.protocol import FAILED, MODEL, RESULT, Cell, Experiment
-from ssl3d_tf.experiment.scoring import View, prediction
-from ssl3d_tf.training import checkpoints, faults, health, leftovers, loop
+from ssl3d_tf.experiment.scoring import Predict, Scorer, Scores, View, prediction
+from ssl3d_tf.training import checkpoints, faults, health, leftovers, loop, signals
 from ssl3d_tf.training import run as training_run
 from ssl3d_tf.training.loop import Hooks
 from ssl3d_tf.training.run import Run
 
-OVERLAYS, CHECKPOINTS = "overlays", ("best", "last")
+OVERLAYS, PARTS, CHECKPOINTS = "overlays", "scores.json", ("best", "last")
 
 
 def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
@@ -31,7 +32,7 @@ def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
     Raises:
         InputError: another process does so in the same folder.
     """
-    with files.locked(experiment.workdir):
+    with files.locked(files.make_folder(experiment.workdir, "--workdir")):
         return _run_all(experiment, planned)
 
 
@@ -112,7 +113,8 @@ def run(experiment: Experiment, cell: Cell) -> bool:
         labelled = len(data.manifest.split("train").entries)
         files.write_json(folder / RESULT, {"labelled": labelled, "scores": scored})
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # also what a kill left behind the result
-    (folder / FAILED).unlink(missing_ok=True)
+    for name in (FAILED, PARTS):
+        (folder / name).unlink(missing_ok=True)
     return True
 
 
@@ -122,17 +124,50 @@ def _train(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, An
     built = train(experiment, cell, folder)
     if built is None:
         return None
-    scorer, predict, scored = experiment.plan.scorer, prediction(built.model), {}
+    with signals.stop_requested() as stopped_by:
+        try:
+            return _scores(experiment.plan.scorer, _heeding(stopped_by, prediction(built.model)), built, data, folder)
+        except _StoppedError:
+            print(f"{stopped_by()}: stopped while it was scored; the same command goes on.", flush=True)
+            return None
+
+
+class _StoppedError(Exception):
+    """A signal came while a run was scored."""
+
+
+def _heeding(stopped_by: Callable[[], str | None], predict: Predict) -> Predict:
+    """`predict`, which a signal ends before the next window."""
+
+    def predict_unless_stopped(batch: np.ndarray) -> np.ndarray:
+        if stopped_by():
+            raise _StoppedError
+        return predict(batch)
+
+    return predict_unless_stopped
+
+
+def _scores(scorer: Scorer, predict: Predict, built: Run, data: DataFolder, folder: Path) -> dict[str, Any]:
+    """Scores by 'split/checkpoint', each written as soon as it is there, and taken from there when stopped before."""
+    kept = json.loads((folder / PARTS).read_text(encoding="utf-8")) if (folder / PARTS).is_file() else {}
+    scored = {key: Scores(**found) for key, found in kept.items()}
+
+    def score(split: str, checkpoint: str) -> Scores:
+        key = f"{split}/{checkpoint}"
+        if key not in scored:
+            scored[key] = scorer.score(predict, data, split)
+            files.write_json(folder / PARTS, {key: found._asdict() for key, found in scored.items()})
+        return scored[key]
+
     last = built.model.get_weights()
-    for split in ("val", "test"):
-        scored[f"{split}/last"] = scorer.score(predict, data, split)
+    of_last = {split: score(split, "last") for split in ("val", "test")}
     checkpoints.load_encoder(folder / MODEL, built.model)
     same = all(map(np.array_equal, last, built.model.get_weights()))  # the last evaluation was the best one
-    for split in ("val", "test"):
-        scored[f"{split}/best"] = scored[f"{split}/last"] if same else scorer.score(predict, data, split)
+    of_best = {split: of_last[split] if same else score(split, "best") for split in ("val", "test")}
     if scorer.draw:
-        scorer.draw(predict, data, scored["test/best"], files.make_folder(folder / OVERLAYS, "--workdir"))
-    return {key: found._asdict() for key, found in scored.items()}
+        scorer.draw(predict, data, of_best["test"], files.make_folder(folder / OVERLAYS, "--workdir"))
+    found = {"last": of_last, "best": of_best}
+    return {f"{split}/{name}": one._asdict() for name, of in found.items() for split, one in of.items()}
 
 
 def _neighbours(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any]:

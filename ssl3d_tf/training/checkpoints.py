@@ -174,14 +174,11 @@ def load_encoder(folder: Path, encoder: keras.Model) -> int:
     """
     contract = read_contract(folder)
     path = Path(contract["folder"]) / str(contract.get("weights"))
-    try:
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != contract.get("weights_sha256"):
-            raise InputError(f"{path} is not what {CONTRACT} beside it describes (SHA-256 differs): put back the copy.")
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            stored = dict(archive)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); pretrain again.") from error
+    content = _read(path)
+    if hashlib.sha256(content).hexdigest() != contract.get("weights_sha256"):
+        raise InputError(f"{path} is not what {CONTRACT} beside it describes (SHA-256 differs): put back the copy.")
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        stored = dict(archive)
     wanted = {variable.path: variable for variable in encoder.weights}
     differences = _differences(stored, wanted)
     if differences:
@@ -189,6 +186,13 @@ def load_encoder(folder: Path, encoder: keras.Model) -> int:
     for name, variable in wanted.items():
         variable.assign(stored[name])
     return len(wanted)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); pretrain again.") from error
 
 
 def _differences(stored: Mapping[str, np.ndarray], wanted: Mapping[str, keras.Variable]) -> list[str]:

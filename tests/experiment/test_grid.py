@@ -1,9 +1,10 @@
 """The grid of finetuning runs as a whole: faults of one run, folds, probes, kinds of labels, devices, mistakes."""
 
-import io
 import json
+import os
 import re
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
 from ssl3d_tf.experiment import preparing, protocol, running, scoring
+from ssl3d_tf.training import checkpoints
 from tests.conftest import make_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -64,21 +66,17 @@ def results(workdir):
     return tables.read([workdir]).results
 
 
-def poison(encoder, copy):
-    """A copy of a pretraining run whose encoder returns no numbers."""
-    shutil.copytree(encoder, copy)
-    (path,) = (copy / "encoder").glob("weights-*.npz")
-    buffer = io.BytesIO()
-    np.savez(buffer, **{name: np.full_like(value, np.inf) for name, value in np.load(path).items()})
-    path.write_bytes(buffer.getvalue())
-    return path
+def poisoned(folder, model):
+    """As `checkpoints.load_encoder`, but a training that begins so overflows at once."""
+    model.set_weights([np.full_like(value, np.inf) for value in model.get_weights()])
+    return len(model.weights)
 
 
-def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tmp_path, capsys):
-    (good,) = (encoder / "encoder").glob("weights-*.npz")
-    bad = poison(encoder, tmp_path / "rotation")
+def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tmp_path, capsys, monkeypatch):
+    load = checkpoints.load_encoder
+    monkeypatch.setattr(checkpoints, "load_encoder", lambda of, model: (poisoned if of == encoder else load)(of, model))
     params = (*TINY, "ARMS=('random','pretrained')")
-    assert run(folder, tmp_path / "ft", *params, encoders=[tmp_path / "rotation"]) == 1
+    assert run(folder, tmp_path / "ft", *params, encoders=[encoder]) == 1
     # Whether NaN comes as far as the loss is the kernels' choice: the ReLU of some turns it into 0.
     fault = r"(a gradient is not finite|the loss is nan) at step 1, batch phantom_\d+, phantom_\d+: .*/kernel nan"
     assert re.search(f"failed, the others go on: {fault}", capsys.readouterr().err)
@@ -86,8 +84,8 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     assert re.match(fault, json.loads(failed.read_text())["reason"])
     before = scores(tmp_path / "ft")
     assert {arm for arm, *_ in before} == {"random"}
-    shutil.copy(good, bad)
-    assert run(folder, tmp_path / "ft", *params, encoders=[tmp_path / "rotation"]) == 0
+    monkeypatch.setattr(checkpoints, "load_encoder", load)
+    assert run(folder, tmp_path / "ft", *params, encoders=[encoder]) == 0
     assert not failed.exists()
     assert {arm for arm, *_ in scores(tmp_path / "ft")} == {"random", "pretrained"}
     assert before.items() <= scores(tmp_path / "ft").items()
@@ -246,3 +244,30 @@ def test_a_mistake_is_one_line_before_the_first_step(params, message, folder, tm
     assert message in str(caught.value).splitlines()[0]
     assert not (tmp_path / "ft").exists()
     assert "step" not in capsys.readouterr().out
+
+
+def test_a_signal_while_a_run_is_scored_keeps_what_is_scored(folder, tmp_path, capsys):
+    whole, planned = plan(folder, tmp_path / "whole", *SCRATCH, "STEPS=2", "EVAL_EVERY=1", "FRACTIONS=(100,)")
+    assert running.run_all(whole, planned) == 0
+    cut, planned = plan(folder, tmp_path / "cut", *SCRATCH, "STEPS=2", "EVAL_EVERY=1", "FRACTIONS=(100,)")
+    scored, sent = [], []
+
+    def score(predict, data, split):
+        if scored == ["val"] and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+        found = cut.plan.scorer.score(predict, data, split)
+        scored.append(split)
+        return found
+
+    stopping = cut._replace(plan=cut.plan._replace(scorer=scoring.Scorer(score)))
+    with pytest.raises(SystemExit) as ended:
+        running.run_all(stopping, planned)
+    assert ended.value.code == 0
+    assert scored == ["val"]
+    assert "SIGTERM: stopped while it was scored; the same command goes on." in capsys.readouterr().out
+    assert running.run_all(stopping, planned) == 0
+    assert scored.count("val") <= 2  # of the last, scored before, and perhaps of the best checkpoint
+    (result,) = (tmp_path / "cut").rglob("result.json")
+    (expected,) = (tmp_path / "whole").rglob("result.json")
+    assert result.read_text() == expected.read_text()
+    assert not list((tmp_path / "cut").rglob(running.PARTS))
