@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from ssl3d_tf import audit, train
 from ssl3d_tf.command import configuration
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.experiment import auditing
 from tests.conftest import make_folder
 
 SIZE = {2: 24, 3: 24}
@@ -41,7 +42,7 @@ def last_evaluation(workdir):
 
 @pytest.mark.parametrize("name", ["jigsaw_3d", "cpc_2d"])
 def test_an_audit_evaluates_the_network_on_every_kind_of_input(name, root, capsys):
-    (row,) = audit.run(root / name)
+    (row,) = auditing.audit(root / name)
     expected = last_evaluation(root / name)
     assert row.accuracy["real"] == pytest.approx(expected["val_accuracy"])
     assert row.chance == pytest.approx(expected["val_chance"])
@@ -54,12 +55,12 @@ def test_an_audit_evaluates_the_network_on_every_kind_of_input(name, root, capsy
 def test_with_steps_it_trains_fresh_networks_once_and_leaves_the_run_alone(root, capsys):
     workdir = root / "rotation_2d"
     before = last_evaluation(workdir)
-    rows = audit.run(workdir, steps=3)
+    rows = auditing.audit(workdir, steps=3)
     assert [row.steps for row in rows] == [2, 3]
     folders = sorted(path.name for path in (workdir / "audit").iterdir())
     assert folders == ["border-3", "histogram-3", "real-3", "spectrum-3"]
     capsys.readouterr()
-    assert audit.run(workdir, steps=3) == rows
+    assert auditing.audit(workdir, steps=3) == rows
     assert capsys.readouterr().out.count("Goes on at step 3 of 3") == 4
     assert last_evaluation(workdir) == before
 
@@ -70,22 +71,22 @@ def test_data_that_moved_are_asked_for_and_found_again(root, tmp_path):
     record["data"]["path"] = str(tmp_path / "gone")
     (run / "run.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"no longer in .*gone; say with --data"):
-        audit.run(run)
-    assert audit.run(run, root / "data3")
+        auditing.audit(run)
+    assert auditing.audit(run, root / "data3")
 
 
 def test_other_data_are_refused(root):
     with pytest.raises(InputError, match=r"is not what .*rotation_2d was trained on"):
-        audit.run(root / "rotation_2d", root / "data3")
+        auditing.audit(root / "rotation_2d", root / "data3")
 
 
 def test_a_folder_without_a_run_or_without_a_checkpoint_is_one_clear_error(root, tmp_path):
     with pytest.raises(InputError, match=r"holds no run: no config\.gin and run\.json"):
-        audit.run(tmp_path)
+        auditing.audit(tmp_path)
     for name in ("config.gin", "run.json"):
         shutil.copy(root / "rotation_2d" / name, tmp_path)
     with pytest.raises(InputError, match="no checkpoint yet"):
-        audit.run(tmp_path)
+        auditing.audit(tmp_path)
 
 
 def test_a_mistake_is_one_line_and_an_exit_code():

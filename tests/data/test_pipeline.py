@@ -123,7 +123,7 @@ def test_the_cache_is_of_all_splits_together(tmp_path):
 def test_an_example_without_what_the_task_reads_is_named(volumes_3d, fields, lacking):
     data = folders.open_folder(volumes_3d[0])
     first, second, *rest = (split := data.manifest.split("train")).entries
-    bare = second._replace(label=None, stored=second.stored._replace(mask_dtype=None))
+    bare = second._replace(label=None, counts=None, stored=second.stored._replace(mask_dtype=None))
     splits = {"train": split._replace(entries=(first, bare, *rest))}
     data = data._replace(manifest=data.manifest._replace(splits=splits))
     options = {"split": "train", "training": True, "rank": 3, "view_size": SIZE, "batch_size": 4, "seed": 7}

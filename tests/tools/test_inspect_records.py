@@ -110,7 +110,7 @@ def test_the_contact_sheet_has_a_tile_per_example(folder):
 @pytest.mark.parametrize("task", ["jigsaw", "rotation", "exemplar"])
 def test_views_are_drawn_beside_what_they_are_made_of(task, volumes_3d, tmp_path):
     png = tmp_path / "views.png"
-    inspect_records.show_views(volumes_3d[0], [f"gin/{task}_3d.gin"], ["VIEW_SIZE=12"], png)
+    inspect_records.show_views(volumes_3d[0], [f"gin/{task}_3d.gin"], ["VIEW_SIZE=12"], [], png=png)
     drawn = np.asarray(Image.open(png).convert("L"))
     assert drawn.shape[1] == 1320
     assert len(np.unique(drawn)) > 50
