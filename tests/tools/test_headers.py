@@ -11,7 +11,7 @@ import pytest
 
 from tests.tools.converting import convert, examples, settings
 from tools.prepare import packing
-from tools.readers import files, items
+from tools.readers import files, items, nifti
 from tools.readers.contract import Item, Reading, UnusableFileError
 
 LPS = np.array([[-0.9, 0, 0, 80.0], [0, -0.9, 0, 95], [0, 0, 3, -210], [0, 0, 0, 1]])
@@ -279,3 +279,15 @@ def test_labels_are_rounded_as_far_as_storing_them_moves_them(tmp_path):
     np.testing.assert_array_equal(files.read_mask(tmp_path / "scaled.nii.gz").voxels[..., 0], labels)
     with pytest.raises(UnusableFileError, match=r"holds 4\.95, which is not whole to 0\.001"):
         files.read_mask(save(tmp_path / "m.nii", (labels * 0.99).astype(np.float32), np.eye(4)))
+
+
+@pytest.mark.parametrize(("shift", "is_told"), [(0.0, False), (0.05, False), (3.0, True)])
+def test_two_affines_of_a_header_that_disagree_are_told(tmp_path, shift, is_told):
+    image = nibabel.Nifti1Image(np.zeros((8, 9, 7), np.int16), np.diag([1.0, 1.0, 2.0, 1.0]))
+    other = np.diag([1.0, 1.0, 2.0, 1.0])
+    other[0, 3] += shift
+    image.set_sform(image.affine, 1)
+    image.set_qform(other, 1)
+    nibabel.save(image, tmp_path / "a.nii")
+    notes = nifti.probe(tmp_path / "a.nii").notes
+    assert any("sform and qform" in note for note in notes) == is_told

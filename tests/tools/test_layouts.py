@@ -1,6 +1,7 @@
 """tools/readers/layouts: which files are examples, which are their masks, and that none lies outside the input."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -148,3 +149,26 @@ def test_a_truncated_npz_is_one_clear_fault(tmp_path):
     (tmp_path / "m.npz").write_bytes((tmp_path / "m.npz").read_bytes()[:-50])
     with pytest.raises(InputError, match="damaged or cut short"):
         layouts.find(layouts.Request(str(tmp_path / "m.npz")))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("train_0.npy", "train_1.npy", "val_0.npy", "test_0.npy"), "names such as .* begin as a split does"),
+        (("train_1/a.npy", "valid_1/b.npy"), "names such as .* begin as a split does"),
+        (
+            ("train/a.npy", "test/b.npy", "holdout/c.npy"),
+            "1 scans lie in no folder that names a split",
+        ),
+        (("01_train/a.npy", "02_val/b.npy", "03_test/c.npy"), None),
+        (("train_0.npy", "train_1.npy"), None),
+        (("a.npy", "b.npy"), None),
+    ],
+)
+def test_what_names_say_of_splits_without_declaring_them_is_told(tmp_path, names, told):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / name, np.zeros((4, 4, 4)))
+    notes = layouts.find(layouts.Request(str(tmp_path))).notes
+    found = [note for note in notes if "begin as a split" in note or "in no folder that names" in note]
+    assert [bool(re.search(told or "", note)) for note in found] == ([True] if told else [])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from tools.readers import files
 from tools.readers.contract import Fault, Item, Kind, Listing, Probe, Reading, UnusableFileError
 from tools.readers.items import probe
 
+MANY = 0.2  # of the files, of another kind than most
 PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours keep their balance
 CALIBRATED, UNCALIBRATED = Normalisation("percentile"), Normalisation("percentile:body")
 
@@ -71,7 +72,7 @@ def make(listing: Listing, settings: Settings) -> Plan:
     settings = _decided(settings, [*kept.values()], listing, kind)
     chosen = splits.assign(items, settings.fractions)
     jobs = tuple(_jobs(items, chosen, settings))
-    notes = (*listing.notes, *splits.taken(items, chosen))
+    notes = (*listing.notes, *splits.taken(items, chosen), *_of_other_kinds(odd, kind, len(probes)))
     return Plan(settings.name, kind, settings, jobs, tuple(faults), _recipe(listing, settings), notes, readings)
 
 
@@ -130,6 +131,15 @@ def _of_one_kind(probes: Mapping[Item, Probe]) -> tuple[list[Item], list[Fault],
     remedy = "convert files of another kind into a data set of their own"
     odd = [Fault(i.path, reason.format(p.kind, kind), remedy) for i, p in probes.items() if p.kind != kind]
     return [item for item, probe in probes.items() if probe.kind == kind], odd, kind
+
+
+def _of_other_kinds(odd: Sequence[Fault], kind: Kind, count: int) -> Iterator[str]:
+    """A line where many files are set aside for their kind: it may be that the others are not the scans."""
+    if len(odd) >= MANY * count:
+        yield (
+            f"{len(odd)} of {count} files are set aside, such as {odd[0].path}, as the others are {kind}: if those are "
+            "label maps, name them with --mask_suffix or --mask_folder."
+        )
 
 
 def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind: Kind) -> Settings:

@@ -25,6 +25,7 @@ from tools.readers import (
     paths,
     patients,
     remainder,
+    split_words,
     table,
     ukb,
 )
@@ -113,6 +114,7 @@ def _completed(listing: Listing, request: Request, path: Path) -> Listing:
     if request.labels_from:
         listing = class_folders.labelled(listing)
     hints = [] if request.labels_from else [*class_folders.hints(listing)]
+    hints += split_words.hints(listing.items) if listing.layout == "folder" else ()
     if listing.layout == "folder" and path.is_dir():
         hints += table.unread(path)
     listing = listing._replace(notes=(*listing.notes, *hints))

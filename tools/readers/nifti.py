@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 from isal import igzip
 from nibabel.arrayproxy import ArrayProxy
+from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
 from tools.readers import limits
@@ -19,13 +20,29 @@ from tools.readers.orientation import ras_volume
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
+FORMS = "sform and qform of the header lie in different places; the sform was taken, as nibabel does"
 PAIR = {".hdr": ".img", ".img": ".hdr"}
 
 
 def probe(path: Path) -> Probe:
     """Reads the header of `path`."""
     image, place = _load(path)
-    return _promise(image)._replace(notes=place.notes)
+    return _promise(image)._replace(notes=(*place.notes, *_contradiction(image)))
+
+
+def _contradiction(image) -> tuple[str, ...]:
+    """A note where a header has two affines, and they are more than a tenth of a voxel apart."""
+    header = image.header
+    if "sform_code" not in header or not (header["sform_code"] > 0 and header["qform_code"] > 0):
+        return ()
+    try:
+        difference = header.get_sform() - header.get_qform()
+    except (HeaderDataError, ValueError):
+        return ()
+    size = np.array([*image.shape, 1, 1])[:3] - 1
+    corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T
+    is_far = np.abs(difference @ corners).max() > 0.1 * max(min(header.get_zooms()[:3]), 0.1)
+    return (FORMS,) if is_far else ()
 
 
 def _promise(image) -> Probe:

@@ -54,14 +54,11 @@ def find(tables: Sequence[Path], root: Path, *, allow_outside: bool = False) -> 
     """Lists the rows of `tables`, which lie under `root`.
 
     Raises:
-        InputError: no column `path`, a row twice, a path outside the folder, a label that is no label, another split,
-            several tables of which not each is of another split.
+        InputError: no column `path`, a column or row twice, a row with too many cells, a path outside the folder, a
+            label that is no label, another split, several tables of which not each is of another split.
     """
     of = _splits(tables, root)
-    read = {path: _read(path) for path in tables}
-    for path, (columns, _) in read.items():
-        if "path" not in columns:
-            raise InputError(f"{path} has no column 'path'; its columns are {list(columns)}: name one of them path.")
+    read = {path: _checked(path) for path in tables}
     cells = [known(row.get("label")) for _, rows in read.values() for row in rows]
     found = texts.read([cell for cell in cells if cell], f"column 'label' of {', '.join(map(str, tables))}")
     check = paths.anywhere if allow_outside else paths.checked
@@ -74,7 +71,7 @@ def find(tables: Sequence[Path], root: Path, *, allow_outside: bool = False) -> 
     if count > 1:
         raise InputError(f"{' and '.join(map(str, tables))} lists '{twice}' more than once; keep one row per example.")
     given = tuple(path.relative_to(root).as_posix() for path in tables)
-    notes = tuple(_notes(read, of, root))
+    notes = (*_notes(read, of, root), *_doubts(items))
     name = root.name
     return Listing("csv", root, name, tuple(items), notes=notes, label_classes=found.classes, given=given)
 
@@ -112,24 +109,69 @@ def _notes(read: Mapping[Path, Table], of: Mapping[Path, str | None], root: Path
             yield f"column '{column}': {shown} taken as not known; rename what is a value of its own."
 
 
-def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+def _read(path: Path) -> Table:
+    """Columns, those of this layout in small letters, and rows."""
+    columns, *rows = _lines(path) or [[]]
+    named = [column.lower() if column.lower() in COLUMNS else column for column in columns]
+    return named, [dict(zip(named, [*row, *[""] * len(named)], strict=False)) for row in rows]
+
+
+def _checked(path: Path) -> Table:
+    """As `_read`. Raises InputError for a column that is there twice, or a row of more cells than there are columns."""
+    found = _read(path)
+    columns = found[0]
+    if "path" not in columns:
+        raise InputError(f"{path} has no column 'path'; its columns are {list(columns)}: name one of them path.")
+    if twice := [column for column, count in Counter(columns).items() if column and count > 1]:
+        raise InputError(f"{path} has column '{twice[0]}' twice; rename one.")
+    for number, row in enumerate(_lines(path)[1:], start=2):
+        if any(row[len(columns) :]):
+            what = f"row {number} of {path} has {len(row)} cells, its header {len(columns)}"
+            raise InputError(f"{what}; put quotes around a cell that holds the separator, such as a decimal comma.")
+    return found
+
+
+def _doubts(items: Sequence[Item]) -> Iterator[str]:
+    """What is no fault for sure: masks of several scans, patients that differ in case only."""
+    shared = [mask for mask, count in Counter(item.mask for item in items if item.mask).items() if count > 1]
+    if shared:
+        yield f"{len(shared)} masks are those of several scans, the first is {shared[0]}."
+    patients = {item.patient for item in items}
+    alike = sorted(name for name in patients if name.lower() != name and name.lower() in patients)
+    if alike:
+        yield f"patients '{alike[0]}' and '{alike[0].lower()}' differ in case only, and are two."
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """The cells of every line that is not empty, whatever separates them."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            rows = [{str(key): (value or "").strip() for key, value in row.items() if key} for row in reader]
-            return reader.fieldnames or (), rows
+            separator = _separator(file.readline())
+            file.seek(0)
+            lines = csv.reader(file, delimiter=separator)
+            return [[cell.strip() for cell in line] for line in lines if any(line)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); save it as comma-separated UTF-8.") from error
 
 
+def _separator(header: str) -> str:
+    """',', or what Excel and others write: ';' or a tab, where that is what stands around the word path."""
+    named = (one for one in ",;\t" if "path" in (cell.strip().strip('"').lower() for cell in header.split(one)))
+    return next(named, ",")
+
+
 def _item(table: Path, root: Path, number: int, row: Row, *, labels: Labels, split: str | None, check: Check) -> Item:
-    """The row; `split` is that of its table, which a cell of its own overrules."""
+    """The row. Where neither table nor column says a split, the folders of its path may, as in layout folder."""
     where = f"row {number} of {table}"
     image, mask = (_path(table, root, row, column, where, check=check) for column in ("path", "mask"))
     if word := known(row.get("split")):
-        split = split_words.split_of(word)
+        of_table, split = split, split_words.split_of(word)
         if split is None:
             raise InputError(f"{where} says split '{word}'; use one of {', '.join(SPLITS)}, or leave it empty.")
+        if of_table not in (None, split):
+            raise InputError(f"{where} says split '{word}', its table is {of_table}; mend the cell or the name.")
+    elif split is None and "split" not in row:
+        split = split_words.of_path(str(image))
     name = files.stem_of(re.sub(r"^(\.\./)+", "", str(image)))
     label = labels.numbers.get(known(row.get("label")))
     return Item(name, str(image), known(row.get("patient")) or name, mask=mask, label=label, split=split)

@@ -1,0 +1,60 @@
+"""Tables as people's programs write them."""
+
+import numpy as np
+import pytest
+
+from ssl3d_tf.errors import InputError
+from tools.readers import layouts
+
+
+def listed(folder, text, name="cases.csv", *, encoding="utf-8"):
+    """The listing of a table with that text, beside scans 0 to 5, in train/ and test/ too."""
+    for path in (*map(str, range(6)), *(f"{split}/{n}" for split in ("train", "test") for n in range(6))):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{path}.npy", np.zeros((4, 4, 4)))
+    (folder / name).write_text(text, encoding=encoding)
+    return layouts.find(layouts.Request(str(folder / name), "csv"))
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_any_separator_and_capitals_of_the_header_are_read(tmp_path, separator, encoding):
+    rows = [["Path", "Label ", "Patient", "site"], ["0.npy", "1", "a", "x"], ["1.npy", " 2", "b", "y"]]
+    found = listed(tmp_path, "\n".join(separator.join(row) for row in rows), encoding=encoding)
+    assert [(item.id, item.label, item.patient) for item in found.items] == [("0", (1.0,), "a"), ("1", (2.0,), "b")]
+    assert "columns not used: site." in found.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,label\n0.npy,1,5\n", r"row 2 of .* has 3 cells, its header 2; put quotes around"),
+        ("path,label,label\n0.npy,1,2\n", "has column 'label' twice"),
+        ("path,label,Label\n0.npy,1,2\n", "has column 'label' twice"),
+        ("file;label\n0.npy;1\n", "has no column 'path'"),
+    ],
+)
+def test_a_table_that_can_be_read_in_two_ways_is_refused(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        listed(tmp_path, text)
+
+
+def test_folders_of_paths_say_the_split_where_nothing_else_does(tmp_path):
+    rows = "".join(f"{split}/{n}.npy,{n % 2}\n" for split in ("train", "test") for n in range(6))
+    found = listed(tmp_path, "path,label\n" + rows)
+    assert {item.id.partition("/")[0] == item.split for item in found.items} == {True}
+    column = listed(tmp_path, "path,split\ntrain/0.npy,test\ntrain/1.npy,\n")
+    assert [item.split for item in column.items] == ["test", None]
+
+
+def test_a_cell_and_the_name_of_its_table_must_agree(tmp_path):
+    listed(tmp_path, "path,split\n0.npy,train\n", "train.csv")
+    (tmp_path / "test.csv").write_text("path,split\n1.npy,train\n")
+    with pytest.raises(InputError, match=r"row 2 of .*test.csv says split 'train', its table is test; mend the cell"):
+        layouts.find(layouts.Request(str(tmp_path), "csv"))
+
+
+def test_masks_of_several_scans_and_patients_of_two_cases_are_told(tmp_path):
+    found = listed(tmp_path, "path,mask,patient\n0.npy,5.npy,P7\n1.npy,5.npy,p7\n2.npy,4.npy,q\n")
+    assert "1 masks are those of several scans, the first is 5.npy." in found.notes
+    assert "patients 'P7' and 'p7' differ in case only, and are two." in found.notes
