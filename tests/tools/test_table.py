@@ -47,11 +47,12 @@ def test_folders_of_paths_say_the_split_where_nothing_else_does(tmp_path):
     assert [item.split for item in column.items] == ["test", None]
 
 
-def test_a_cell_and_the_name_of_its_table_must_agree(tmp_path):
+def test_a_cell_that_contradicts_the_name_of_its_table_is_told(tmp_path):
     listed(tmp_path, "path,split\n0.npy,train\n", "train.csv")
-    (tmp_path / "test.csv").write_text("path,split\n1.npy,train\n")
-    with pytest.raises(InputError, match=r"row 2 of .*test.csv says split 'train', its table is test; mend the cell"):
-        layouts.find(layouts.Request(str(tmp_path), "csv"))
+    (tmp_path / "test.csv").write_text("path,split\n1.npy,train\n2.npy,\n")
+    found = layouts.find(layouts.Request(str(tmp_path), "csv"))
+    assert [item.split for item in found.items] == ["train", "train", "test"]
+    assert "1 rows of test.csv, test by its name, say split 'train': so it is." in found.notes
 
 
 def test_masks_of_several_scans_and_patients_of_two_cases_are_told(tmp_path):

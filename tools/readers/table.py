@@ -101,6 +101,10 @@ def _notes(read: Mapping[Path, Table], of: Mapping[Path, str | None], root: Path
     unused = sorted({column for columns, _ in read.values() for column in columns} - set(COLUMNS))
     if unused:
         yield f"columns not used: {', '.join(unused)}."
+    for path, (_, rows) in read.items():
+        other = [word for row in rows if (word := known(row.get("split"))) and split_words.split_of(word) != of[path]]
+        if of[path] and other:
+            yield f"{len(other)} rows of {path.name}, {of[path]} by its name, say split '{other[0]}': so it is."
     for column in COLUMNS[1:]:
         cells = [row.get(column, "") for _, rows in read.values() for row in rows]
         words = Counter(cell for cell in cells if cell and texts.is_missing(cell))
@@ -165,11 +169,9 @@ def _item(table: Path, root: Path, number: int, row: Row, *, labels: Labels, spl
     where = f"row {number} of {table}"
     image, mask = (_path(table, root, row, column, where, check=check) for column in ("path", "mask"))
     if word := known(row.get("split")):
-        of_table, split = split, split_words.split_of(word)
+        split = split_words.split_of(word)
         if split is None:
             raise InputError(f"{where} says split '{word}'; use one of {', '.join(SPLITS)}, or leave it empty.")
-        if of_table not in (None, split):
-            raise InputError(f"{where} says split '{word}', its table is {of_table}; mend the cell or the name.")
     elif split is None and "split" not in row:
         split = split_words.of_path(str(image))
     name = files.stem_of(re.sub(r"^(\.\./)+", "", str(image)))
