@@ -21,6 +21,7 @@ from tools.readers.orientation import ras_volume
 SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
 FORMS = "sform and qform of the header lie in different places; the sform was taken, as nibabel does"
+NEARLY = 1e-4  # of two affines: less than a tenth of any voxel, whatever the shape
 PAIR = {".hdr": ".img", ".img": ".hdr"}
 
 
@@ -38,6 +39,8 @@ def _contradiction(image) -> tuple[str, ...]:
     try:
         difference = header.get_sform() - header.get_qform()
     except (HeaderDataError, ValueError):
+        return ()
+    if np.abs(difference).max() < NEARLY:
         return ()
     size = np.array([*image.shape, 1, 1])[:3] - 1
     corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T
