@@ -78,7 +78,7 @@ class Journal:
         self._bar.update()
         if len(self._began) <= _TIMED:
             self._began.append(time.perf_counter())
-            if len(self._began) > _TIMED:
+            if len(self._began) > _TIMED and self._steps > len(self._began):
                 pace_s = (self._began[-1] - self._began[0]) / _TIMED
                 self.say(_time_left(pace_s, self._steps - len(self._began)))
 
