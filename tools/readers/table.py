@@ -114,25 +114,29 @@ def _notes(read: Mapping[Path, Table], of: Mapping[Path, str | None], root: Path
 
 
 def _read(path: Path) -> Table:
+    return _named(_lines(path))
+
+
+def _named(lines: Sequence[Sequence[str]]) -> Table:
     """Columns, those of this layout in small letters, and rows."""
-    columns, *rows = _lines(path) or [[]]
+    columns, *rows = lines or [[]]
     named = [column.lower() if column.lower() in COLUMNS else column for column in columns]
     return named, [dict(zip(named, [*row, *[""] * len(named)], strict=False)) for row in rows]
 
 
 def _checked(path: Path) -> Table:
     """As `_read`. Raises InputError for a column that is there twice, or a row of more cells than there are columns."""
-    found = _read(path)
-    columns = found[0]
+    lines = _lines(path)
+    columns, rows = _named(lines)
     if "path" not in columns:
         raise InputError(f"{path} has no column 'path'; its columns are {list(columns)}: name one of them path.")
     if twice := [column for column, count in Counter(columns).items() if column and count > 1]:
         raise InputError(f"{path} has column '{twice[0]}' twice; rename one.")
-    for number, row in enumerate(_lines(path)[1:], start=2):
+    for number, row in enumerate(lines[1:], start=2):
         if any(row[len(columns) :]):
             what = f"row {number} of {path} has {len(row)} cells, its header {len(columns)}"
             raise InputError(f"{what}; put quotes around a cell that holds the separator, such as a decimal comma.")
-    return found
+    return columns, rows
 
 
 def _doubts(items: Sequence[Item]) -> Iterator[str]:
