@@ -147,7 +147,7 @@ def settings_of(experiment: Experiment, cell: Cell) -> Settings:
         train_data=functools.partial(settings.train_data, seed=seed, wraps=True),
         task=experiment.task_of(cell.arm.init),
         encoder=with_weights(settings.encoder, experiment.encoders.get(cell.arm.encoder)),
-        keeps=MODEL,
+        keeps=(MODEL,),
     )
 
 

@@ -16,6 +16,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.training.contracts import CONTRACT, read_contract
+from ssl3d_tf.training.contracts import DECODER_FOLDER as DECODER_FOLDER
 from ssl3d_tf.training.contracts import ENCODER_FOLDER as ENCODER_FOLDER
 from ssl3d_tf.training.updates import Part
 
@@ -119,10 +120,17 @@ def averaged_weights(parts: Sequence[Part]) -> Iterator[None]:
                 variable.assign(value)
 
 
-def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Mapping[str, Any]) -> None:
-    """Writes weights-STEP.npz and then contract.json, which names it: the folder is usable at every moment."""
+def save_encoder(
+    folder: Path, network: keras.Model, *, step: int, contract: Mapping[str, Any], without: keras.Model | None = None
+) -> None:
+    """Writes weights-STEP.npz and then contract.json, which names it: the folder is usable at every moment.
+
+    without: a part of `network` whose weights are kept elsewhere.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {variable.path: tf.convert_to_tensor(variable.value).numpy() for variable in encoder.weights}
+    weights = {
+        variable.path: tf.convert_to_tensor(variable.value).numpy() for variable in _weights(network, without=without)
+    }
     buffer = io.BytesIO()
     np.savez(buffer, **weights)
     path = folder / f"weights-{step}.npz"
@@ -132,7 +140,7 @@ def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Map
         "step": step,
         "weights": path.name,
         "weights_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
-        "architecture": json.loads(encoder.to_json()),
+        "architecture": json.loads(network.to_json()),
     }
     files.write_json(folder / CONTRACT, {**contract, **about})
     for old in folder.glob("weights-*.npz"):
@@ -172,17 +180,47 @@ def load_encoder(folder: Path, encoder: keras.Model) -> int:
     Raises:
         InputError: a weight is missing, left over or of another shape; all of them are listed.
     """
+    return _load(folder, "encoder", encoder.weights, _stored(folder))
+
+
+def load_decoder(folder: Path, model: keras.Model, encoder: keras.Model) -> int:
+    """Sets every weight that `model` has beside `encoder` and its output's, from FOLDER/decoder; returns how many.
+
+    Raises:
+        InputError: the run kept no decoder, or one that does not fit, as `load_encoder`.
+    """
+    if not (folder / DECODER_FOLDER / CONTRACT).is_file():
+        raise InputError(
+            f"{folder} has no {DECODER_FOLDER}/: only gin/masked_?d.gin and the like train one; set TRANSFER='encoder'."
+        )
+    wanted = [variable for variable in _weights(model, without=encoder) if not _is_output(variable.path)]
+    stored = {name: value for name, value in _stored(folder / DECODER_FOLDER).items() if not _is_output(name)}
+    return _load(folder, "decoder", wanted, stored)
+
+
+def _weights(network: keras.Model, *, without: keras.Model | None) -> list[keras.Variable]:
+    left_out = set() if without is None else {id(variable) for variable in without.weights}
+    return [variable for variable in network.weights if id(variable) not in left_out]
+
+
+def _is_output(path: str) -> bool:
+    return path.startswith("logits/")
+
+
+def _stored(folder: Path) -> dict[str, np.ndarray]:
     contract = read_contract(folder)
     path = Path(contract["folder"]) / str(contract.get("weights"))
     content = _read(path)
     if hashlib.sha256(content).hexdigest() != contract.get("weights_sha256"):
         raise InputError(f"{path} is not what {CONTRACT} beside it describes (SHA-256 differs): put back the copy.")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        stored = dict(archive)
-    wanted = {variable.path: variable for variable in encoder.weights}
-    differences = _differences(stored, wanted)
-    if differences:
-        raise InputError(f"the encoder in {folder} does not fit: {'; '.join(differences)}.")
+        return dict(archive)
+
+
+def _load(folder: Path, what: str, variables: Sequence[keras.Variable], stored: Mapping[str, np.ndarray]) -> int:
+    wanted = {variable.path: variable for variable in variables}
+    if differences := _differences(stored, wanted):
+        raise InputError(f"the {what} in {folder} does not fit: {'; '.join(differences)}.")
     for name, variable in wanted.items():
         variable.assign(stored[name])
     return len(wanted)

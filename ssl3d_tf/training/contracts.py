@@ -9,7 +9,7 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 
-ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
+ENCODER_FOLDER, DECODER_FOLDER, CONTRACT = "encoder", "decoder", "contract.json"
 
 
 def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def evaluate(run: Run) -> Evaluation:
     """Mean scores over every example of the held-out split, with the same random choices every time."""
     total, count, inputs = np.zeros(len(run.names)), 0, None
     embeddings: list[np.ndarray] = []
-    embeds = run.settings.keeps == checkpoints.ENCODER_FOLDER
+    embeds = checkpoints.ENCODER_FOLDER in run.settings.keeps
     for _, element in strategies.to_device(run.held_out.dataset()):
         seen = run.measure(element, embeds and sum(map(len, embeddings)) < health.LIMIT)
         scores = seen.scores.numpy()
@@ -55,11 +55,17 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
             built.progress.best_step.assign(done)
         ends = done == built.settings.steps or run.hopeless(built, done)
         if is_best or (ends and not int(built.progress.best_step)):
-            keeps = built.settings.keeps
-            kept = built.encoder if keeps == checkpoints.ENCODER_FOLDER else built.model
-            about = {**run.about(built, contract, scores), "is_best": is_best}
-            checkpoints.save_encoder(built.folder / keeps, kept, step=done, contract=about)
+            _keep(built, done, {**run.about(built, contract, scores), "is_best": is_best})
             if not is_best:
-                journal.say(f"warning: no validation loss was a number; {keeps}/ has the last weights, marked so.")
+                kept = "/, ".join(built.settings.keeps)
+                journal.say(f"warning: no validation loss was a number; {kept}/ has the last weights, marked so.")
     journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(built.encoder.input_shape) - 2))
     return scores
+
+
+def _keep(built: Run, done: int, about: Mapping[str, Any]) -> None:
+    """Writes the weights that are wanted, each part in a folder of its own; the encoder last: it is what is asked for."""
+    for folder in sorted(built.settings.keeps, key=lambda one: one == checkpoints.ENCODER_FOLDER):
+        network = built.encoder if folder == checkpoints.ENCODER_FOLDER else built.model
+        without = built.encoder if folder == checkpoints.DECODER_FOLDER else None
+        checkpoints.save_encoder(built.folder / folder, network, without=without, step=done, contract=about)

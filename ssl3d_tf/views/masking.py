@@ -1,0 +1,221 @@
+"""What is hidden or changed of a view that is to be reconstructed, and where the reconstruction counts.
+
+A corruption is an Op but for what it returns: beside the views it says which voxels count. Views are standardised:
+0 is the mean of what is no air.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.task import Params, Seed, Volumes
+from ssl3d_tf.views import volumes
+
+AIR = 0.05  # of the range above the minimum: what lies below is air or padding
+EPSILON = 1e-5
+
+
+class Corruption(NamedTuple):
+    """sample: one example's choices. apply: (views, choices) -> (changed views, float32 [batch, *spatial, 1] 0 or 1)."""
+
+    sample: Callable[[Seed], Params]
+    apply: Callable[[Volumes, Params], tuple[Volumes, tf.Tensor]]
+
+
+@tf.function(jit_compile=True, autograph=False)
+def body(views: Volumes) -> tf.Tensor:
+    """Where a view shows something, float32 [batch, *spatial, 1] 0 or 1: any channel above AIR of its range."""
+    axes = range(1, len(views.shape) - 1)
+    low, high = (reduce(views, axes, keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
+    return tf.cast(tf.reduce_any(views > low + AIR * (high - low), axis=-1, keepdims=True), tf.float32)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def standardise(views: Volumes, inside: tf.Tensor) -> Volumes:
+    """Each channel of each view to mean 0 and variance 1 over `inside`, float32 [batch, *spatial, 1]; air goes along."""
+    axes = range(1, len(views.shape) - 1)
+    count = tf.maximum(tf.reduce_sum(inside, axes, keepdims=True), 1.0)
+    mean = tf.reduce_sum(views * inside, axes, keepdims=True) / count
+    variance = tf.reduce_sum(tf.square(views - mean) * inside, axes, keepdims=True) / count
+    return (views - mean) * tf.math.rsqrt(variance + EPSILON)
+
+
+def blocks(*, rank: int, view_size: int, side: int = 16, hidden: float = 0.75) -> Corruption:
+    """Hides whole blocks of a grid behind 0; only what is hidden counts.
+
+    Args:
+        rank: spatial rank. view_size: side of the views, voxels.
+        side: of a block, voxels; 2^LEVELS is one place of the bottleneck. The last block of an axis may be cut.
+        hidden: share of the blocks, in 0 < hidden < 1. He et al., 2022, arXiv:2111.06377; on CNNs in 3D: Wald et al.,
+            2025, arXiv:2410.23132.
+
+    Raises:
+        InputError: nothing would be hidden, or nothing left.
+    """
+    along = -(-view_size // side) if side > 0 else 0
+    total = along**rank
+    count = round(hidden * total)
+    if not 0 < count < total:
+        given = (
+            f"{count} of the {total} blocks of {side} voxels in views of {view_size} are hidden at a share of {hidden}"
+        )
+        raise InputError(f"{given}; there must be one at least, and one left: lower BLOCK or change HIDDEN.")
+
+    def sample(seed: Seed) -> Params:
+        order = tf.argsort(tf.random.stateless_uniform([total], seed, None, None, tf.int32))
+        return tf.scatter_nd(order[:count, None], tf.ones([count], tf.bool), [total])
+
+    def apply(views: Volumes, drawn: Params) -> tuple[Volumes, tf.Tensor]:
+        hides = _enlarged(tf.reshape(drawn, (-1, *(along,) * rank)), side, view_size)
+        return views * (1.0 - hides), hides
+
+    return Corruption(sample, apply)
+
+
+def genesis(
+    *,
+    rank: int,
+    view_size: int,
+    curve_p: float = 0.9,
+    shuffle_p: float = 0.5,
+    paint_p: float = 0.9,
+    inpaint_p: float = 0.2,
+) -> Corruption:
+    """The changes of Models Genesis, after Zhou et al., 2019, arXiv:1908.06912 and 2021, arXiv:2004.07882; all counts.
+
+    With each probability: a monotone curve of intensity (a cubic Bézier curve, half of them falling), then voxels
+    shuffled within half of all blocks of a tenth of the side, then noise painted into up to five boxes
+    (with `inpaint_p`) or everywhere but in them. Unlike there, blocks lie on a grid and noise is normal, as views are
+    standardised.
+
+    Raises:
+        InputError: no block of 2 voxels or more, a tenth of the side at most, divides the side.
+    """
+    side = max((n for n in range(2, view_size // 10 + 1) if view_size % n == 0), default=0)
+    if not side:
+        raise InputError(
+            f"views of {view_size} voxels have no blocks of up to a tenth of them; choose another VIEW_SIZE."
+        )
+    cells = (view_size // side) ** rank
+
+    def sample(seed: Seed) -> Params:
+        on, kind, bends, boxes, orders, chosen, noise = tf.unstack(tf.random.split(seed, 7))
+        curved, shuffled, painted, falls = tf.unstack(_uniform(on, 4))
+        return {
+            "curved": curved < curve_p,
+            "falls": falls < 0.5,
+            "bends": _uniform(bends, 2, 2),
+            "shuffled": shuffled < shuffle_p,
+            "orders": tf.argsort(tf.random.stateless_uniform([_ORDERS, side**rank], orders, None, None, tf.int32)),
+            "chosen": tf.random.stateless_uniform([cells], chosen, 0, 2 * _ORDERS, tf.int32),
+            "painted": painted < paint_p,
+            "inside": _uniform(kind, 1)[0] < inpaint_p,
+            "boxes": _uniform(boxes, _BOXES, rank, 2),
+            "noise": noise,
+        }
+
+    def apply(views: Volumes, drawn: Params) -> tuple[Volumes, tf.Tensor]:
+        changed = volumes.where(drawn["curved"], lambda v: curve(v, drawn["bends"], drawn["falls"]), views)
+        changed = volumes.where(
+            drawn["shuffled"], lambda v: shuffle(v, drawn["orders"], drawn["chosen"], side=side), changed
+        )
+        changed = volumes.where(drawn["painted"], lambda v: _painted(v, drawn), changed)
+        return changed, tf.ones_like(views[..., :1])
+
+    return Corruption(sample, apply)
+
+
+_ORDERS, _BOXES, _POINTS = 8, 5, 64
+
+
+@tf.function(jit_compile=True, autograph=False)
+def curve(views: Volumes, bends: tf.Tensor, falls: tf.Tensor) -> Volumes:
+    """Each view through a monotone curve from its minimum to its maximum, or back where it `falls`, bool [batch].
+
+    bends: float [batch, 2, 2], the two inner points (x, y) of a cubic Bézier curve in the unit square.
+    """
+    t = tf.linspace(0.0, 1.0, _POINTS)
+    shape = 3.0 * (1.0 - t) ** 2 * t, 3.0 * (1.0 - t) * t**2
+    x, y = (bends[:, 0, axis, None] * shape[0] + bends[:, 1, axis, None] * shape[1] + t**3 for axis in range(2))
+    table = _between(x, y, t)  # [batch, points]: y at equal steps of x
+    table = tf.where(falls[:, None], 1.0 - table, table)
+    axes = range(1, len(views.shape))
+    low, high = (reduce(views, axes, keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
+    place = tf.math.divide_no_nan(views - low, high - low) * (_POINTS - 1)
+    first = tf.minimum(tf.cast(place, tf.int32), _POINTS - 2)
+    share = place - tf.cast(first, tf.float32)
+    lower, upper = (tf.gather(table, first + step, axis=1, batch_dims=1) for step in (0, 1))
+    return (lower + (upper - lower) * share) * (high - low) + low
+
+
+@tf.function(jit_compile=True, autograph=False)
+def shuffle(views: Volumes, orders: tf.Tensor, chosen: tf.Tensor, *, side: int) -> Volumes:
+    """Voxels in another order within blocks of `side` voxels, which divides the sides.
+
+    Args:
+        orders: int [batch, n, side^rank], permutations. chosen: int [batch, blocks], which of them a block gets; one
+            that is n or more leaves it as it is.
+    """
+    spatial, channels = views.shape[1:-1], views.shape[-1]
+    cut = [number for size in spatial for number in (size // side, side)]
+    rank = len(spatial)
+    apart = [1 + 2 * axis for axis in range(rank)] + [2 + 2 * axis for axis in range(rank)]
+    rows = tf.transpose(tf.reshape(views, (-1, *cut, channels)), (0, *apart, 2 * rank + 1))
+    grid = rows.shape[1 : rank + 1]
+    rows = tf.reshape(rows, (-1, chosen.shape[1], side**rank, channels))
+    stays = tf.broadcast_to(tf.range(side**rank), tf.shape(orders[:, :1]))
+    known = tf.concat([orders, stays], axis=1)
+    order = tf.gather(known, tf.minimum(chosen, orders.shape[1]), axis=1, batch_dims=1)
+    rows = tf.gather(rows, order, axis=2, batch_dims=2)
+    rows = tf.reshape(rows, (-1, *grid, *(side,) * rank, channels))
+    back = [axis for pair in zip(range(1, rank + 1), range(rank + 1, 2 * rank + 1), strict=True) for axis in pair]
+    return tf.reshape(tf.transpose(rows, (0, *back, 2 * rank + 1)), (-1, *spatial, channels))
+
+
+def in_boxes(drawn: tf.Tensor, *, view_size: int, inside: tf.Tensor) -> tf.Tensor:
+    """Where any box lies, bool [batch, *spatial, 1]; drawn: float [batch, boxes, rank, 2], place and size as shares.
+
+    Sides are a sixth to a third of the view's where one paints `inside`, bool [batch], else three to four sevenths.
+    """
+    low, high = (tf.where(inside, a, b)[:, None, None] for a, b in ((1 / 6, 3 / 7), (1 / 3, 4 / 7)))
+    sides = (low + (high - low) * drawn[..., 1]) * view_size
+    starts = drawn[..., 0] * (view_size - sides)
+    place = tf.range(view_size, dtype=tf.float32)
+    along = (place >= starts[..., None]) & (place < (starts + sides)[..., None])  # [batch, boxes, rank, side]
+    covered, *others = tf.unstack(along, axis=2)
+    for other in others:
+        covered = covered[..., None] & tf.reshape(
+            other, (-1, drawn.shape[1], *(1,) * (len(covered.shape) - 2), view_size)
+        )
+    return tf.reduce_any(covered, axis=1)[..., None]
+
+
+def _painted(views: Volumes, drawn: Params) -> Volumes:
+    noise = volumes.add_noise(
+        tf.zeros_like(views), drawn["noise"], tf.ones_like(views[(slice(None), *(0,) * (len(views.shape) - 1))])
+    )
+    boxes = in_boxes(drawn["boxes"], view_size=views.shape[1], inside=drawn["inside"])
+    inside = tf.reshape(drawn["inside"], (-1, *(1,) * (len(views.shape) - 1)))
+    return tf.where(tf.equal(boxes, inside), noise, views)
+
+
+def _between(x: tf.Tensor, y: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """y at `places`, float [n]: x rising in [0, 1] from 0 to 1, x and y [batch, points] -> [batch, n]."""
+    last = x.shape[1] - 1
+    below = tf.reduce_sum(tf.cast(x[:, None] <= places[:, None], tf.int32), axis=-1) - 1
+    first = tf.clip_by_value(below, 0, last - 1)
+    x0, x1, y0, y1 = (tf.gather(v, first + step, axis=1, batch_dims=1) for v in (x, y) for step in (0, 1))
+    return y0 + (y1 - y0) * tf.clip_by_value(tf.math.divide_no_nan(places - x0, x1 - x0), 0.0, 1.0)
+
+
+def _enlarged(cells: tf.Tensor, side: int, size: int) -> tf.Tensor:
+    """bool [batch, *cells] -> float32 [batch, *(size,) * rank, 1], each cell `side` voxels long."""
+    for axis in range(1, len(cells.shape)):
+        cells = tf.gather(cells, tf.range(size) // side, axis=axis)
+    return tf.cast(cells, tf.float32)[..., None]
+
+
+def _uniform(seed: Seed, *shape: int) -> tf.Tensor:
+    return tf.random.stateless_uniform(shape, seed)
