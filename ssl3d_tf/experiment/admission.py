@@ -106,6 +106,20 @@ def check_weights(name: str, folder: Path, network: keras.Model) -> str:
     )
 
 
+def check_decoder(name: str, folder: Path, model: keras.Model, encoder: keras.Model) -> str:
+    """Loads into `model` what the run in `folder` trained beside the encoder; returns the line that says how many.
+
+    Raises:
+        InputError: the run kept no decoder, or that of another network.
+    """
+    loaded = checkpoints.load_decoder(folder, model, encoder)
+    contract = checkpoints.read_contract(folder / checkpoints.DECODER_FOLDER)
+    if options := checkpoints.architecture_differences(contract, model):
+        raise InputError(f"the decoder in {folder} does not fit: {'; '.join(options)}.")
+    new = len(model.weights) - len(encoder.weights) - loaded
+    return f"decoder of '{name}': {loaded} weights loaded; the {new} of the output are new"
+
+
 def origin(folder: Path) -> dict[str, str]:
     """Where an encoder lies and which it is, for run.json."""
     return {"path": str(folder), "sha256": checkpoints.read_contract(folder)["weights_sha256"]}

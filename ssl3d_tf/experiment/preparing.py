@@ -91,7 +91,11 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
     run_folder.check(workdir, config, data=prepared.data)
     admission.check_same_encoders(workdir, prepared.encoders)
     for name, path in experiment.encoders.items():
-        print(admission.check_weights(name, path, experiment.settings.encoder(channels)), flush=True)
+        network = experiment.settings.encoder(channels)
+        print(admission.check_weights(name, path, network), flush=True)
+        if experiment.plan.transfer != "encoder":
+            model = experiment.task_of("pretrained").build_model(network)
+            print(admission.check_decoder(name, path, model, network), flush=True)
         print(f"encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
     running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
     configuration.check_all_used(prepared.free)

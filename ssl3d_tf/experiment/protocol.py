@@ -25,6 +25,7 @@ from ssl3d_tf.training import checkpoints
 from ssl3d_tf.training.run import Settings
 
 INITS = ("random", "pretrained", "frozen", "linear", "knn")
+TRANSFERS = ("encoder", "encoder_decoder")
 RESULT, FAILED, MODEL = "result.json", "failed.json", "model"
 
 
@@ -45,7 +46,8 @@ class Plan(NamedTuple):
     """What is compared, and how it is scored.
 
     name: of the downstream task. arms: of INITS. fractions: percent of the training patients. folds: instead of the
-    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen.
+    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen. transfer: of TRANSFERS, what is
+    taken over of a pretraining run; the output is new always.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Plan(NamedTuple):
     scorer: Scorer
     warmup_steps: int = 0
     folds: int | None = None
+    transfer: str = TRANSFERS[0]
 
 
 class Experiment(NamedTuple):
@@ -90,6 +93,8 @@ def cells(plan: Plan, encoders: Sequence[str]) -> list[Cell]:
     if not plan.arms or not plan.fractions or plan.repetitions < 1 or plan.warmup_steps < 0:
         given = f"ARMS {plan.arms}, FRACTIONS {plan.fractions}, REPETITIONS {plan.repetitions}"
         raise InputError(f"{given}, WARMUP_STEPS {plan.warmup_steps}; the first three need one at least, the last 0.")
+    if plan.transfer not in TRANSFERS:
+        raise InputError(f"TRANSFER is '{plan.transfer}'; it must be one of {', '.join(TRANSFERS)}.")
     arms = [SCRATCH] * (SCRATCH.init in plan.arms) + [Arm(name, init) for name in encoders for init in pretrained]
     fractions = sorted(set(plan.fractions))
     return [Cell(arm, percent, r) for r in range(plan.repetitions) for percent in fractions for arm in arms]
@@ -145,10 +150,25 @@ def settings_of(experiment: Experiment, cell: Cell) -> Settings:
     return settings._replace(
         update=settings.update._replace(seed=seed, frozen_steps=frozen),
         train_data=functools.partial(settings.train_data, seed=seed, wraps=True),
-        task=experiment.task_of(cell.arm.init),
+        task=task_of(experiment, cell.arm),
         encoder=with_weights(settings.encoder, experiment.encoders.get(cell.arm.encoder)),
         keeps=(MODEL,),
     )
+
+
+def task_of(experiment: Experiment, arm: Arm) -> Task:
+    """The task of an arm, whose decoder begins as in its pretraining run where that is asked for."""
+    task, folder = experiment.task_of(arm.init), experiment.encoders.get(arm.encoder)
+    if folder is None or experiment.plan.transfer == "encoder":
+        return task
+    where = folder
+
+    def build_model(encoder: keras.Model) -> keras.Model:
+        model = task.build_model(encoder)
+        checkpoints.load_decoder(where, model, encoder)
+        return model
+
+    return task._replace(build_model=build_model)
 
 
 def with_weights(encoder: Callable[[int], keras.Model], folder: Path | None) -> Callable[[int], keras.Model]:

@@ -39,8 +39,8 @@ class Settings(NamedTuple):
     encoder: channels -> keras.Model. optimizer: its learning rate is set to `schedule`(step) before every step.
     train_data, eval_data: (data folder, task) -> Data, `pipeline.read` with split and sizes bound. steps: all of the
     run, those done before a restart included. precision: 'float32', 'mixed_bfloat16', or 'mixed_float16' with a dynamic
-    loss scale. keeps: whose best weights stay, and in which folders: of 'encoder', 'model' with the head, and 'decoder',
-    what the model has beside the encoder.
+    loss scale. keeps: whose best weights stay, and in which folders: of 'encoder', 'model' with the head, and
+    'decoder', which is what the model has beside the encoder.
     """
 
     task: Task

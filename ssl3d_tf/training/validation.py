@@ -64,7 +64,7 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
 
 
 def _keep(built: Run, done: int, about: Mapping[str, Any]) -> None:
-    """Writes the weights that are wanted, each part in a folder of its own; the encoder last: it is what is asked for."""
+    """Writes the weights that are wanted, each part in a folder; the encoder last, as it is asked for."""
     for folder in sorted(built.settings.keeps, key=lambda one: one == checkpoints.ENCODER_FOLDER):
         network = built.encoder if folder == checkpoints.ENCODER_FOLDER else built.model
         without = built.encoder if folder == checkpoints.DECODER_FOLDER else None

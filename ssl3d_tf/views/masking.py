@@ -18,7 +18,7 @@ EPSILON = 1e-5
 
 
 class Corruption(NamedTuple):
-    """sample: one example's choices. apply: (views, choices) -> (changed views, float32 [batch, *spatial, 1] 0 or 1)."""
+    """sample: one example's choices. apply: (views, choices) -> (changed views, what counts: [batch, *spatial, 1])."""
 
     sample: Callable[[Seed], Params]
     apply: Callable[[Volumes, Params], tuple[Volumes, tf.Tensor]]
@@ -34,7 +34,7 @@ def body(views: Volumes) -> tf.Tensor:
 
 @tf.function(jit_compile=True, autograph=False)
 def standardise(views: Volumes, inside: tf.Tensor) -> Volumes:
-    """Each channel of each view to mean 0 and variance 1 over `inside`, float32 [batch, *spatial, 1]; air goes along."""
+    """Each channel of each view to mean 0 and variance 1 over `inside`, [batch, *spatial, 1]; air goes along."""
     axes = range(1, len(views.shape) - 1)
     count = tf.maximum(tf.reduce_sum(inside, axes, keepdims=True), 1.0)
     mean = tf.reduce_sum(views * inside, axes, keepdims=True) / count
