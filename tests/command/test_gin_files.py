@@ -13,7 +13,7 @@ from ssl3d_tf import train
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data.folders import open_folder
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.experiment import preparing, protocol, running
+from ssl3d_tf.experiment import admission, preparing, protocol, running
 from tests.conftest import make_folder
 
 SIDE = 24  # of views: of three patches along an axis with 3 voxels between them, 5 are left, and one level needs 4
@@ -66,7 +66,8 @@ def test_every_gin_file_trains_two_steps_and_uses_every_binding(path, trained):
         return
     scores, workdir = trained(path)
     assert np.isfinite(scores["val_loss"])
-    assert 0 < scores["val_chance"] < 1
+    assert 0 <= scores["val_chance"] < 1
+    assert (scores["val_chance"] == 0) == path.stem.startswith("masked")  # the mean explains nothing
     for name in ("config.gin", "operative_config.gin", "run.json", "encoder/contract.json"):
         assert (workdir / name).stat().st_size
     evaluations = [line for line in lines(workdir) if "val_loss" in line]
@@ -88,6 +89,33 @@ def test_every_weight_of_every_task_arrives_in_the_finetuning_model(path, traine
     for name, value in stored.items():
         np.testing.assert_array_equal(used[name], value, err_msg=name)
         assert not np.array_equal(new[name], value), name
+
+
+@pytest.mark.parametrize("path", [path for path in FINETUNED if path.stem.startswith("masked")], ids=str)
+def test_every_weight_of_a_decoder_arrives_but_the_output(path, trained, folders, tmp_path):
+    _, workdir = trained(path)
+    (stored_in,) = (workdir / "decoder").glob("weights-*.npz")
+    stored = dict(np.load(stored_in))
+    rank = rank_of(path)
+    made, run = experiment(folders[rank], workdir, tmp_path, "TRANSFER='encoder_decoder'", rank=rank)
+    built = running.build(made, run, tmp_path, distribution=made.distribution)
+    encoder = {variable.path for variable in built.encoder.weights}
+    rest = {variable.path: variable.numpy() for variable in built.model.weights if variable.path not in encoder}
+    assert rest.keys() == stored.keys()
+    for name, value in stored.items():
+        if not name.startswith("logits"):
+            np.testing.assert_array_equal(rest[name], value, err_msg=name)
+    told = admission.check_decoder("it", workdir, built.model, built.encoder)
+    assert told == f"decoder of 'it': {len(stored) - 2} weights loaded; the 2 of the output are new"
+
+
+def test_a_decoder_is_refused_where_none_was_trained(trained, folders, tmp_path):
+    _, workdir = trained(path_of("rotation_3d"))
+    made, run = experiment(folders[3], workdir, tmp_path, "TRANSFER='encoder_decoder'", rank=3)
+    with pytest.raises(InputError, match="has no decoder/.*set TRANSFER='encoder'"):
+        running.build(made, run, tmp_path, distribution=made.distribution)
+    with pytest.raises(InputError, match="TRANSFER is 'both'; it must be one of encoder, encoder_decoder"):
+        experiment(folders[3], workdir, tmp_path, "TRANSFER='both'", rank=3)
 
 
 def experiment(folder, encoder, workdir, *params, rank):
