@@ -39,7 +39,7 @@ def draw(folder: Place, sources: configuration.Sources, png: Path) -> None:
     index, element = next(iter(train.dataset()))
     crops, (inputs, targets) = train.to_views(element)
     rows = [
-        (train.ids[number], crops[i].numpy(), _shown(inputs, i, data.manifest.rank), _told(targets, i))
+        (train.ids[number], crops[i].numpy(), _shown(inputs, targets, i, data.manifest.rank), _told(targets, i))
         for i, number in enumerate(index.numpy())
     ]
     figure = _figure(rows)
@@ -56,12 +56,16 @@ def _keeping_crops(task: Task) -> Task:
     return task._replace(make_views=make_views)
 
 
-def _shown(inputs: Any, i: int, rank: int) -> np.ndarray:
-    """The views of example i, [views, *spatial, channels]; of a jigsaw in the order of its first puzzle."""
+def _shown(inputs: Any, targets: Any, i: int, rank: int) -> np.ndarray:
+    """The views of example i, [views, *spatial, channels]; of a jigsaw in the order of its first puzzle.
+
+    Targets that are views themselves, as those of masked reconstruction, come behind.
+    """
     if isinstance(inputs, Mapping) and "permutations" in inputs:
         return inputs["patches"][i].numpy()[inputs["permutations"][i, 0].numpy()]
-    views = tf.nest.flatten(inputs)[0][i].numpy()
-    return views.reshape((-1, *views.shape[-rank - 1 :]))
+    views = tf.nest.flatten(inputs)[0]
+    wanted = [target[i].numpy()[None] for target in tf.nest.flatten(targets) if target.shape == views.shape]
+    return np.concatenate([views[i].numpy().reshape((-1, *views.shape[-rank - 1 :])), *wanted])
 
 
 def _told(targets: Any, i: int) -> str:

@@ -46,7 +46,7 @@ RANGES = {
     "PRUNE_AFTER": Range(1, optional=True),
     "FRACTION": Range(0, 100, above=True, whole=False),
     "PATCH_JITTER": Range(0, optional=True),
-    "WARMUP_STEPS": Range(0),
+    **dict.fromkeys(("WARMUP_STEPS", "RAMP_STEPS"), Range(0, whole=False)),
     "TEMPERATURE": _POSITIVE,
     "FLIP_P": Range(0, 1, whole=False),
     "DROPOUT": Range(0, 0.99, whole=False),

@@ -16,12 +16,13 @@ import keras
 import tensorflow as tf
 
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records.manifest import Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import subsets, tables
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 from ssl3d_tf.experiment.scoring import Scorer
 from ssl3d_tf.task import Task
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import checkpoints, schedules
 from ssl3d_tf.training.run import Settings
 
 INITS = ("random", "pretrained", "frozen", "linear", "knn")
@@ -46,8 +47,10 @@ class Plan(NamedTuple):
     """What is compared, and how it is scored.
 
     name: of the downstream task. arms: of INITS. fractions: percent of the training patients. folds: instead of the
-    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen. transfer: of TRANSFERS, what is
-    taken over of a pretraining run; the output is new always.
+    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen, as
+    `schedules.steps_of` reads it. transfer: of TRANSFERS, what is
+    taken over of a pretraining run; the output is new always. cases: numbers of
+    training patients instead of fractions.
     """
 
     name: str
@@ -55,9 +58,10 @@ class Plan(NamedTuple):
     fractions: Sequence[float]
     repetitions: int
     scorer: Scorer
-    warmup_steps: int = 0
+    warmup_steps: float = 0
     folds: int | None = None
     transfer: str = TRANSFERS[0]
+    cases: Sequence[int] | None = None
 
 
 class Experiment(NamedTuple):
@@ -76,6 +80,22 @@ class Experiment(NamedTuple):
     task_of: Callable[[str], Task]
     distribution: tf.distribute.Strategy
     seed: int
+
+
+def with_fractions(plan: Plan, entries: Sequence[Entry]) -> Plan:
+    """The plan with its `cases` as percent of the patients of `entries`, those of the training split.
+
+    Raises:
+        InputError: a number of patients that the training split does not have.
+    """
+    if plan.cases is None:
+        return plan
+    patients = len({entry.patient for entry in entries})
+    if not plan.cases or not all(1 <= number <= patients for number in plan.cases):
+        raise InputError(
+            f"CASES is {plan.cases}; they are numbers of training patients, of which there are {patients}."
+        )
+    return plan._replace(fractions=tuple(100 * number / patients for number in plan.cases))
 
 
 def cells(plan: Plan, encoders: Sequence[str]) -> list[Cell]:
@@ -145,7 +165,8 @@ def labelled(experiment: Experiment, cell: Cell) -> DataFolder:
 def settings_of(experiment: Experiment, cell: Cell) -> Settings:
     """Those of that run."""
     settings = experiment.settings
-    frozen = {"random": 0, "pretrained": experiment.plan.warmup_steps}.get(cell.arm.init)
+    first = schedules.steps_of(experiment.plan.warmup_steps, settings.steps)
+    frozen = {"random": 0, "pretrained": first}.get(cell.arm.init)
     seed = experiment.seed + 1000003 * (1 + cell.repetition)  # the same for all arms
     return settings._replace(
         update=settings.update._replace(seed=seed, frozen_steps=frozen),

@@ -32,7 +32,7 @@ def task(
 ) -> Task:
     """Builds the task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: `reconstruction.Whole`.
 
-    Views are standardised over what is no air; of that, what the corruption says counts in the loss. 'accuracy' is the
+    Views are standardised over what is no air; what counts in the loss, the corruption says. 'accuracy' is the
     share of its variance that is explained, against 0 for the mean.
 
     Args:
@@ -60,10 +60,10 @@ def task(
             scans = moves.apply(scans, params["geometry"])
         if scans.shape[1:-1] != size:
             raise InputError(f"masked got views of {scans.shape[1:-1]} voxels, VIEW_SIZE is {view_size}; set it.")
-        body = masking.body(scans)
+        body = masking.body_of(scans)
         views = masking.standardise(scans, body)
-        changed, counts = corruption.apply(views, params["corruption"])
-        return changed, Whole(views, counts * body)
+        changed, counts = corruption.apply(views, params["corruption"], body)
+        return changed, Whole(views, counts)
 
     def build_model(encoder: keras.Model) -> keras.Model:
         geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")

@@ -35,3 +35,35 @@ def warmup_cosine(peak: float, warmup_steps: int, total_steps: int, *, floor: fl
         return floor + (peak - floor) * rise * fall
 
     return schedule
+
+
+def two_ramps(peak: float, warmup_steps: float, ramp_steps: float, total_steps: int) -> Schedule:
+    """Up a ramp while the head learns alone, up another when all does, both times half a cosine over the whole run.
+
+    An encoder that was pretrained meets small steps first, behind a head that knows what it is for (nnssl's schedule:
+    Wald et al., 2025, arXiv:2410.23132). The same for all arms, scratch included.
+
+    Args:
+        warmup_steps, ramp_steps: length of the two ramps, as `steps_of` reads them. A run that is shorter rises as far
+            as it gets.
+
+    Raises:
+        InputError: a run without a step, or a negative ramp.
+    """
+    if total_steps < 1 or min(warmup_steps, ramp_steps) < 0:
+        given = f"WARMUP_STEPS {warmup_steps} and RAMP_STEPS {ramp_steps} of STEPS {total_steps}"
+        raise InputError(f"{given}: the first two must be 0 or more, the last at least 1.")
+    first, second = (steps_of(steps, total_steps) for steps in (warmup_steps, ramp_steps))
+
+    def schedule(step: tf.Tensor | int) -> tf.Tensor:
+        done = tf.cast(step, tf.float32)
+        alone, together = (done + 1.0) / max(first, 1), (done - first + 1.0) / max(second, 1)
+        rise = tf.where(done < first, alone, tf.minimum(together, 1.0))
+        return peak * rise * (1.0 + tf.cos(math.pi * tf.minimum(done / total_steps, 1.0))) / 2.0
+
+    return schedule
+
+
+def steps_of(steps: float, total_steps: int) -> int:
+    """A number of steps; one below 1 is a share of all."""
+    return round(steps * total_steps) if steps < 1 else round(steps)

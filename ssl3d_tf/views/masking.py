@@ -18,14 +18,17 @@ EPSILON = 1e-5
 
 
 class Corruption(NamedTuple):
-    """sample: one example's choices. apply: (views, choices) -> (changed views, what counts: [batch, *spatial, 1])."""
+    """sample: one example's choices. apply: (views, choices, body) -> (changed views, what counts).
+
+    body and what counts: float32 [batch, *spatial, 1], 0 or 1.
+    """
 
     sample: Callable[[Seed], Params]
-    apply: Callable[[Volumes, Params], tuple[Volumes, tf.Tensor]]
+    apply: Callable[[Volumes, Params, tf.Tensor], tuple[Volumes, tf.Tensor]]
 
 
 @tf.function(jit_compile=True, autograph=False)
-def body(views: Volumes) -> tf.Tensor:
+def body_of(views: Volumes) -> tf.Tensor:
     """Where a view shows something, float32 [batch, *spatial, 1] 0 or 1: any channel above AIR of its range."""
     axes = range(1, len(views.shape) - 1)
     low, high = (reduce(views, axes, keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
@@ -43,7 +46,7 @@ def standardise(views: Volumes, inside: tf.Tensor) -> Volumes:
 
 
 def blocks(*, rank: int, view_size: int, side: int = 16, hidden: float = 0.75) -> Corruption:
-    """Hides whole blocks of a grid behind 0; only what is hidden counts.
+    """Hides whole blocks of a grid behind 0; of them counts what is body.
 
     Args:
         rank: spatial rank. view_size: side of the views, voxels.
@@ -67,9 +70,9 @@ def blocks(*, rank: int, view_size: int, side: int = 16, hidden: float = 0.75) -
         order = tf.argsort(tf.random.stateless_uniform([total], seed, None, None, tf.int32))
         return tf.scatter_nd(order[:count, None], tf.ones([count], tf.bool), [total])
 
-    def apply(views: Volumes, drawn: Params) -> tuple[Volumes, tf.Tensor]:
+    def apply(views: Volumes, drawn: Params, body: tf.Tensor) -> tuple[Volumes, tf.Tensor]:
         hides = _enlarged(tf.reshape(drawn, (-1, *(along,) * rank)), side, view_size)
-        return views * (1.0 - hides), hides
+        return views * (1.0 - hides), hides * body
 
     return Corruption(sample, apply)
 
@@ -83,7 +86,7 @@ def genesis(
     paint_p: float = 0.9,
     inpaint_p: float = 0.2,
 ) -> Corruption:
-    """The changes of Models Genesis, after Zhou et al., 2019, arXiv:1908.06912 and 2021, arXiv:2004.07882; all counts.
+    """The changes of Models Genesis, after Zhou et al., 2021, arXiv:2004.07882; all counts, air too.
 
     With each probability: a monotone curve of intensity (a cubic Bézier curve, half of them falling), then voxels
     shuffled within half of all blocks of a tenth of the side, then noise painted into up to five boxes
@@ -116,13 +119,13 @@ def genesis(
             "noise": noise,
         }
 
-    def apply(views: Volumes, drawn: Params) -> tuple[Volumes, tf.Tensor]:
+    def apply(views: Volumes, drawn: Params, body: tf.Tensor) -> tuple[Volumes, tf.Tensor]:
         changed = volumes.where(drawn["curved"], lambda v: curve(v, drawn["bends"], drawn["falls"]), views)
         changed = volumes.where(
             drawn["shuffled"], lambda v: shuffle(v, drawn["orders"], drawn["chosen"], side=side), changed
         )
         changed = volumes.where(drawn["painted"], lambda v: _painted(v, drawn), changed)
-        return changed, tf.ones_like(views[..., :1])
+        return changed, tf.ones_like(body)
 
     return Corruption(sample, apply)
 

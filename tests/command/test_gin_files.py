@@ -112,7 +112,7 @@ def test_every_weight_of_a_decoder_arrives_but_the_output(path, trained, folders
 def test_a_decoder_is_refused_where_none_was_trained(trained, folders, tmp_path):
     _, workdir = trained(path_of("rotation_3d"))
     made, run = experiment(folders[3], workdir, tmp_path, "TRANSFER='encoder_decoder'", rank=3)
-    with pytest.raises(InputError, match="has no decoder/.*set TRANSFER='encoder'"):
+    with pytest.raises(InputError, match=r"has no decoder/.*set TRANSFER='encoder'"):
         running.build(made, run, tmp_path, distribution=made.distribution)
     with pytest.raises(InputError, match="TRANSFER is 'both'; it must be one of encoder, encoder_decoder"):
         experiment(folders[3], workdir, tmp_path, "TRANSFER='both'", rank=3)

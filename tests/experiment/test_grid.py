@@ -226,6 +226,13 @@ def losses(workdir):
     return [line.get("loss", line.get("val_loss")) for line in lines]
 
 
+def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
+    experiment, planned = plan(folder, tmp_path, *SCRATCH, "CASES=(1,5)")
+    trains = [protocol.labelled(experiment, cell).manifest.split("train").entries for cell in planned]
+    assert [len({entry.patient for entry in train}) for train in trains] == [1, 5]
+    assert set(trains[0]) < set(trains[1])
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -236,6 +243,8 @@ def losses(workdir):
         (("CODE_SIZE=3",), "CODE_SIZE is set, but nothing in"),
         (("resnet.encoder.depth=34",), r"resnet.encoder, which this run does not use; remove it"),
         (("VIEW_SIZE=1",), "raise VIEW_SIZE or lower LEVELS"),
+        (("CASES=(2,9)",), "CASES is (2, 9); they are numbers of training patients, of which there are 6"),
+        (("RAMP_STEPS=-1",), "RAMP_STEPS is -1; it must be a number of at least 0"),
     ],
 )
 def test_a_mistake_is_one_line_before_the_first_step(params, message, folder, tmp_path, capsys):

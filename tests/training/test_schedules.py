@@ -40,3 +40,22 @@ def test_schedules_are_the_same_in_a_graph():
 def test_impossible_lengths_are_refused(warmup, total):
     with pytest.raises(InputError, match="WARMUP_STEPS"):
         schedules.warmup_cosine(1.0, warmup, total)
+
+
+def test_two_ramps_rise_one_behind_the_other():
+    schedule = schedules.two_ramps(2.0, 2, 0.4, 10)
+    fall = [(1 + math.cos(math.pi * step / 10)) / 2 for step in range(10)]
+    rise = [0.5, 1.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0]
+    expected = [2 * a * b for a, b in zip(rise, fall, strict=True)]
+    assert [float(schedule(step)) for step in range(10)] == pytest.approx(expected, rel=1e-5)
+    assert [float(schedules.two_ramps(2.0, 0, 0, 10)(step)) for step in (0, 5)] == pytest.approx([2.0, 1.0])
+
+
+def test_steps_below_1_are_a_share():
+    assert [schedules.steps_of(steps, 200) for steps in (0, 0.07, 1, 56, 0.5)] == [0, 14, 1, 56, 100]
+
+
+@pytest.mark.parametrize(("warmup", "ramp", "total"), [(0, 0, 0), (-1, 0, 10), (0, -0.1, 10)])
+def test_impossible_ramps_are_refused(warmup, ramp, total):
+    with pytest.raises(InputError, match="RAMP_STEPS"):
+        schedules.two_ramps(1.0, warmup, ramp, total)

@@ -27,11 +27,17 @@ def test_choices_are_of_the_seed_and_xla_changes_nothing(rank, make):
     params, views = drawn(corruption, 3), noise(rank)
     again = drawn(corruption, 3)
     tf.nest.map_structure(lambda a, b: np.testing.assert_array_equal(a, b), params, again)
-    plain = corruption.apply(tf.constant(views), params)
-    compiled = tf.function(corruption.apply, jit_compile=True, autograph=False)(tf.constant(views), params)
+    plain = corruption.apply(tf.constant(views), params, tf.ones_like(views[..., :1]))
+    compiled = tf.function(corruption.apply, jit_compile=True, autograph=False)(
+        tf.constant(views), params, tf.ones_like(views[..., :1])
+    )
     for a, b in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    alone = corruption.apply(tf.constant(views[1:2]), tf.nest.map_structure(lambda value: value[1:2], params))
+    alone = corruption.apply(
+        tf.constant(views[1:2]),
+        tf.nest.map_structure(lambda value: value[1:2], params),
+        tf.ones_like(views[1:2, ..., :1]),
+    )
     np.testing.assert_allclose(alone[0][0], plain[0][1], atol=1e-6)
 
 
@@ -44,7 +50,10 @@ def test_so_many_whole_blocks_are_hidden_and_count(rank, side, hidden, share):
             masking.blocks(rank=rank, view_size=SIZES[rank], side=side, hidden=hidden)
         return
     corruption, views = masking.blocks(rank=rank, view_size=SIZES[rank], side=side, hidden=hidden), noise(rank)
-    changed, counts = (value.numpy() for value in corruption.apply(tf.constant(views), drawn(corruption, 3)))
+    changed, counts = (
+        value.numpy()
+        for value in corruption.apply(tf.constant(views), drawn(corruption, 3), tf.ones_like(views[..., :1]))
+    )
     assert [counts[i].mean() for i in range(3)] == [pytest.approx(share, abs=1e-6)] * 3
     np.testing.assert_array_equal(changed, np.where(counts > 0, 0, views))
     cells = counts[(slice(None), *(slice(None, None, side),) * rank)]
@@ -54,7 +63,7 @@ def test_so_many_whole_blocks_are_hidden_and_count(rank, side, hidden, share):
 
 def test_a_block_at_the_end_may_be_cut():
     corruption = masking.blocks(rank=2, view_size=40, side=16, hidden=0.5)
-    changed, counts = corruption.apply(tf.ones((3, 40, 40, 1)), drawn(corruption, 3))
+    changed, counts = corruption.apply(tf.ones((3, 40, 40, 1)), drawn(corruption, 3), tf.ones((3, 40, 40, 1)))
     assert changed.shape == (3, 40, 40, 1)
     assert set(np.unique(counts)) == {0, 1}
 
@@ -103,9 +112,9 @@ def test_views_are_standardised_over_what_is_no_air():
     body = np.zeros((2, 8, 8, 1), np.float32)
     body[:, 2:6, 2:6] = 1
     values = np.random.default_rng(0).uniform(5, 9, (2, 8, 8, 2)).astype(np.float32) * body
-    found = masking.body(tf.constant(values))
+    found = masking.body_of(tf.constant(values))
     np.testing.assert_array_equal(found, body)
     inside = masking.standardise(tf.constant(values), found).numpy()[:, 2:6, 2:6]
     np.testing.assert_allclose(inside.mean((1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(inside.std((1, 2)), 1, atol=1e-3)
-    assert np.isfinite(masking.standardise(tf.ones((1, 4, 4, 1)), masking.body(tf.ones((1, 4, 4, 1))))).all()
+    assert np.isfinite(masking.standardise(tf.ones((1, 4, 4, 1)), masking.body_of(tf.ones((1, 4, 4, 1))))).all()
