@@ -1,4 +1,4 @@
-"""Masks on the grid that was read, beside those that were resampled: kept where they differ, and read by scores only."""
+"""Masks on the grid that was read, beside resampled ones: kept where the two differ, and read by scores only."""
 
 import nibabel
 import numpy as np
@@ -20,7 +20,7 @@ def raw(tmp_path_factory):
 def masks(raw):
     """By id, as they are in RAS+: the files run from right to left."""
     paths = {f"images/c{number}": raw / "masks" / f"c{number}.nii.gz" for number in range(6)}
-    return {name: np.asarray(nibabel.load(path).dataobj)[::-1] for name, path in paths.items()}
+    return {name: np.asarray(nibabel.load(path).dataobj)[::-1].astype(int) for name, path in paths.items()}
 
 
 def test_a_resampled_mask_is_kept_as_it_was_read(raw, tmp_path):
