@@ -20,7 +20,7 @@ METHOD = (
 
 
 RESAMPLED = (
-    "On the resampled grid: masks were compared as the records hold them, since not every test case has its mask on the "
+    "On the resampled grid: masks were compared as the records hold them, since not every test case has its own on the "
     "grid that it was read on (data or tables of before that was kept, or --keep_native_masks=never)."
 )
 
