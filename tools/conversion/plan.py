@@ -218,6 +218,7 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "salt": splits.SALT,
         "records_per_shard": settings.records_per_shard,
         **{name: value for name, value in options.reading._asdict().items() if value != getattr(Reading(), name)},
+        **({} if options.keep_native_masks == "auto" else {"keep_native_masks": options.keep_native_masks}),
     }
 
 
