@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tools.readers.contract import Volume
-from tools.voxels import foreground, regions
+from tools.voxels import foreground, ranges, regions
 from tools.voxels.pieces import pieces, sample
 from tools.voxels.ranges import Range
 
@@ -94,7 +94,7 @@ def mask_counts(mask: np.ndarray | None, *, ignore: int | None = None) -> dict[s
         return None
     counts: Counter[int] = Counter()
     for piece in pieces(mask):
-        found = np.unique(mask[piece], return_counts=True)
+        found = ranges.values(mask[piece])
         counts.update(dict(zip(*(one.tolist() for one in found), strict=True)))
     return {str(value): counts[value] for value in sorted(counts) if value != ignore}
 

@@ -23,6 +23,7 @@ MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
 FORMS = "sform and qform of the header lie in different places; the sform was taken, as nibabel does"
 NEARLY = 1e-4  # of two affines: less than a tenth of any voxel, whatever the shape
 PAIR = {".hdr": ".img", ".img": ".hdr"}
+PAIRED = (".hdr", ".img", ".hdr.gz", ".img.gz")
 
 
 def probe(path: Path) -> Probe:
@@ -77,11 +78,11 @@ def read(path: Path, max_bytes: int, *, affine: np.ndarray | None = None) -> Vol
 
 def files(path: Path) -> tuple[Path, ...]:
     """All files that make up the image at `path`: two for a pair of .hdr and .img, compressed or not."""
+    if not path.name.lower().endswith(PAIRED):  # asked often: what follows is slow
+        return (path,)
     packed = path.suffix if path.suffix.lower() == ".gz" else ""
     plain = path.with_suffix("") if packed else path
-    other = PAIR.get(plain.suffix.lower())
-    if other is None:
-        return (path,)
+    other = PAIR[plain.suffix.lower()]
     beside = [plain.with_name(plain.stem + suffix + packed) for suffix in (other, other.upper())]
     usual = beside[1] if plain.suffix.isupper() else beside[0]
     half = next((one for one in beside if one.is_file()), usual)
