@@ -27,7 +27,7 @@ def by_name(holding: Collection[PurePosixPath]) -> Homes:
     for folder in holding:
         for depth, part in enumerate(folder.parts):
             around = PurePosixPath(*folder.parts[:depth])
-            after = [inner for inner in folder.parts[depth + 1 :] if not is_label_folder(inner)]  # masks/left_mask
+            after = [inner for inner in folder.parts[depth + 1 :] if not label_names.name(inner).is_label]
             if is_label_folder(part, inside[around]):
                 groups = _partners(part, sorted(inside[around] - {part, ""}))
                 homes[folder] = [[around.joinpath(other, *after) for other in group] for group in groups]
@@ -58,7 +58,7 @@ def is_label_folder(folder: str, beside: Collection[str] = ()) -> bool:
 
 @functools.lru_cache(maxsize=1 << 14)
 def contradict(one: PurePosixPath, other: PurePosixPath) -> bool:
-    """Whether what lies in two folders is not of one case: two splits, or names that are alike as site1 and site2 are."""
+    """Whether what lies in two folders is not of one case: two splits, or names alike as site1 and site2 are."""
     splits = [{split for part in folder.parts if (split := _split(part))} for folder in (one, other)]
     if all(splits) and splits[0].isdisjoint(splits[1]):
         return True
