@@ -30,7 +30,7 @@ def check(listing: Listing, seen: Seen, measured: Sequence[Facts]) -> None:
             here = seen.setdefault(place, {})
             here.setdefault(kind, item.path)
             if len(here) > 1:
-                raise _refusal(listing, here["label map"], here["scan"])
+                raise refusal(listing, here["label map"], here["scan"])
 
 
 def _places(item: Item, facts: Facts) -> Iterator[tuple[object, ...]]:
@@ -40,7 +40,8 @@ def _places(item: Item, facts: Facts) -> Iterator[tuple[object, ...]]:
         yield where, facts.shape, spacing_mm, facts.orientation
 
 
-def _refusal(listing: Listing, label: str, scan: str) -> InputError:
+def refusal(listing: Listing, label: str, scan: str) -> InputError:
+    """The error where `label`, listed as a scan, looks like a label map of `scan`: with a flag for either meaning."""
     return InputError(
         f"{label} looks like a label map of {scan}, not like a scan: few whole numbers, in pieces, on its grid; "
         f"add {_as_masks(listing, label, scan)} if such files are masks, or --label_maps=scans if they are scans."
@@ -49,6 +50,8 @@ def _refusal(listing: Listing, label: str, scan: str) -> InputError:
 
 def _as_masks(listing: Listing, label: str, scan: str) -> str:
     """The flag that makes `label` the mask of its scan; a table where none does."""
+    if listing.layout == "csv":
+        return "a column mask that names it in the row of its scan"
     names = sorted({name for item in listing.items for name in (item.path, item.mask or item.path)})
     stem, image = (files.stem_of(PurePosixPath(path).name) for path in (label, scan))
     stems = {files.stem_of(PurePosixPath(path).name) for path in names} - {stem}

@@ -14,13 +14,14 @@ from nibabel.volumeutils import apply_read_scaling
 
 from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
-from tools.readers.nifti_header import Place
+from tools.readers.nifti_header import Place, time_step
 from tools.readers.nifti_header import place as place_of
 from tools.readers.orientation import ras_volume
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
 FORMS = "sform and qform of the header lie in different places; the sform was taken, as nibabel does"
+TIME = "the fourth axis is time by its header, and was taken for channels"
 NEARLY = 1e-4  # of two affines: less than a tenth of any voxel, whatever the shape
 PAIR = {".hdr": ".img", ".img": ".hdr"}
 PAIRED = (".hdr", ".img", ".hdr.gz", ".img.gz")
@@ -29,7 +30,15 @@ PAIRED = (".hdr", ".img", ".hdr.gz", ".img.gz")
 def probe(path: Path) -> Probe:
     """Reads the header of `path`."""
     image, place = _load(path)
-    return _promise(image)._replace(notes=(*place.notes, *_contradiction(image)))
+    return _promise(image)._replace(notes=(*place.notes, *_contradiction(image), *_of_time(path, image.shape)))
+
+
+def _of_time(path: Path, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """A note where the fourth axis is one of time: a series, not several images of one moment."""
+    if len(shape) < 4 or shape[3] == 1:
+        return ()
+    step = time_step(limits.nifti_head(files(path)[0]))
+    return (f"{TIME}, a step of {step}: {shape[3]} channels; split it into volumes if each is a scan",) if step else ()
 
 
 def _contradiction(image) -> tuple[str, ...]:
