@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ssl3d_tf.errors import InputError
@@ -59,7 +59,8 @@ def _as_masks(listing: Listing, label: str, scan: str) -> str:
     words = [word[0] for word in label_names.WORD.finditer(stem)]
     for ending in (label_names.ending(stem, image), *(f"{sign}{words[-1]}" for sign in ("_", "-")), stem):
         rules = pairing.Rules((ending,), root=listing.root)
-        if stem.endswith(ending) and not _has_digit(ending) and label in _pair(pairing.pair, names, rules).values():
+        is_ending = stem.endswith(ending) and _is_of_many(ending, stems)
+        if is_ending and label in _pair(pairing.pair, names, rules).values():
             return f"--mask_suffix={shlex.quote(ending)}"
     folder = listing.root.joinpath(*_apart(label, scan))
     rules = pairing.Rules(root=listing.root)
@@ -68,9 +69,10 @@ def _as_masks(listing: Listing, label: str, scan: str) -> str:
     return "a csv with columns path and mask"
 
 
-def _has_digit(ending: str) -> bool:
-    """Whether it would be the ending of one case alone; '' is none at all."""
-    return not ending or any(character.isdigit() for character in ending)
+def _is_of_many(ending: str, others: Collection[str]) -> bool:
+    """Whether it is no ending of one case alone, as one with a number mostly is; '' is none at all."""
+    has_digit = any(character.isdigit() for character in ending)
+    return bool(ending) and (not has_digit or any(other.endswith(ending) for other in others))
 
 
 def _pair(how: Callable[..., pairing.Pairs], *arguments: object) -> Mapping[str, str]:

@@ -17,12 +17,12 @@ MOST = 16  # files of either kind that are looked at, spread over all
 
 
 def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item]) -> None:
-    """Looks at what is `kept` for converting, and at what is set aside for its kind.
+    """Looks at what is `kept` for converting, and at what is set aside for its kind beside scans without a mask.
 
     Raises:
         InputError: one looks like a label map of one of the other kind.
     """
-    for labels, scans in ((kept, others), (others, kept)):
+    for labels, scans in ((kept, others), (others, [item for item in kept if not item.mask])):
         pairs = list(_pairs([item for item in labels if not item.mask and item.key is None], scans))
         for number in np.unique(np.linspace(0, len(pairs) - 1, min(MOST, len(pairs))).round().astype(int)):
             label, scan = pairs[number]
@@ -31,7 +31,7 @@ def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item]) -> Non
 
 
 def _pairs(labels: Sequence[Item], scans: Sequence[Item]) -> Iterator[tuple[Item, Item]]:
-    """Each of `labels` with the scan that it may be of: of its stem, or in its folder of the longest beginning of it."""
+    """Each of `labels` with the scan that it may be of: in its folder of its longest beginning, or of its stem."""
     by_stem = {_stem(item): item for item in scans}
     by_path = {files.stem_of(item.path): item for item in scans}
     for label in labels:

@@ -6,6 +6,7 @@ people as scans of the one who has most, as a name common to all (study_v1 … s
 """
 
 import hashlib
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -74,9 +75,10 @@ def _of_several_modalities(items: Sequence[Item], found: Mapping[str, str]) -> d
         if parts[-1].whose:  # of "0007/t1" the folder is who it is, and may be where it is from
             name = "/".join("_".join(part.whose) for part in parts if part.whose)
             alike[item.split, name][frozenset().union(*kinds)].append(item.id)
-    several = {name: sum(of_kind.values(), []) for (_, name), of_kind in alike.items() if len(of_kind) > 1}
-    parted = {name: ids for name, ids in several.items() if len({found.get(one, one) for one in ids}) > 1}
-    return {one: name for name, ids in parted.items() for one in ids}
+    several = ((name, of_kind.values()) for (_, name), of_kind in alike.items() if len(of_kind) > 1)
+    joined = ((name, [*itertools.chain(*ids)]) for name, ids in several)
+    parted = ((name, ids) for name, ids in joined if len({found.get(one, one) for one in ids}) > 1)
+    return {one: name for name, ids in parted for one in ids}
 
 
 def is_named(folder: str) -> bool:
