@@ -9,6 +9,7 @@ import pytest
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import convert, examples, run
+from tools.checks import sources
 from tools.overview import table
 from tools.readers import label_folders, label_names, layouts, pairing
 
@@ -303,6 +304,11 @@ def test_a_second_mask_of_an_image_is_joined_with_its_first(tmp_path):
     assert {name: int(example.mask.sum()) for name, example in made.items()} == {"cyst (1)": 270, "cyst (2)": 450}
     assert list(made["cyst (2)"].source["further_masks"]) == ["cyst (2)_seg_1.nii.gz"]
     data = manifest.read(tmp_path / "out")
+    listing = layouts.find(layouts.Request(str(tmp_path / "raw")))
+    told = ["cyst (3).nii.gz"]
+    assert list(sources.differences(tmp_path / "out", data, listing, told)) == []
+    save(tmp_path / "raw/cyst (2)_seg_1.nii.gz", whole)
+    assert ["has changed" in line for line in sources.differences(tmp_path / "out", data, listing, told)] == [True]
     one = run(f"--input={tmp_path / 'raw'}", f"--output={tmp_path / 'two'}", "--workers=1", "--mask_suffix=_seg")
     assert "label maps that are not chosen as masks: 2" in one.stdout
     assert manifest.read(tmp_path / "two").recipe["input"] != data.recipe["input"]
