@@ -122,6 +122,17 @@ def test_probabilities_in_bytes_are_a_warning(tmp_path):
     assert words(converted(tmp_path, soft))["grey mask"].endswith("values that lie scattered, in no regions")
 
 
+def test_probabilities_are_told_as_masks_and_among_scans(tmp_path):
+    with pytest.raises(UnusableFileError, match=r"threshold it, at 0\.5 say: it may be a map of probabilities"):
+        files.as_labels(disc(0)[..., None] * np.float32(0.8), "m")
+    for number in range(4):
+        scan(tmp_path / f"raw/{'k' * (number + 1)}.nii", (9, 10, 11), (1, 1, 1, 1))
+        share = np.random.default_rng(number).random((9, 10, 11), np.float32)
+        nibabel.save(nibabel.Nifti1Image(share, np.eye(4)), tmp_path / f"raw/grey{number}.nii")
+    found = convert(tmp_path / "raw", place(str(tmp_path / "out"))).found
+    assert [one.id for one in found if one.word == "range"] == [f"grey{number}" for number in range(4)]
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

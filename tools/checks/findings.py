@@ -13,12 +13,14 @@ ODD_FACTOR = 3  # times the median voxel size of an axis
 RARE = 0.05  # share of examples, or a single one, whose orientation is odd beside a usual one
 NEAR_EMPTY = 0.001  # share of voxels that stand out; thin organs alone fill more
 TINY = 10  # voxels of a class
+LARGE, MANY = 10, 0.1  # a value that shares do not have; share of scans with one, beside which shares are odd
 DEEP = 8  # voxels along an axis that are not to become one
 REMEDIES = {
     "leak": "remove one, or give both one patient: tests on training data say nothing",
     "duplicate": "remove one, unless it is meant to count twice",
     "constant": "remove it, or export it again",
     "near-empty": "look at it; crop it with --crop_foreground, or remove it",
+    "range": "keep it out if it is a map of probabilities or a mask; else check its scale",
     "spacing": "check the header; --spacing_mm resamples all to one voxel size",
     "orientation": "check left and right: voxels are turned to RAS+ as the header says",
     "empty mask": "check that it is the right mask",
@@ -58,7 +60,7 @@ class Finding(NamedTuple):
 def find(cases: Sequence[Case]) -> list[Finding]:
     """All findings, sorted; the same whatever the order of `cases`."""
     ordered = sorted(cases, key=lambda case: case.facts.id)
-    rules = (_same_voxels, _little_to_see, _odd_spacing, _odd_orientation, _mask, _flat)
+    rules = (_same_voxels, _little_to_see, _odd_range, _odd_spacing, _odd_orientation, _mask, _flat)
     return sorted(finding for rule in rules for finding in rule(ordered))
 
 
@@ -82,6 +84,14 @@ def _little_to_see(cases: Sequence[Case]) -> Iterator[Finding]:
             yield Finding(facts.id, "constant", f"one value in channel {channels}")
         elif facts.occupied < NEAR_EMPTY:
             yield Finding(facts.id, "near-empty", f"{facts.occupied:.2%} of it stands out")
+
+
+def _odd_range(cases: Sequence[Case]) -> Iterator[Finding]:
+    """Values from 0 to 1 among scans of larger ones."""
+    larger = [facts.high for _, facts in cases if facts.high >= LARGE]
+    for _, facts in cases if len(larger) >= MANY * len(cases) else ():
+        if 0 <= facts.low < facts.high <= 1:
+            yield Finding(facts.id, "range", f"{facts.low:.3g} to {facts.high:.3g}, others up to {max(larger):.4g}")
 
 
 def _odd_spacing(cases: Sequence[Case]) -> Iterator[Finding]:
