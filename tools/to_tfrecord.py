@@ -27,7 +27,7 @@ def define_flags() -> None:
     flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
     flags.DEFINE_list("mask_suffix", None, "Endings of masks, such as _gt; by default known words (folder, bids).")
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder, bids).")
-    flags.DEFINE_enum("label_maps", "auto", ("auto", "scans"), "scans: those that fit no scan are scans (folder).")
+    flags.DEFINE_enum("label_maps", "auto", ("auto", "scans"), "scans: those that fit no scan are scans (folder, csv).")
     flags.DEFINE_bool("allow_outside", False, "A csv may name files anywhere, also by absolute paths (csv).")
     flags.DEFINE_string(
         "dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title (dicom)."

@@ -54,7 +54,7 @@ def voxels(shape, dtype=np.int16):
 
 
 def nifti(suffix, kind=nibabel.Nifti1Image):
-    image, mask = (kind(each, np.eye(4)) for each in (voxels((9, 8, 7)), voxels((9, 8, 7), np.uint8)))
+    image, mask = (kind(each, np.eye(4)) for each in (voxels((9, 8, 7)), voxels((9, 8, 7), np.uint8) // 2))
     pack = gzip.compress if suffix.endswith("gz") else bytes
     return {f"a{suffix}": pack(image.to_bytes()), f"a_mask{suffix}": pack(mask.to_bytes())}
 
@@ -68,7 +68,7 @@ def pair(pack=bytes, suffix=""):
 def placeless():
     """A NIfTI in micron and a mask without sizes and form codes, both under names that mislead."""
     affine = np.diag([-500.0, 500, 500, 1])
-    image, mask = (nibabel.Nifti1Image(each, affine) for each in (voxels((9, 8, 7)), voxels((9, 8, 7), np.uint8)))
+    image, mask = (nibabel.Nifti1Image(each, affine) for each in (voxels((9, 8, 7)), voxels((9, 8, 7), np.uint8) // 2))
     image.header.set_xyzt_units("micron")
     data = bytearray(mask.to_bytes())
     data[80:92], data[252:256] = bytes(12), bytes(4)
@@ -101,9 +101,27 @@ def turned(name):
     return {f"a.{name}": file.getvalue(), "a_mask.png": labels.getvalue()}
 
 
+def drawn():
+    """A photograph, a mask with an alpha channel that shows it, and a second one with a palette, both of 0 and 1."""
+    photo, first, second = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    labels = np.kron(voxels((5, 6), np.uint8) % 2, np.ones((4, 4), np.uint8))
+    Image.fromarray(voxels((20, 24, 3), np.uint8)).save(photo, format="PNG")
+    Image.fromarray(np.stack([labels] * 3 + [labels * 255], -1)).save(first, format="PNG")
+    Image.fromarray(labels).convert("P").save(second, format="PNG")
+    return {"a.png": photo.getvalue(), "a_mask.png": first.getvalue(), "a_mask_1.png": second.getvalue()}
+
+
+def series():
+    """A NIfTI whose fourth axis is time."""
+    image = nibabel.Nifti1Image(voxels((9, 8, 7, 4)), np.eye(4))
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["pixdim"][4] = 2.5
+    return {"a.nii.gz": gzip.compress(image.to_bytes())}
+
+
 def table():
     rows = b"path,label,patient,mask,split\na.npy,1,p0,,train\nb.npy,0,p1,a.npy,\n"
-    return {"t.csv": rows, **array(np.save, "a.npy"), **array(np.save, "b.npy")}
+    return {"t.csv": rows, **array(np.save, "a.npy"), **array(lambda file, value: np.save(file, value // 2), "b.npy")}
 
 
 def decathlon():
@@ -149,6 +167,9 @@ SEEDS = {
     "placeless": placeless,
     "npy first": lambda: array(lambda file, value: np.save(file, value[None]), "a.npy"),
     "npz": lambda: array(np.savez_compressed, "a.npz", volume=voxels((9, 8, 7))),
+    "npz mask": lambda: array(np.savez_compressed, "a.npz", image=voxels((9, 8, 7)), mask=voxels((9, 8, 7), np.uint8)),
+    "series": series,
+    "drawn": drawn,
     "medmnist": medmnist,
     "png": lambda: picture("png"),
     "jpg": lambda: picture("jpg"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ssl3d_tf.data.places import place
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import convert, examples, run, settings
 from tools.readers import files
@@ -102,3 +103,14 @@ def test_the_command_takes_the_flags(tmp_path):
     chosen = settings(reading=Reading("first", "min", "image"))
     with pytest.raises(InputError, match=r"nan was 0, now min"):
         convert(tmp_path / "raw", tmp_path / "out", chosen)
+
+
+def test_what_else_an_npz_holds_is_told(tmp_path, capsys):
+    for number in range(3):
+        values = np.random.default_rng(number).random((9, 10, 11))
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        np.savez(tmp_path / f"raw/s{number}.npz", image=values, seg=values > 0.5, grade=np.int64(number))
+    convert(tmp_path / "raw", place(str(tmp_path / "out")))
+    said = "of each .npz the array 'image' is read, and not grade, seg: store masks as files of their own"
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "out" / "summary.md").read_text()

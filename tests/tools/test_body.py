@@ -80,3 +80,24 @@ def test_the_rule_is_in_the_recipe_and_the_old_one_can_be_asked_for(tmp_path):
     assert all(value == pytest.approx(1, abs=1e-3) for value in highest.values())
     one, other = (examples(tmp_path / name)["s2"] for name in ("auto", "old"))
     assert reading.intensities(one.volume, one).mean() < reading.intensities(other.volume, other).mean()
+
+
+@pytest.mark.parametrize("kind", ["whole", "halves", "wide", "shifted"])
+def test_percentiles_of_floats_are_those_of_numpy(kind):
+    values = np.random.default_rng(0).normal(0, 300, (17, 18, 19)).round(0 if kind == "whole" else 3)
+    values = {"halves": values.round() + 0.5, "wide": values * 1e6, "shifted": values.round() - 2.0**20}.get(
+        kind, values
+    )
+    for dtype in (np.float32, np.float64):
+        one = values.astype(dtype)
+        found = ranges.percentiles(one, *ranges.of(one[..., None]), (0.5, 42, 99.5))
+        assert found == np.percentile(one, (0.5, 42, 99.5), method="nearest").tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_values_are_counted_as_numpy_does(dtype):
+    random = np.random.default_rng(1)
+    for most in (3, 200, min(np.iinfo(dtype).max, 10**8)):
+        numbers = random.integers(0, most, (5, 6, 7), endpoint=True).astype(dtype)
+        for found, expected in zip(ranges.values(numbers), np.unique(numbers, return_counts=True), strict=True):
+            np.testing.assert_array_equal(found, expected)

@@ -257,3 +257,12 @@ def test_what_is_left_out_is_in_quarantine(tmp_path):
     convert(tmp_path / "raw", tmp_path / "out")
     (line,) = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
     assert json.loads(line)["path"] == "IM001"
+
+
+def test_series_of_one_study_without_a_patient_id_are_one_patient(tmp_path):
+    for number, (study, patient) in enumerate([("1.7", ""), ("1.7", " "), ("1.8", ""), ("1.8", "K")]):
+        series_of = {"StudyInstanceUID": study, "SeriesInstanceUID": f"1.9.{number}", "PatientID": patient}
+        dicom_files.write_series(tmp_path / f"{number}", voxels(SHAPE), AXIAL, **series_of)
+    of = {item.path.split("/")[0]: item.patient for item in listed(tmp_path).items}
+    assert of["0"] == of["1"]
+    assert len(set(of.values())) == 3

@@ -291,3 +291,23 @@ def test_two_affines_of_a_header_that_disagree_are_told(tmp_path, shift, is_told
     nibabel.save(image, tmp_path / "a.nii")
     notes = nifti.probe(tmp_path / "a.nii").notes
     assert any("sform and qform" in note for note in notes) == is_told
+
+
+@pytest.mark.parametrize(
+    ("unit", "step", "shown"), [("sec", 2.5, "2.5 s"), ("msec", 700, "700 ms"), ("unknown", 3, "3 (no unit)")]
+)
+def test_a_fourth_axis_of_time_is_told(tmp_path, unit, step, shown):
+    image = nibabel.Nifti1Image(counted((6, 7, 5, 4)), LPS)
+    image.header.set_xyzt_units("mm", unit)
+    image.header["pixdim"][4] = step
+    nibabel.save(image, tmp_path / "bold.nii.gz")
+    said = f"the fourth axis is time by its header, and was taken for channels, a step of {shown}: 4 channels"
+    assert [note for note in files.probe(tmp_path / "bold.nii.gz").notes if note.startswith(said)]
+
+
+@pytest.mark.parametrize(("shape", "step"), [((6, 7, 5, 1), 2), ((6, 7, 5, 4), 0), ((6, 7, 5, 4), 1)])
+def test_one_moment_or_no_step_is_no_time(tmp_path, shape, step):
+    image = nibabel.Nifti1Image(counted(shape), LPS)
+    image.header["pixdim"][4] = step
+    nibabel.save(image, tmp_path / "one.nii")
+    assert not [note for note in files.probe(tmp_path / "one.nii").notes if "time" in note]

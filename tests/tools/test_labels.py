@@ -171,3 +171,19 @@ def test_a_class_that_a_split_lacks_is_a_warning(tmp_path, cells, expected):
     )
     assert [one.what for one in made.found if one.word == "missing class"] == expected
     assert len(examples(tmp_path / "out")) == 7
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [(["1,5", "2", "-0,25"], [1.5, 2.0, -0.25]), (["7,125;0", "1,5;2"], [(7.125, 0.0), (1.5, 2.0)])],
+)
+def test_decimal_commas_are_numbers(cells, values):
+    found = labels.read(cells, "t.csv")
+    assert [found.numbers[cell] for cell in cells] == [v if isinstance(v, tuple) else (v,) for v in values]
+    assert not found.classes
+
+
+def test_a_comma_that_may_be_of_thousands_is_refused_and_one_in_a_name_is_none():
+    with pytest.raises(InputError, match=r"t\.csv holds '1,250', which is 1\.250 or 1250"):
+        labels.read(["1,250", "12,000", "3"], "t.csv")
+    assert list(labels.read(["1,5", "mild, left"], "t.csv").classes.values()) == ["1,5", "mild, left"]

@@ -9,6 +9,7 @@ import pytest
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import convert, examples, run
+from tools.checks import sources
 from tools.overview import table
 from tools.readers import label_folders, label_names, layouts, pairing
 
@@ -227,6 +228,90 @@ def noise(seed, shape=(8, 9, 10)):
 def save(path, values, affine=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4) if affine is None else affine), path)
+
+
+@pytest.mark.parametrize(
+    ("mask", "image"),
+    [
+        ("clinic1_gt/p7", "clinic2/p7"),
+        ("wardA_masks/p7", "wardB/p7"),
+        ("training_labels/7", "testing_images/7"),
+        ("2019_seg/k", "2020/k"),
+    ],
+)
+def test_folders_that_contradict_pair_nothing_and_are_named(mask, image):
+    found = pairing.pair([f"{mask}.nii", f"{image}.nii"])
+    assert (found.images, found.masks) == ((f"{image}.nii",), {})
+    (stray,) = found.strays
+    assert stray.reason.startswith(pairing.STRAY)
+    assert all(repr(name.split("/")[0]) in stray.reason for name in (mask, image))
+    assert "csv with columns path and mask" in stray.remedy
+
+
+def test_one_name_in_two_splits_is_that_of_the_mask_s_own():
+    names = ["train_pics/a", "test_pics/a", "train_masks/a", "test_masks/a"]
+    assert masks_of(*names) == ({"test_pics/a": "test_masks/a", "train_pics/a": "train_masks/a"}, [])
+    assert masks_of(*names[:3])[0] == {"train_pics/a": "train_masks/a"}
+
+
+def test_a_mask_folder_of_other_cases_gives_none(tmp_path):
+    make(tmp_path, "pics/K1/s.nii", "pics/K2/t.nii", "pics/Rome/u.nii")
+    make(tmp_path, "gold/K8/s.nii", "gold/K2/t.nii", "gold/Oslo/u.nii")
+    found = layouts.find(layouts.Request(str(tmp_path), mask_folder=str(tmp_path / "gold")))
+    masks = {item.path: item.mask for item in found.items}
+    assert masks == {"pics/K1/s.nii": None, "pics/K2/t.nii": "gold/K2/t.nii", "pics/Rome/u.nii": "gold/Oslo/u.nii"}
+    assert [fault.path for fault in found.faults] == ["gold/K8/s.nii"]
+    assert "'K8' and 'pics/K1' are not of one" in found.faults[0].reason
+    assert "1 masks, such as gold/Oslo/u.nii of pics/Rome/u.nii, go by the names of files" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        ("q_rh_label", "'rh' is one side"),
+        ("q_seg_rater2", "'rater2' is one of several annotators"),
+        ("q_gt_B", "'b' is one of several annotators"),
+        ("q_cyst_seg", "'cyst' is one part"),
+    ],
+)
+def test_masks_of_parts_and_people_are_told_as_what_they_are_and_the_flag_takes_them(mask, words):
+    names = ["q.nii", f"{mask}.nii"]
+    (stray,) = pairing.pair(names).strays
+    assert words in stray.reason
+    ending = re.search(r"--mask_suffix=(\S+) takes", stray.remedy)[1]
+    assert pairing.pair(names, pairing.Rules((ending,))).masks == {"q.nii": f"{mask}.nii"}
+
+
+def test_folders_of_sides_are_chosen_by_folder():
+    names = ["xray/p1.png", "hand_masks/left_mask/p1.png", "hand_masks/right_mask/p1.png"]
+    with pytest.raises(InputError, match=r"2 label maps .*--mask_folder=hand_masks/left_mask for"):
+        pairing.pair(names)
+
+
+def test_a_second_mask_of_an_image_is_joined_with_its_first(tmp_path):
+    whole, part = np.zeros((8, 9, 10), np.uint8), np.zeros((8, 9, 10), np.uint8)
+    whole[:3], part[6:] = 1, 1
+    for name in ("cyst (1)", "cyst (2)", "cyst (3)"):
+        save(tmp_path / f"raw/{name}.nii.gz", noise(len(name)))
+        save(tmp_path / f"raw/{name}_seg.nii.gz", whole)
+    save(tmp_path / "raw/cyst (2)_seg_1.nii.gz", part)
+    save(tmp_path / "raw/cyst (3)_seg_2.nii.gz", part * 2)
+    done = run(f"--input={tmp_path / 'raw'}", f"--output={tmp_path / 'out'}", "--workers=1")
+    said = "2 scans have several masks, such as cyst (2)_seg.nii.gz and cyst (2)_seg_1.nii.gz: together they are one"
+    assert f"note: {said}, of one class." in done.stdout
+    assert "hold 1, 2: not one class" in done.stdout
+    made = examples(tmp_path / "out")
+    assert {name: int(example.mask.sum()) for name, example in made.items()} == {"cyst (1)": 270, "cyst (2)": 450}
+    assert list(made["cyst (2)"].source["further_masks"]) == ["cyst (2)_seg_1.nii.gz"]
+    data = manifest.read(tmp_path / "out")
+    listing = layouts.find(layouts.Request(str(tmp_path / "raw")))
+    told = ["cyst (3).nii.gz"]
+    assert list(sources.differences(tmp_path / "out", data, listing, told)) == []
+    save(tmp_path / "raw/cyst (2)_seg_1.nii.gz", whole)
+    assert ["has changed" in line for line in sources.differences(tmp_path / "out", data, listing, told)] == [True]
+    one = run(f"--input={tmp_path / 'raw'}", f"--output={tmp_path / 'two'}", "--workers=1", "--mask_suffix=_seg")
+    assert "label maps that are not chosen as masks: 2" in one.stdout
+    assert manifest.read(tmp_path / "two").recipe["input"] != data.recipe["input"]
 
 
 def make_bids(root, *names):

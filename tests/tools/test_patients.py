@@ -36,6 +36,10 @@ def of(*names, **changes):
         (("visit1/a", "visit2/a", "visit1/b"), ["a", "a", "b"]),
         (("k1/baseline", "k1/followup", "k2/baseline"), ["k1", "k1", "k2"]),
         (("P1", "P1_v2", "P2_v1"), ["P1", "P1", "P2"]),
+        (("TCGA-3K-AB12-01A", "TCGA-3K-AB12-11B-02", "TCGA-3K-0007-01A"), ["TCGA-3K-AB12"] * 2 + ["TCGA-3K-0007"]),
+        (("CT/0007", "PET/0007", "CT/0008"), ["0007", "0007", "CT/0008"]),
+        (("a/k3_flair", "a/k3_adc", "b/k3_adc"), ["a/k3", "a/k3", "b/k3_adc"]),
+        (("mr/sub-2_v1", "ct/sub-2_v1", "mr/sub-3"), ["sub-2", "sub-2", "mr/sub-3"]),
     ],
 )
 def test_names_show_patients(names, expected):
@@ -60,6 +64,16 @@ def test_names_that_show_no_patients_are_left_alone(names):
     assert [item.patient for item in found.items] == names
     assert not found.notes
     assert not found.doubts
+
+
+def test_one_modality_and_declared_splits_join_nobody():
+    assert of("T1/a_1", "T1/a_2") == ["T1/a_1", "T1/a_2"]
+    listing = listed("train/CT/x", "test/PET/x")
+    items = tuple(one._replace(split=one.id.split("/")[0]) for one in listing.items)
+    assert [one.patient for one in patients.grouped(listing._replace(items=items), "names").items] == [
+        "train/CT/x",
+        "test/PET/x",
+    ]
 
 
 def test_what_was_grouped_is_said_with_counts():

@@ -59,3 +59,11 @@ def test_masks_of_several_scans_and_patients_of_two_cases_are_told(tmp_path):
     found = listed(tmp_path, "path,mask,patient\n0.npy,5.npy,P7\n1.npy,5.npy,p7\n2.npy,4.npy,q\n")
     assert "1 masks are those of several scans, the first is 5.npy." in found.notes
     assert "patients 'P7' and 'p7' differ in case only, and are two." in found.notes
+
+
+def test_paths_of_windows_are_read_and_a_backslash_in_a_name_is_kept(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name in ("deep/a.npy", "deep/m.npy", "odd\\b.npy"):
+        (tmp_path / name).touch()
+    found = listed(tmp_path, "path,mask\ndeep\\a.npy,.\\deep\\m.npy\nodd\\b.npy,\n")
+    assert [(item.path, item.mask) for item in found.items] == [("deep/a.npy", "deep/m.npy"), ("odd\\b.npy", None)]

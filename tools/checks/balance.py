@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ssl3d_tf.data.records.manifest import SPLITS
+from tools.checks import masks_together
 from tools.checks.findings import Case, Finding
 from tools.readers import labels
 from tools.readers.contract import Item
@@ -18,6 +19,7 @@ class Whole(NamedTuple):
     """A data set. planned: split -> its examples, wanted: splits asked for. cases: of those that can be used.
 
     doubts: words and lines, as a layout has them. classes, label_classes: value -> name.
+    relabel, ignore_label: as the user asked for them.
     """
 
     planned: Mapping[str, Sequence[Item]]
@@ -26,6 +28,8 @@ class Whole(NamedTuple):
     classes: Mapping[str, str] = {}
     label_classes: Mapping[str, str] = {}
     doubts: Sequence[tuple[str, str]] = ()
+    relabel: Sequence[tuple[int, int]] = ()
+    ignore_label: int | None = None
 
 
 def find(whole: Whole) -> list[Finding]:
@@ -34,6 +38,7 @@ def find(whole: Whole) -> list[Finding]:
     kept = {split: [item for item in items if item.id in usable] for split, items in whole.planned.items()}
     told = [*whole.doubts, *_empty(whole, kept), *_one_patient([item for items in kept.values() for item in items])]
     told += _doubted(whole, kept)
+    told += masks_together.find(whole.cases, relabel=whole.relabel, ignore=whole.ignore_label)
     told += [("missing class", what) for what in (*_without_label(whole, kept), *_without_mask(whole))]
     return [Finding(WHOLE, word, what) for word, what in told]
 

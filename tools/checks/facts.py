@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tools.checks import masks
+from tools.checks.masks import Drawn
 from tools.readers.contract import Volume
-from tools.voxels import foreground, regions
+from tools.voxels import foreground, ranges, regions
 from tools.voxels.pieces import pieces, sample
 from tools.voxels.ranges import Range
 
@@ -22,7 +24,7 @@ class Facts(NamedTuple):
     content: as `content_hash`. shape: [rank]. spacing_mm: [rank], None where the format has none; orientation: the
     file's. low, high: smallest and largest value. constant: channels of a single value. occupied: share of voxels
     that stand out from the background. counts: voxels per value of the mask as it is stored. notes: the volume's.
-    is_label_map: whether the voxels look like one.
+    is_label_map: whether the voxels look like one. drawn: of its mask. stored: [rank], of the example made from it.
     """
 
     id: str
@@ -37,6 +39,8 @@ class Facts(NamedTuple):
     counts: Mapping[str, int] | None = None
     notes: Mapping[str, int] = {}
     is_label_map: bool = False
+    drawn: Drawn | None = None
+    stored: tuple[int, ...] = ()
 
 
 def measure(name: str, volume: Volume, found: Sequence[Range]) -> Facts:
@@ -94,7 +98,7 @@ def mask_counts(mask: np.ndarray | None, *, ignore: int | None = None) -> dict[s
         return None
     counts: Counter[int] = Counter()
     for piece in pieces(mask):
-        found = np.unique(mask[piece], return_counts=True)
+        found = ranges.values(mask[piece])
         counts.update(dict(zip(*(one.tolist() for one in found), strict=True)))
     return {str(value): counts[value] for value in sorted(counts) if value != ignore}
 
@@ -103,7 +107,8 @@ def from_json(fields: list[Any]) -> Facts:
     """Facts from the list that JSON makes of them."""
     facts = Facts(*fields)
     spacing_mm = facts.spacing_mm and tuple(facts.spacing_mm)
-    return facts._replace(shape=tuple(facts.shape), spacing_mm=spacing_mm, constant=tuple(facts.constant))
+    facts = facts._replace(shape=tuple(facts.shape), spacing_mm=spacing_mm, constant=tuple(facts.constant))
+    return facts._replace(drawn=masks.from_json(facts.drawn), stored=tuple(facts.stored))
 
 
 def _occupied(voxels: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """What looks wrong in a data set although every file can be read: one function per rule, on facts of its volumes."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +13,19 @@ ODD_FACTOR = 3  # times the median voxel size of an axis
 RARE = 0.05  # share of examples, or a single one, whose orientation is odd beside a usual one
 NEAR_EMPTY = 0.001  # share of voxels that stand out; thin organs alone fill more
 TINY = 10  # voxels of a class
+LARGE, MANY = 10, 0.1  # a value that shares do not have; share of scans with one, beside which shares are odd
+DEEP = 8  # voxels along an axis that are not to become one
 REMEDIES = {
     "leak": "remove one, or give both one patient: tests on training data say nothing",
     "duplicate": "remove one, unless it is meant to count twice",
     "constant": "remove it, or export it again",
     "near-empty": "look at it; crop it with --crop_foreground, or remove it",
+    "range": "keep it out if it is a map of probabilities or a mask; else check its scale",
     "spacing": "check the header; --spacing_mm resamples all to one voxel size",
     "orientation": "check left and right: voxels are turned to RAS+ as the header says",
     "empty mask": "check that it is the right mask",
+    "grey mask": "threshold a map of probabilities, or store labels: each of its values is a class",
+    "flat": "check the voxel size and its unit in the header: next to nothing of the scan is left",
     "tiny class": "check the mask for specks; a smaller --spacing_mm or larger --shape keeps more of it",
     "empty split": "mend what quarantine.jsonl names, add patients, or convert again with other --splits",
     "one patient": "mend PatientID or the column patient, or say who is one with --patients_from: one is never parted",
@@ -28,6 +33,11 @@ REMEDIES = {
     "parted": "mend the declared splits, unless these are people of one name: tests on patients of train say too much",
     "labels": "write one name for one class, and leave cells empty where it is not known",
     "absent class": "check the numbers of the classes: what nobody has cannot be learnt",
+    "mixed masks": "or draw them with one value",
+    "palettes": "store masks as grey levels, or with one palette: what counts is the number, not its colour",
+    "unused": "leave it out, or check the values that summary.md lists under Classes",
+    "ignored": "leave that pair out if it is a class",
+    "uneven masks": "convert again with other --splits, or declare the splits, so that each has its share of them",
     "missing class": "it cannot be learnt or scored there: add examples, or declare other splits",
 }
 
@@ -50,7 +60,7 @@ class Finding(NamedTuple):
 def find(cases: Sequence[Case]) -> list[Finding]:
     """All findings, sorted; the same whatever the order of `cases`."""
     ordered = sorted(cases, key=lambda case: case.facts.id)
-    rules = (_same_voxels, _little_to_see, _odd_spacing, _odd_orientation, _mask)
+    rules = (_same_voxels, _little_to_see, _odd_range, _odd_spacing, _odd_orientation, _mask, _flat)
     return sorted(finding for rule in rules for finding in rule(ordered))
 
 
@@ -74,6 +84,14 @@ def _little_to_see(cases: Sequence[Case]) -> Iterator[Finding]:
             yield Finding(facts.id, "constant", f"one value in channel {channels}")
         elif facts.occupied < NEAR_EMPTY:
             yield Finding(facts.id, "near-empty", f"{facts.occupied:.2%} of it stands out")
+
+
+def _odd_range(cases: Sequence[Case]) -> Iterator[Finding]:
+    """Values from 0 to 1 among scans of larger ones."""
+    larger = [facts.high for _, facts in cases if facts.high >= LARGE]
+    for _, facts in cases if len(larger) >= MANY * len(cases) else ():
+        if 0 <= facts.low < facts.high <= 1:
+            yield Finding(facts.id, "range", f"{facts.low:.3g} to {facts.high:.3g}, others up to {max(larger):.4g}")
 
 
 def _odd_spacing(cases: Sequence[Case]) -> Iterator[Finding]:
@@ -104,7 +122,15 @@ def _mask(cases: Sequence[Case]) -> Iterator[Finding]:
         tiny = [f"{count} of class {value}" for value, count in labelled.items() if count < TINY]
         if tiny:
             yield Finding(facts.id, "tiny class", f"voxels: {', '.join(tiny)}")
+        if facts.drawn is not None and facts.drawn.is_scattered:
+            yield Finding(facts.id, "grey mask", f"{len(labelled)} values that lie scattered, in no regions")
 
 
-def _by(numbers: np.ndarray) -> str:
+def _flat(cases: Sequence[Case]) -> Iterator[Finding]:
+    for _, facts in cases:
+        if any(new == 1 and old >= DEEP for old, new in zip(facts.shape, facts.stored, strict=False)):
+            yield Finding(facts.id, "flat", f"{_by(facts.shape)} voxels became {_by(facts.stored)}")
+
+
+def _by(numbers: Iterable[float]) -> str:
     return " × ".join(f"{number:.3g}" for number in numbers)

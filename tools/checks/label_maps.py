@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ssl3d_tf.errors import InputError
@@ -30,7 +30,7 @@ def check(listing: Listing, seen: Seen, measured: Sequence[Facts]) -> None:
             here = seen.setdefault(place, {})
             here.setdefault(kind, item.path)
             if len(here) > 1:
-                raise _refusal(listing, here["label map"], here["scan"])
+                raise refusal(listing, here["label map"], here["scan"])
 
 
 def _places(item: Item, facts: Facts) -> Iterator[tuple[object, ...]]:
@@ -40,7 +40,8 @@ def _places(item: Item, facts: Facts) -> Iterator[tuple[object, ...]]:
         yield where, facts.shape, spacing_mm, facts.orientation
 
 
-def _refusal(listing: Listing, label: str, scan: str) -> InputError:
+def refusal(listing: Listing, label: str, scan: str) -> InputError:
+    """The error where `label`, listed as a scan, looks like a label map of `scan`: with a flag for either meaning."""
     return InputError(
         f"{label} looks like a label map of {scan}, not like a scan: few whole numbers, in pieces, on its grid; "
         f"add {_as_masks(listing, label, scan)} if such files are masks, or --label_maps=scans if they are scans."
@@ -49,6 +50,8 @@ def _refusal(listing: Listing, label: str, scan: str) -> InputError:
 
 def _as_masks(listing: Listing, label: str, scan: str) -> str:
     """The flag that makes `label` the mask of its scan; a table where none does."""
+    if listing.layout == "csv":
+        return "a column mask that names it in the row of its scan"
     names = sorted({name for item in listing.items for name in (item.path, item.mask or item.path)})
     stem, image = (files.stem_of(PurePosixPath(path).name) for path in (label, scan))
     stems = {files.stem_of(PurePosixPath(path).name) for path in names} - {stem}
@@ -56,7 +59,8 @@ def _as_masks(listing: Listing, label: str, scan: str) -> str:
     words = [word[0] for word in label_names.WORD.finditer(stem)]
     for ending in (label_names.ending(stem, image), *(f"{sign}{words[-1]}" for sign in ("_", "-")), stem):
         rules = pairing.Rules((ending,), root=listing.root)
-        if stem.endswith(ending) and not _has_digit(ending) and label in _pair(pairing.pair, names, rules).values():
+        is_ending = stem.endswith(ending) and _is_of_many(ending, stems)
+        if is_ending and label in _pair(pairing.pair, names, rules).values():
             return f"--mask_suffix={shlex.quote(ending)}"
     folder = listing.root.joinpath(*_apart(label, scan))
     rules = pairing.Rules(root=listing.root)
@@ -65,9 +69,10 @@ def _as_masks(listing: Listing, label: str, scan: str) -> str:
     return "a csv with columns path and mask"
 
 
-def _has_digit(ending: str) -> bool:
-    """Whether it would be the ending of one case alone; '' is none at all."""
-    return not ending or any(character.isdigit() for character in ending)
+def _is_of_many(ending: str, others: Collection[str]) -> bool:
+    """Whether it is no ending of one case alone, as one with a number mostly is; '' is none at all."""
+    has_digit = any(character.isdigit() for character in ending)
+    return bool(ending) and (not has_digit or any(other.endswith(ending) for other in others))
 
 
 def _pair(how: Callable[..., pairing.Pairs], *arguments: object) -> Mapping[str, str]:

@@ -93,8 +93,9 @@ def _as_recorded(source: Mapping[str, Any], listed: Item | None) -> Item | None:
     """The item a record was made from; of a DICOM series, whose records hold no paths, as it is `listed` now."""
     if source["path"] is None:
         return listed
-    channels = tuple(source.get("channels", ()))
-    return Item("", source["path"], "", mask=source["mask"], channels=channels, inside=source.get("inside"))
+    channels, further = tuple(source.get("channels", ())), tuple(source.get("further_masks", ()))
+    known = {"mask": source["mask"], "channels": channels, "inside": source.get("inside"), "further": further}
+    return Item("", source["path"], "", **known)
 
 
 def _parts(item: Item, source: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], str | None]]:
@@ -104,6 +105,7 @@ def _parts(item: Item, source: Mapping[str, Any]) -> Iterator[tuple[str, tuple[s
         path = getattr(item, name)
         if path is not None:
             yield path, (path,), source.get(f"{name}_sha256")
+    yield from ((path, (path,), source.get("further_masks", {}).get(path)) for path in item.further)
 
 
 def _sha256(root: Path, paths: tuple[str, ...]) -> str:

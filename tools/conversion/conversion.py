@@ -10,7 +10,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
-from tools.checks import label_maps, sources
+from tools.checks import label_maps, other_kinds, sources
 from tools.checks.facts import Facts
 from tools.conversion import output, plan, publication, shards, workers
 from tools.conversion.settings import Settings
@@ -18,6 +18,7 @@ from tools.readers import labels as texts
 from tools.readers import layouts, remainder
 from tools.readers.contract import Fault, Listing
 
+LOOKED_AT = ("folder", "csv")  # layouts of which names alone say what is a scan
 Look = Callable[[Sequence[Facts]], None]
 
 _HERE: shards.Make = functools.partial(workers.run, workers=1)
@@ -58,8 +59,10 @@ def convert(
         return publication.Summary(data, faults, False, time.monotonic() - start)
     try:
         _forget_changed(listing, planned, folder, stamps)
-        are_told_apart = listing.layout != "folder" or request.label_maps == "scans"
+        are_told_apart = listing.layout not in LOOKED_AT or request.label_maps == "scans"
         look = _pass if are_told_apart else functools.partial(label_maps.check, listing, {})
+        if planned.others and not are_told_apart:
+            other_kinds.check(listing, [item for job in planned.jobs for item in job.items], planned.others)
         planned, done = _write_shards(listing, planned, folder, make, strict, look=look)
         files.write_json(folder / sources.FILE, stamps)
         made = publication.publish(listing, planned, folder, done)
@@ -161,7 +164,7 @@ def _forget_changed(listing: Listing, planned: plan.Plan, folder: Place, stamps:
 
 
 def _pass(measured: Sequence[Facts]) -> None:
-    """Looks for nothing: layouts other than `folder` say themselves what is a scan."""
+    """Looks for nothing: layouts other than those of LOOKED_AT say themselves what is a scan."""
 
 
 def _refuse_faults(faults: Sequence[Fault]) -> None:

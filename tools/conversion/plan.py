@@ -21,6 +21,7 @@ from tools.prepare.packing import Options
 from tools.readers import files
 from tools.readers.contract import Fault, Item, Kind, Listing, Probe, Reading, UnusableFileError
 from tools.readers.items import probe
+from tools.readers.nifti import TIME
 
 MANY = 0.2  # of the files, of another kind than most
 PICTURE_WINDOW = Normalisation("ct_window", (0.0, 255.0))  # [0, 1], and colours keep their balance
@@ -38,7 +39,8 @@ class Job(NamedTuple):
 class Plan(NamedTuple):
     """The whole conversion. `settings.options.intensity` is decided; `recipe` is for the manifest.
 
-    notes: lines for the user. readings: what is to be known of how files are read, by their headers.
+    notes: lines for the user. readings: what is to be known of how files are read, by their headers. others: set aside
+    for their rank or channels.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Plan(NamedTuple):
     recipe: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     readings: tuple[Note, ...] = ()
+    others: tuple[Item, ...] = ()
 
 
 def make(listing: Listing, settings: Settings) -> Plan:
@@ -68,12 +71,15 @@ def make(listing: Listing, settings: Settings) -> Plan:
         first = f"; {faults[0].path}: {faults[0].reason}; {faults[0].remedy}" if faults else ""
         raise InputError(f"none of {len(faults)} files in {listing.root} can be used{first}.")
     kept = {item: probes[item] for item in items}
-    readings = notes_of(kept) + _of_intensity(settings, kept)
+    are_named = len(listing.channels) == kind.channels  # channels, whatever a header says of time
+    readings = tuple(note for note in notes_of(kept) if not (are_named and note.what.startswith(TIME)))
+    readings += _of_intensity(settings, kept)
     settings = _decided(settings, [*kept.values()], listing, kind)
     chosen = splits.assign(items, settings.fractions)
     jobs = tuple(_jobs(items, chosen, settings))
     notes = (*listing.notes, *splits.taken(items, chosen), *_of_other_kinds(odd, kind, len(probes)))
-    return Plan(settings.name, kind, settings, jobs, tuple(faults), _recipe(listing, settings), notes, readings)
+    recipe, others = _recipe(listing, settings), tuple(item for item in probes if item not in kept)
+    return Plan(settings.name, kind, settings, jobs, tuple(faults), recipe, notes, readings, others)
 
 
 def refilled(planned: Plan, usable: Collection[str]) -> Plan:
@@ -226,7 +232,7 @@ def _fingerprint(listing: Listing) -> str:
     """SHA-256 over what was listed and the size of every file: notices changed input without reading it."""
     names = {name for item in listing.items for name in item.files}
     sizes = {name: _sizes(listing.root / name) for name in sorted(names)}
-    listed = [list(item) for item in listing.items]
+    listed = [list(item if item.further else item[:-1]) for item in listing.items]  # data made before stay complete
     value = [
         listed,
         sizes,

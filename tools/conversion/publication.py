@@ -62,7 +62,8 @@ def _whole(
     for job in planned.jobs:
         items.setdefault(job.split, []).extend(job.items)
     wanted = [name for name, part in zip(manifest.SPLITS, planned.settings.fractions, strict=True) if part > 0]
-    return balance.Whole(items, wanted, cases, data.classes, data.label_classes, listing.doubts)
+    asked = planned.settings.options.relabel, planned.settings.ignore_label
+    return balance.Whole(items, wanted, cases, data.classes, data.label_classes, listing.doubts, *asked)
 
 
 def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done]) -> manifest.Manifest:

@@ -10,7 +10,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import schema, writer
 from ssl3d_tf.data.records.manifest import Brick, Entry, entry_from_json
-from tools.checks import classes, exclusion
+from tools.checks import classes, exclusion, masks
 from tools.checks import facts as measuring
 from tools.checks.facts import Facts
 from tools.conversion.plan import Job
@@ -186,10 +186,14 @@ def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
     found = ranges.of(volume.voxels)
     facts = measuring.measure(item.id, volume, found)
     exclusion.check(facts.content, work.excluded)
+    if mask is not None:
+        masks.check(volume, mask, is_label_map=facts.is_label_map)
     example = packing.pack(work.root, item, volume, mask, options=options, found=found)
     counts = measuring.mask_counts(example.mask, ignore=work.ignore_label)
     classes.check(counts, work.classes)
-    return example, facts._replace(counts=counts)
+    if mask is not None and example.mask is not None:
+        facts = facts._replace(drawn=masks.measure(mask, example.mask, counts or {}, relabel=options.relabel))
+    return example, facts._replace(counts=counts, stored=example.volume.shape[:-1])
 
 
 def _entry(work: Work, example: schema.Example, facts: Facts) -> Entry:

@@ -69,7 +69,7 @@ def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
     """The same centre at voxels of `spacing_mm` (one number for all axes, or one each), as many as fit best.
 
     Raises:
-        UnusableFileError: the file does not say how large its voxels are, or the rank differs.
+        UnusableFileError: the file does not say how large its voxels are, the rank differs, or one voxel is left.
     """
     if not volume.has_spacing:
         raise UnusableFileError("it has no voxel size in mm", "use --shape instead of --spacing_mm")
@@ -77,7 +77,13 @@ def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
     _check_rank(volume, wanted, "--spacing_mm")
     factors = tuple(new / old for new, old in zip(wanted, volume.spacing_mm, strict=True))
     sizes = volume.voxels.shape[:-1]
-    return Grid(tuple(max(1, round(size / factor)) for size, factor in zip(sizes, factors, strict=True)), factors)
+    shape = tuple(max(1, round(size / factor)) for size, factor in zip(sizes, factors, strict=True))
+    if set(shape) == {1} and max(sizes) > 1:
+        voxel = " × ".join(f"{mm:g}" for mm in volume.spacing_mm)
+        reason = f"--spacing_mm={','.join(f'{mm:g}' for mm in spacing_mm)} makes one voxel of all of it"
+        size = f"{' × '.join(map(str, sizes))} voxels of {voxel} mm"
+        raise UnusableFileError(f"{reason}: {size}", "check the voxel size and its unit in the header, or --spacing_mm")
+    return Grid(shape, factors)
 
 
 def resample(volume: Volume, grid: Grid, *, is_mask: bool = False, antialias: bool = False) -> Volume:

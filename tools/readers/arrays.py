@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -43,7 +43,18 @@ def probe(path: Path, channels: str = "auto") -> Probe:
     is_guess = channels == "auto" and (axis == 0 or (axis is not None and len(spatial) == 2))
     place = "first" if axis == 0 else "last"
     note = f"arrays of {len(header.shape)} axes: the {place} was taken for the channels, else say --channels"
-    return Probe(kind, header.dtype.itemsize == 1, voxel_bytes=header.voxel_bytes, notes=(note,) if is_guess else ())
+    notes = (*((note,) if is_guess else ()), *_unread(path))
+    return Probe(kind, header.dtype.itemsize == 1, voxel_bytes=header.voxel_bytes, notes=notes)
+
+
+def _unread(path: Path) -> Iterator[str]:
+    """What else an .npz holds, beside its volume."""
+    if path.suffix.lower() == ".npz":
+        with zipfile.ZipFile(path) as archive:
+            names = [Path(name).stem for name in archive.namelist()]
+        if others := sorted(set(names) - {_key(names)}):
+            kept = f"of each .npz the array '{_key(names)}' is read, and not {', '.join(others)}"
+            yield f"{kept}: store masks as files of their own (x_mask.npy), and labels in a csv"
 
 
 def read(path: Path, max_bytes: int, *, channels: str = "auto") -> Volume:
@@ -94,12 +105,17 @@ def _open(path: Path) -> Iterator[tuple[IO[bytes], int]]:
             yield file, path.stat().st_size
         return
     with zipfile.ZipFile(path) as archive:
-        names = [Path(name).stem for name in archive.namelist()]
-        found = names if len(names) == 1 else [key for key in VOLUME_KEYS if key in names]
-        if not found:
-            raise UnusableFileError(f"its arrays are {names}", f"call the volume one of {list(VOLUME_KEYS)}")
-        with archive.open(f"{found[0]}.npy") as member:
-            yield member, limits.room(archive.getinfo(f"{found[0]}.npy"))
+        name = f"{_key([Path(name).stem for name in archive.namelist()])}.npy"
+        with archive.open(name) as member:
+            yield member, limits.room(archive.getinfo(name))
+
+
+def _key(names: Sequence[str]) -> str:
+    """Of the arrays of an .npz, the one that is the volume."""
+    found = names if len(names) == 1 else [key for key in VOLUME_KEYS if key in names]
+    if not found:
+        raise UnusableFileError(f"its arrays are {list(names)}", f"call the volume one of {list(VOLUME_KEYS)}")
+    return found[0]
 
 
 def _channel_axis(header: Header, channels: str) -> int | None:

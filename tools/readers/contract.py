@@ -45,6 +45,7 @@ class Item(NamedTuple):
     split: given by the data set itself; None lets the hash of `patient` decide.
     series: all files of a DICOM series, of which `path` is one. channels: further images on the grid of `path`, whose
     channels follow its own. inside: label map; voxels where it is 0 become 0. segments: of a DICOM file as `mask`.
+    further: other masks, of one class with `mask`: together they are its mask.
     """
 
     id: str
@@ -59,11 +60,12 @@ class Item(NamedTuple):
     channels: tuple[str, ...] = ()
     inside: str | None = None
     segments: Segments | None = None
+    further: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
         """All its files, relative to --input, those with voxels first."""
-        return (*self.images, *(name for name in (self.inside, self.mask) if name))
+        return (*self.images, *(name for name in (self.inside, self.mask, *self.further) if name))
 
     @property
     def images(self) -> tuple[str, ...]:

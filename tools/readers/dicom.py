@@ -99,7 +99,9 @@ def header_of(path: Path, data: Any) -> Header:
     frames = int(data.get("NumberOfFrames") or 1)
     series = str(data.get("SeriesInstanceUID") or path.parent)
     instance = str(data.get("SOPInstanceUID") or path.name)
-    patient = f"{data.get('IssuerOfPatientID', '')}\0{data.get('PatientID') or series}"
+    given = str(data.get("PatientID") or "")  # blank, what is of one study is of one patient at least
+    known = given if given.strip() else str(data.get("StudyInstanceUID") or series)
+    patient = f"{data.get('IssuerOfPatientID', '')}\0{known}"
     return Header(
         f"{series} {instance}" if frames > 1 else series,
         series,

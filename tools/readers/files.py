@@ -20,6 +20,7 @@ READERS: tuple[ModuleType, ...] = (nifti, arrays, pictures)
 SUFFIXES = tuple(suffix for reader in READERS for suffix in reader.SUFFIXES)
 LABEL_LIMIT = 2**31  # labels are stored as int32 at most
 ROUNDING = 1e-3  # a label may be as far from a whole number
+NEAREST = "resample masks by nearest voxel, and fill NaN"
 CHUNK = 1 << 17  # bytes hashed at a time: they stay in the cache
 
 AS_FILES_SAY = Reading()
@@ -104,7 +105,9 @@ def _rounded(values: np.ndarray, name: str) -> np.ndarray:
             odd = ~(np.abs(values[piece] - whole[piece]) <= ROUNDING)
         if odd.any():
             reason = f"its mask {name} holds {values[piece][odd].flat[0]:g}, which is not whole to {ROUNDING:g}"
-            raise UnusableFileError(reason, "resample masks by nearest voxel, and fill NaN")
+            is_share = values.min() >= 0 and values.max() <= 1
+            remedy = "threshold it, at 0.5 say: it may be a map of probabilities" if is_share else NEAREST
+            raise UnusableFileError(reason, remedy)
     return whole
 
 

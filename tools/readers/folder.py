@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, pairing, paths, split_words
+from tools.readers import files, label_folders, pairing, paths, split_words
 from tools.readers.contract import Item, Listing
 
 LABELS_ALONE = re.compile(r"(labels?|masks?|segmentations?)(tr|ts)?|gt|dlmuse")  # as --input itself is called
@@ -24,8 +24,8 @@ def find(root: Path, tree: paths.Tree, *, name: str, rules: pairing.Rules, mask_
     if names and not rules.strays_are_scans:
         _refuse_labels_alone(root, names, found)
     repeated = {path for path, count in Counter(files.stem_of(path) for path in found.images).items() if count > 1}
-    items = tuple(_item(path, found.masks.get(path), files.stem_of(path) in repeated) for path in found.images)
-    notes = []
+    items = tuple(_item(path, found, files.stem_of(path) in repeated) for path in found.images)
+    notes = [*_doubts(found)]
     if found.unchosen:
         notes += [f"label maps that are not chosen as masks: {len(found.unchosen)}, the first {found.unchosen[0]}."]
     return Listing("folder", root, name, items, tree.faults + found.strays, notes=tuple(notes))
@@ -40,9 +40,23 @@ def _refuse_labels_alone(root: Path, names: Sequence[str], found: pairing.Pairs)
         )
 
 
-def _item(path: str, mask: str | None, is_repeated: bool) -> Item:
+def _doubts(found: pairing.Pairs) -> Iterator[str]:
+    """What was taken for a mask although a user may mean otherwise."""
+    if found.further:
+        image, names = min(found.further.items())
+        shown = f"{found.masks[image]} and {', '.join(names)}"
+        yield f"{len(found.further)} scans have several masks, such as {shown}: together they are one, of one class."
+    pairs = ((mask, image) for image, mask in found.masks.items() if not mask.startswith("../"))
+    apart = [pair for pair in pairs if label_folders.are_apart(*(PurePosixPath(path).parent for path in pair))]
+    if apart:
+        shown = f"{apart[0][0]} of {apart[0][1]}, go by the names of files, those of their folders differ"
+        yield f"{len(apart)} masks, such as {shown}: check them, or list scans and masks in a csv."
+
+
+def _item(path: str, found: pairing.Pairs, is_repeated: bool) -> Item:
     name = path if is_repeated else files.stem_of(path)
-    return Item(name, path, name, mask=mask, split=split_words.of_path(path))
+    further = found.further.get(path, ())
+    return Item(name, path, name, mask=found.masks.get(path), split=split_words.of_path(path), further=further)
 
 
 def _has_header(path: str, names: set[str]) -> bool:

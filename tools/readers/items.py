@@ -59,7 +59,7 @@ def _mask(root: Path, item: Item, volume: Volume, max_bytes: int, how: Reading) 
     name = str(item.mask)
     if item.segments is not None:
         return annotations.read(root / name, volume.origin, item.segments, max_bytes=max_bytes)
-    mask = files.read_mask(root / name, max_bytes=max_bytes)
+    mask = _united(root, item, files.read_mask(root / name, max_bytes=max_bytes), max_bytes)
     if how.mask_grid == "header" or not grids.difference(volume, mask):
         return mask
     if grids.stored_shape(mask) != grids.stored_shape(volume):
@@ -69,6 +69,25 @@ def _mask(root: Path, item: Item, volume: Volume, max_bytes: int, how: Reading) 
     affine = np.eye(4) if volume.origin["affine"] is None else np.array(volume.origin["affine"])
     mask = files.read_mask(root / name, max_bytes=max_bytes, affine=affine)
     return mask._replace(has_spacing=volume.has_spacing)
+
+
+def _united(root: Path, item: Item, mask: Volume, max_bytes: int) -> Volume:
+    """`mask` with the further ones of `item`, as one class.
+
+    Raises:
+        UnusableFileError: they are of several classes, or of another size.
+    """
+    for name in item.further:
+        other = files.read_mask(root / name, max_bytes=max_bytes).voxels
+        if other.shape != mask.voxels.shape:
+            raise UnusableFileError(f"its masks {item.mask} and {name} differ in size", "draw both on the image")
+        values = {*np.unique(mask.voxels).tolist(), *np.unique(other).tolist()} - {0}
+        if len(values) > 1:
+            shown = ", ".join(map(str, sorted(values)))
+            reason = f"its masks {item.mask} and {name} hold {shown}: not one class, that both together would be"
+            raise UnusableFileError(reason, "join them into one label map, or choose one with --mask_suffix")
+        mask = mask._replace(voxels=np.maximum(mask.voxels, other))
+    return mask
 
 
 def source(root: Path, item: Item, volume: Volume) -> dict[str, Any]:
@@ -81,6 +100,8 @@ def source(root: Path, item: Item, volume: Volume) -> dict[str, Any]:
         found["channels"] = list(item.channels)
     if item.inside:
         found["inside"] = item.inside
+    if item.further:
+        found["further_masks"] = {name: files.sha256(root / name) for name in item.further}
     if volume.notes:
         found["notes"] = dict(volume.notes)
     if item.row is None:

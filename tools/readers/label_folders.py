@@ -1,16 +1,19 @@
 """Folders of label maps, by their names, and where the images of what lies in them may be."""
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from tools.readers import label_names
+from tools.readers import label_names, split_words
 
 FOLDER = re.compile(rf"({label_names.LABEL.pattern})(tr|ts|val)?")
 PLURALS = {"labels", "masks", "segmentations", "annotations"}  # "lung_masks"
 WITHOUT = {"with", "without", "no"}  # "patients_with_masks" holds patients
 PART = re.compile(r"(?:images?|labels?|masks?|segmentations?)(tr|ts|val)")
 MOST = 16  # folders beside one of label maps that its images are looked for in; more are cases, not kinds of image
+
+FEWEST = 3  # letters before the last of "siteA" and "siteB"
 
 Homes = Mapping[PurePosixPath, Sequence[Sequence[PurePosixPath]]]  # folder -> folders of images, the likeliest first
 
@@ -23,7 +26,8 @@ def by_name(holding: Collection[PurePosixPath]) -> Homes:
     homes = {}
     for folder in holding:
         for depth, part in enumerate(folder.parts):
-            around, after = PurePosixPath(*folder.parts[:depth]), folder.parts[depth + 1 :]
+            around = PurePosixPath(*folder.parts[:depth])
+            after = [inner for inner in folder.parts[depth + 1 :] if not label_names.name(inner).is_label]
             if is_label_folder(part, inside[around]):
                 groups = _partners(part, sorted(inside[around] - {part, ""}))
                 homes[folder] = [[around.joinpath(other, *after) for other in group] for group in groups]
@@ -50,6 +54,41 @@ def is_label_folder(folder: str, beside: Collection[str] = ()) -> bool:
     if all(FOLDER.fullmatch(word) for word in words) or words[-1] in PLURALS or _base(folder) in beside:
         return True
     return bool(FOLDER.fullmatch(words[-1])) and any(map(_is_of_images, beside))  # "nodule_mask" beside "image"
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def contradict(one: PurePosixPath, other: PurePosixPath) -> bool:
+    """Whether what lies in two folders is not of one case: two splits, or names alike as site1 and site2 are."""
+    splits = [{split for part in folder.parts if (split := _split(part))} for folder in (one, other)]
+    if all(splits) and splits[0].isdisjoint(splits[1]):
+        return True
+    ours, theirs = _whose(one), _whose(other)
+    return any(_are_numbered(word, twin) for word in ours - theirs for twin in theirs - ours)
+
+
+def are_apart(one: PurePosixPath, other: PurePosixPath) -> bool:
+    """Whether two folders are named after something each, and nothing in common."""
+    ours, theirs = _whose(one), _whose(other)
+    return bool(ours and theirs and ours.isdisjoint(theirs))
+
+
+def _split(folder: str) -> str | None:
+    """The split that a folder or a word of its name says: 'train_pictures'."""
+    return next(filter(None, map(split_words.split_of, (folder, *label_names.words(folder)))), None)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _whose(folder: PurePosixPath) -> frozenset[str]:
+    """The words of a folder and those around it, but for words of label maps, images, modalities and splits."""
+    parts = (part for part in folder.parts if not _split(part))
+    return frozenset(word for part in parts for word in label_names.name(part).whose)
+
+
+def _are_numbered(one: str, other: str) -> bool:
+    """Whether two different words differ in their numbers, or in a last letter that stands for one."""
+    if any(map(str.isdigit, one + other)):
+        return re.sub(r"\d+", "#", one) == re.sub(r"\d+", "#", other)
+    return len(one) > FEWEST and one[:-1] == other[:-1]
 
 
 def _partners(folder: str, beside: Sequence[str]) -> list[list[str]]:

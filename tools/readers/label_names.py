@@ -23,6 +23,7 @@ ENTITY = re.compile(
 )
 WORD = re.compile(rf"(?<![a-z0-9]){ENTITY.pattern}(?![a-z0-9-])|[^_\-. ()]+")
 NUMBERED = re.compile(r"([a-z]+)(\d+)")  # img0001, label0001
+FURTHER = re.compile(r"(.*[A-Za-z])[ _.-]?\(?\d+\)?")
 
 
 class Name(NamedTuple):
@@ -40,6 +41,12 @@ def name(stem: str) -> Name:
     dropped = IMAGES | MODALITIES | (MAKERS if is_label else set())
     whose = tuple(word for word in found if word not in dropped and not is_label_word(word))
     return Name(whose, frozenset(found) & MODALITIES, is_label)
+
+
+def whole(stem: str) -> str:
+    """'x_mask' of 'x_mask_1', which may be the second mask of one image; '' of other stems."""
+    match = FURTHER.fullmatch(stem)
+    return match[1] if match and is_label_word(words(match[1])[-1]) else ""
 
 
 def ending(label: str, image: str = "") -> str:

@@ -14,6 +14,7 @@ from ssl3d_tf.errors import InputError
 
 MISSING = {"", "#n/a", "#n/a n/a", "#na", "-1.#ind", "1.#ind", "-1.#qnan", "1.#qnan", "-nan", "<na>", "n/a", "na"}
 MISSING |= {"nan", "null", "?"}
+COMMA, THOUSANDS = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 MOST_CLASSES = 100  # more distinct whole numbers than this are measurements
 MOST_SHOWN = 20  # classes in one line
 
@@ -50,10 +51,12 @@ def read(texts: Sequence[str], where: str) -> Labels:
     Names are numbered in natural order.
 
     Raises:
-        InputError: numbers that are infinite, not equally many, or partly missing. where: of the error.
+        InputError: numbers that are infinite, not equally many, partly missing, or with a comma that may be of
+            thousands. where: of the error.
     """
     distinct = sorted(set(texts), key=lambda text: (natural(text), text))
-    numbers = {text: tuple(_number(part) for part in text.split(";")) for text in distinct}
+    point = "," if _have_decimal_comma(distinct, where) else "."
+    numbers = {text: tuple(_number(part.replace(point, ".")) for part in text.split(";")) for text in distinct}
     if all(None not in found for found in numbers.values()):
         return _measured(
             {text: tuple(value for value in found if value is not None) for text, found in numbers.items()}, where
@@ -62,6 +65,22 @@ def read(texts: Sequence[str], where: str) -> Labels:
     if partly is not None:
         raise InputError(f"{where} holds '{partly}', which lacks a number; give all of them, or leave the cell empty.")
     return named(distinct)
+
+
+def _have_decimal_comma(texts: Sequence[str], where: str) -> bool:
+    """Whether the numbers in `texts` are written as 1,5.
+
+    Raises:
+        InputError: each of them could be a thousand too.
+    """
+    parts = [part for text in texts for part in text.split(";")]
+    found = [part for part in parts if COMMA.fullmatch(part.strip())]
+    if not found or any(_number(part) is None for part in parts if part not in found):
+        return False
+    if all(THOUSANDS.fullmatch(part.strip()) for part in found):
+        point, none = found[0].replace(",", "."), found[0].replace(",", "")
+        raise InputError(f"{where} holds '{found[0]}', which is {point} or {none}; write it as either.")
+    return True
 
 
 def named(names: Sequence[str]) -> Labels:

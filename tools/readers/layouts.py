@@ -150,7 +150,7 @@ def _check_flags(request: Request, layout: str) -> None:
     given = {
         "--mask_suffix": (request.mask_suffixes is not None, ("folder", "bids")),
         "--mask_folder": (request.mask_folder, ("folder", "bids")),
-        "--label_maps": (request.label_maps != "auto", ("folder",)),
+        "--label_maps": (request.label_maps != "auto", ("folder", "csv")),
         "--allow_outside": (request.allow_outside, ("csv",)),
     }
     for flag, (is_given, heeding) in given.items():

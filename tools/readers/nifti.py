@@ -14,21 +14,31 @@ from nibabel.volumeutils import apply_read_scaling
 
 from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
-from tools.readers.nifti_header import Place
+from tools.readers.nifti_header import Place, time_step
 from tools.readers.nifti_header import place as place_of
 from tools.readers.orientation import ras_volume
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
 FORMS = "sform and qform of the header lie in different places; the sform was taken, as nibabel does"
+TIME = "the fourth axis is time by its header, and was taken for channels"
 NEARLY = 1e-4  # of two affines: less than a tenth of any voxel, whatever the shape
 PAIR = {".hdr": ".img", ".img": ".hdr"}
+PAIRED = (".hdr", ".img", ".hdr.gz", ".img.gz")
 
 
 def probe(path: Path) -> Probe:
     """Reads the header of `path`."""
     image, place = _load(path)
-    return _promise(image)._replace(notes=(*place.notes, *_contradiction(image)))
+    return _promise(image)._replace(notes=(*place.notes, *_contradiction(image), *_of_time(path, image.shape)))
+
+
+def _of_time(path: Path, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """A note where the fourth axis is one of time: a series, not several images of one moment."""
+    if len(shape) < 4 or shape[3] == 1:
+        return ()
+    step = time_step(limits.nifti_head(files(path)[0]))
+    return (f"{TIME}, a step of {step}: {shape[3]} channels; split it into volumes if each is a scan",) if step else ()
 
 
 def _contradiction(image) -> tuple[str, ...]:
@@ -77,11 +87,11 @@ def read(path: Path, max_bytes: int, *, affine: np.ndarray | None = None) -> Vol
 
 def files(path: Path) -> tuple[Path, ...]:
     """All files that make up the image at `path`: two for a pair of .hdr and .img, compressed or not."""
+    if not path.name.lower().endswith(PAIRED):  # asked often: what follows is slow
+        return (path,)
     packed = path.suffix if path.suffix.lower() == ".gz" else ""
     plain = path.with_suffix("") if packed else path
-    other = PAIR.get(plain.suffix.lower())
-    if other is None:
-        return (path,)
+    other = PAIR[plain.suffix.lower()]
     beside = [plain.with_name(plain.stem + suffix + packed) for suffix in (other, other.upper())]
     usual = beside[1] if plain.suffix.isupper() else beside[0]
     half = next((one for one in beside if one.is_file()), usual)

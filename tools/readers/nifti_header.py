@@ -14,6 +14,7 @@ from tools.readers.limits import NIFTI_SIZES
 
 SMALLEST_MM, LARGEST_MM = 1e-3, 100  # of a voxel in a scan; without form codes, others are no sizes but defaults
 UNITS = {1: ("metre", 1000.0), 2: ("mm", 1.0), 3: ("micron", 1e-3)}  # others: not said, taken as mm
+TIMES = {8: "s", 16: "ms", 24: "µs"}
 MAGIC = (b"n+1", b"ni1", b"n+2", b"ni2")
 
 
@@ -64,6 +65,16 @@ def place(head: bytes, affine: np.ndarray, shape: tuple[int, ...]) -> Place:
 
 NO_FORM = "no form codes in the header: the size is known, the orientation was taken for LAS, as nibabel does"
 NO_SIZE = "the header does not say how large its voxels are"
+
+
+def time_step(head: bytes) -> str:
+    """'2 s' where the header says that the fourth axis is time, and how long a step of it is; else ''."""
+    raw = _fields(head)
+    if raw is None or bytes(raw["magic"])[:3] not in MAGIC:
+        return ""
+    unit, step = TIMES.get(int(raw["xyzt_units"]) & 0x38, ""), float(raw["pixdim"][4])
+    is_time = np.isfinite(step) and step > 0 and (unit or step != 1)  # 1 is what programs write that know nothing
+    return f"{step:g} {unit or '(no unit)'}" if is_time else ""
 
 
 def _are_sizes(sizes: np.ndarray, *, has_form: bool) -> bool:

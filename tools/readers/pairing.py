@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, label_folders, label_names, paths
+from tools.readers import files, label_folders, label_names, paths, strays
 from tools.readers.contract import Fault, Item
 from tools.readers.label_names import Name
+from tools.readers.strays import STRAY
 
-STRAY = "it is a label map by its name or folder, but fits no scan"
 SHOWN = 4  # candidates that an error names
 
 
@@ -35,12 +35,13 @@ DEFAULT = Rules()
 
 class Pairs(NamedTuple):
     """images: in the order given; masks: image -> its mask; strays: label maps without an image, and why; unchosen:
-    label maps of endings that the user did not name."""
+    label maps of endings that the user did not name. further: image -> its other masks, x_mask_1 beside x_mask."""
 
     images: tuple[str, ...]
     masks: Mapping[str, str]
     strays: tuple[Fault, ...] = ()
     unchosen: tuple[str, ...] = ()
+    further: Mapping[str, tuple[str, ...]] = {}
 
 
 class _File(NamedTuple):
@@ -68,23 +69,25 @@ def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
     alone = label_folders.of_labels_alone({one.folder for one in labels}, {image.folder for image in images})
     index = _index(images)
     claims: dict[str, list[_File]] = {}
-    strays: list[Fault] = []
+    left: list[Fault] = []
     unchosen = []
     for label in labels:
         if not _is_chosen(label, rules, is_in_folder=label.folder in homes):
             unchosen.append(label)
             continue
         groups = homes.get(label.folder) or (alone.get(label.folder) if label.name.whose else None) or [[label.folder]]
-        strays += _claim(label, _first(_alike(label, group, index) for group in groups), claims)
+        fitting = _first(_alike(label, group, index) for group in groups)
+        left += _claim(label, fitting, claims) if fitting else [_stray(label, groups, index)]
     masks, others = _settled(claims, rules)
-    strays += others
-    scans = {fault.path for fault in strays} | {one.path for one in unchosen} if rules.strays_are_scans else set()
+    further, left = _further(masks, [*left, *others])
+    scans = {fault.path for fault in left} | {one.path for one in unchosen} if rules.strays_are_scans else set()
     kept = {image.path for image in images} | scans
     return Pairs(
         tuple(path for path in names if path in kept),
         masks,
-        tuple(fault for fault in strays if fault.path not in scans),
+        tuple(fault for fault in left if fault.path not in scans),
         tuple(one.path for one in unchosen if one.path not in scans),
+        further,
     )
 
 
@@ -102,7 +105,7 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
         images, unchosen = found, []
     index, anywhere = _index(images), _index([image._replace(folder=PurePosixPath()) for image in images])
     claims: dict[str, list[_File]] = {}
-    strays: list[Fault] = []
+    left: list[Fault] = []
     others = [label.path for label in unchosen]
     for path in paths.walk(mask_folder).paths:
         label = _file(path, rules)
@@ -110,10 +113,11 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
             others.append((here / path).as_posix())
             continue
         fitting = _alike(label, [label.folder], index) or _alike(label, [PurePosixPath()], anywhere)
-        strays += _claim(label._replace(path=(here / path).as_posix()), fitting, claims)
+        named = label._replace(path=(here / path).as_posix())
+        left += _claim(named, fitting, claims) if fitting else [_stray(named, [[PurePosixPath()]], anywhere)]
     masks, second = _settled(claims, rules)
-    strays += second
-    return Pairs(tuple(image.path for image in images), masks, tuple(strays), tuple(others))
+    further, left = _further(masks, [*left, *second])
+    return Pairs(tuple(image.path for image in images), masks, tuple(left), tuple(others), further)
 
 
 def note(items: Sequence[Item], faults: Sequence[Fault]) -> str:
@@ -182,10 +186,42 @@ def _index(images: Sequence[_File]) -> _Index:
 
 def _alike(label: _File, folders: Sequence[PurePosixPath], index: _Index) -> list[_File]:
     """The images in `folders` that are named as `label` is: best to the letter, else in every word, else in its own."""
-    found = [image for folder in folders for image in index.get((folder, label.name.whose), ())]
+    named = (image for folder in folders for image in index.get((folder, label.name.whose), ()))
+    found = [image for image in named if not _contradict(label, image)]
     same = [image for image in found if image.stem == label.stem]
     kind = [image for image in found if _of_one_kind(label.name.kinds, image.name.kinds)]
     return same or [image for image in kind if image.name.whose == label.name.whose] or kind
+
+
+def _contradict(label: _File, image: _File) -> bool:
+    return label_folders.contradict(label.folder, PurePosixPath(image.path).parent)
+
+
+def _stray(label: _File, groups: Sequence[Sequence[PurePosixPath]], index: _Index) -> Fault:
+    """Why `label` fits no image: the one of its name lies elsewhere, or its name is that of one and more."""
+    whose = label.name.whose
+    folders = [folder for group in groups for folder in group]
+    for count in range(len(whose), -1, -1):
+        near = [image for folder in folders for image in index.get((folder, whose[:count]), ())]
+        for image in (image for image in near if image.name.whose == whose[:count]):
+            if _contradict(label, image):
+                parted = str(label.folder), str(PurePosixPath(image.path).parent)
+                return strays.of_elsewhere(label.path, image.path, parted)
+            if count < len(whose) and _of_one_kind(label.name.kinds, image.name.kinds):
+                ending = label_names.ending(label.stem, image.stem)
+                return strays.of_a_part(label.path, image.path, whose[count:], ending)
+    return strays.of_none(label.path)
+
+
+def _further(masks: Mapping[str, str], left: Sequence[Fault]) -> tuple[dict[str, tuple[str, ...]], list[Fault]]:
+    """Image -> its other masks, which are called as its mask with a number behind; and what is left then."""
+    owners = {files.stem_of(mask): image for image, mask in masks.items()}
+    of = {fault.path: owners.get(label_names.whole(files.stem_of(fault.path))) for fault in left}
+    further: dict[str, tuple[str, ...]] = {}
+    for path, image in of.items():
+        if image is not None:
+            further[image] = (*further.get(image, ()), path)
+    return further, [fault for fault in left if of[fault.path] is None]
 
 
 def _of_one_kind(one: frozenset[str], other: frozenset[str]) -> bool:
@@ -197,23 +233,17 @@ def _first(groups: Iterable[list[_File]]) -> list[_File]:
 
 
 def _claim(label: _File, fitting: Sequence[_File], claims: dict[str, list[_File]]) -> list[Fault]:
-    """Notes `label` for the image it fits, which may lie there in two formats; why not, where it fits none or more."""
-    if len({files.stem_of(image.path) for image in fitting}) == 1:
-        for image in fitting:
-            claims.setdefault(image.path, []).append(label)
-        return []
-    if fitting:
-        reason = f"{STRAY} alone: {fitting[0].path} and {fitting[1].path}"
-        return [Fault(label.path, reason, "name it as one of them is, or use a csv with columns path and mask")]
-    remedy = (
-        "add its scan or name both alike; or say masks by --mask_suffix or --mask_folder, or add --label_maps=scans"
-    )
-    return [Fault(label.path, STRAY, remedy)]
+    """Notes `label` for the image it fits, which may lie there in two formats; why not, where it fits more."""
+    if len({files.stem_of(image.path) for image in fitting}) > 1:
+        return [strays.of_several(label.path, fitting[0].path, fitting[1].path)]
+    for image in fitting:
+        claims.setdefault(image.path, []).append(label)
+    return []
 
 
 def _settled(claims: Mapping[str, Sequence[_File]], rules: Rules) -> tuple[dict[str, str], list[Fault]]:
     """Image -> its mask; of one mask in two formats that of the image's own, the other is a stray."""
-    masks, strays = {}, []
+    masks, left = {}, []
     for image, candidates in claims.items():
         chosen = [one for one in candidates if one.has_suffix] or list(candidates)
         if len({files.stem_of(one.path) for one in chosen}) == 1:
@@ -224,5 +254,5 @@ def _settled(claims: Mapping[str, Sequence[_File]], rules: Rules) -> tuple[dict[
             raise several(image, ends, rules.root)
         masks[image] = chosen[0].path
         others = [one.path for one in candidates if one is not chosen[0]]
-        strays += [Fault(path, f"{STRAY}: {image} has {chosen[0].path}", "keep one of them") for path in others]
-    return masks, strays
+        left += [Fault(path, f"{STRAY}: {image} has {chosen[0].path}", "keep one of them") for path in others]
+    return masks, left

@@ -6,13 +6,14 @@ people as scans of the one who has most, as a name common to all (study_v1 … s
 """
 
 import hashlib
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, split_words
+from tools.readers import files, label_names, split_words
 from tools.readers.contract import Item, Listing
 
 NAMES, NONE = "names", "none"  # values of --patients_from beside a pattern
@@ -21,7 +22,8 @@ HELP = (
     "searched in each path without suffix, whose first group is the patient."
 )
 _WORD = r"(?:sub|subj|subject|pat|patient|participant|person|volunteer)"
-PERSON = re.compile(rf"(?<![A-Za-z0-9])(?:sub-[A-Za-z]*\d[A-Za-z0-9]*|{_WORD}[ _-]?\d+)", re.IGNORECASE)
+_TCGA = r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}"  # the patient of a barcode of The Cancer Genome Atlas
+PERSON = re.compile(rf"(?<![A-Za-z0-9])(?:sub-[A-Za-z]*\d[A-Za-z0-9]*|{_TCGA}|{_WORD}[ _-]?\d+)", re.IGNORECASE)
 _DATE = r"(?:19|20)\d\d(?P<sep>[-_.]?)(?:0[1-9]|1[0-2])(?P=sep)(?:0[1-9]|[12]\d|3[01])"
 _VISIT = r"(?:v|vis|visit|ses|sess|session|tp|timepoint|time|followup|follow-up|fu|exam|frame|day|week|month|year)"
 _EYE = r"(?:l|r|left|right|od|os|lt|rt)"
@@ -54,6 +56,7 @@ def grouped(listing: Listing, how: str, *, classes: Collection[str] = ()) -> Lis
         found = {name: patient for name, patient in found.items() if PERSON.search(patient)}
     parted = _parted([item for item in free if item.id in found], found)
     found |= parted
+    found |= _of_several_modalities(free, found)
     items = tuple(item._replace(patient=found.get(item.id, item.patient)) for item in listing.items)
     notes = _said(found, len(listing.items)) if set(found) - set(found.values()) else ()
     doubts = [("visits", what) for what in _shared([item for item in free if item.id not in found])]
@@ -61,6 +64,21 @@ def grouped(listing: Listing, how: str, *, classes: Collection[str] = ()) -> Lis
         told = f"{len(parted)} examples are of patients who by their names are in several declared splits"
         doubts.append(("parted", f"{told}, as '{min(parted)}'"))
     return listing._replace(items=items, notes=(*listing.notes, *notes), doubts=(*listing.doubts, *doubts))
+
+
+def _of_several_modalities(items: Sequence[Item], found: Mapping[str, str]) -> dict[str, str]:
+    """Id -> patient of those that are called alike but for what was imaged: T1/007 and T2/007, k3_ct and k3_pet."""
+    alike: dict[tuple[str | None, str], dict[frozenset[str], list[str]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        parts = [label_names.name(part) for part in PurePosixPath(found.get(item.id, files.stem_of(item.path))).parts]
+        kinds = (label_names.name(part).kinds for part in PurePosixPath(files.stem_of(item.path)).parts)
+        if parts[-1].whose:  # of "0007/t1" the folder is who it is, and may be where it is from
+            name = "/".join("_".join(part.whose) for part in parts if part.whose)
+            alike[item.split, name][frozenset().union(*kinds)].append(item.id)
+    several = ((name, of_kind.values()) for (_, name), of_kind in alike.items() if len(of_kind) > 1)
+    joined = ((name, [*itertools.chain(*ids)]) for name, ids in several)
+    parted = ((name, ids) for name, ids in joined if len({found.get(one, one) for one in ids}) > 1)
+    return {one: name for name, ids in parted for one in ids}
 
 
 def is_named(folder: str) -> bool:

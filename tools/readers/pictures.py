@@ -14,6 +14,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 # a blank line of a fax is one bit.
 MOST_TIMES = {"PNG": limits.DEFLATE_MOST * 24, "JPEG": limits.DEFLATE_MOST, "raw": 24, "TIFF": 50_000}
 VALUE_BYTES = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # others 1
+RARE = 0.01  # of the pixels of a JPEG: values between those that were drawn
 FIRST = "a JPEG of several pictures: the first was read, as viewers show it"
 
 
@@ -36,11 +37,21 @@ def read(path: Path, max_bytes: int) -> Volume:
 
 
 def read_labels(path: Path, max_bytes: int) -> Volume:
-    """Reads a label map: a palette's indices are the labels, and grey stored as colours is grey."""
+    """Reads a label map: a palette's indices are the labels, and grey stored as colours is grey.
+
+    `origin` has the `colours` of its values in the palette, if it has one.
+    """
     volume = _read(path, max_bytes, pixels.labels)
     if not is_grey(volume.voxels):
         raise UnusableFileError("the mask holds colours", "store one integer per pixel: grey levels or a palette")
-    return volume._replace(voxels=volume.voxels[..., :1])
+    values, counts = np.unique(volume.voxels[..., 0], return_counts=True)
+    with pixels.open_picture(path) as picture:
+        if _format(picture) == "JPEG" and len(values) > 2 and counts.min() < RARE * counts.sum():
+            blurred = f"it is a JPEG of {len(values)} grey levels: lossy compression has changed its labels"
+            raise UnusableFileError(blurred, "threshold it, and store it as PNG")
+        colours = pixels.colours_of(picture, values.tolist())
+    origin = {**volume.origin, **({"colours": colours} if colours else {})}
+    return volume._replace(voxels=volume.voxels[..., :1], origin=origin)
 
 
 def is_grey(voxels: np.ndarray) -> bool:

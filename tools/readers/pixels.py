@@ -4,7 +4,7 @@ Pillow reduces colours of 16 bits to 8, and leaves some turns and inversions to 
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,30 @@ def colours(picture: Image.Image, path: Path, page: int) -> np.ndarray:
 
 
 def labels(picture: Image.Image, path: Path, page: int) -> np.ndarray:
-    """As `colours`, of a label map: a palette's indices, and greys of few bits as they are stored."""
+    """As `colours`, of a label map: a palette's indices, and greys of few bits as they are stored.
+
+    Raises:
+        UnusableFileError: what is labelled is said by an alpha channel, or hidden by it.
+    """
+    pixels = _labels(picture, path, page)
+    if has_alpha(picture) and _is_said_by(upright(np.asarray(picture.convert("RGBA"))[..., 3], picture), pixels):
+        raise UnusableFileError("its labels are in its alpha channel, or hidden by it", "store them without alpha")
+    return pixels
+
+
+def _is_said_by(alpha: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether what is labelled is what an `alpha` channel shows, or is hidden by it."""
+    return bool(alpha.min() < alpha.max() and ((labels == labels.flat[0]).all() or labels[alpha == 0].any()))
+
+
+def colours_of(picture: Image.Image, values: Sequence[int]) -> dict[str, str]:
+    """Value -> '#rrggbb' in the palette of a label map; nothing where it has none."""
+    palette = picture.getpalette("RGB") or []
+    known = (value for value in values if 3 * value + 3 <= len(palette))
+    return {str(value): "#" + bytes(palette[3 * value : 3 * value + 3]).hex() for value in known}
+
+
+def _labels(picture: Image.Image, path: Path, page: int) -> np.ndarray:
     raw = _raw_mode(picture)
     if picture.mode not in ("1", "P", "PA") or raw in HALVES:
         pixels = colours(picture, path, page)
@@ -110,9 +133,13 @@ def upright(pixels: np.ndarray, picture: Image.Image) -> np.ndarray:
 
 def said(picture: Image.Image) -> Mapping[str, int]:
     """What is worth telling of how a picture, now decoded, was read."""
-    has_alpha = picture.mode in ("LA", "PA", "RGBA")
-    is_hidden = "transparency" in picture.info or (has_alpha and np.asarray(picture)[..., -1].min() < 255)
+    is_hidden = "transparency" in picture.info or (has_alpha(picture) and np.asarray(picture)[..., -1].min() < 255)
     return {**({HIDES: 0} if is_hidden else {}), **({TURNED: 0} if _orientation(picture) in TURNS else {})}
+
+
+def has_alpha(picture: Image.Image) -> bool:
+    """Whether it says how much of each pixel is to be seen."""
+    return picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -188,5 +188,7 @@ def _path(table: Path, root: Path, row: Row, column: str, where: str, *, check: 
     cell = row.get(column, "")
     if column != "path" and not known(cell):
         return None
+    if "\\" in cell and not (table.parent / cell).exists():  # a table from Windows
+        cell = cell.replace("\\", "/")
     inside = check(table.parent, cell, where)
     return Path(os.path.relpath(table.parent / inside, root)).as_posix()

@@ -1,0 +1,56 @@
+"""Label maps of another rank or other channels than their scans, as grey masks of photographs: one kind is set aside.
+
+Whichever kind is more frequent is taken for the scans, so that masks that outnumber their photographs would be.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from tools.checks import label_maps
+from tools.readers import files
+from tools.readers.contract import Item, Listing, UnusableFileError
+from tools.voxels import ranges, regions
+
+MOST = 16  # files of either kind that are looked at, spread over all
+
+
+def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item]) -> None:
+    """Looks at what is `kept` for converting, and at what is set aside for its kind beside scans without a mask.
+
+    Raises:
+        InputError: one looks like a label map of one of the other kind.
+    """
+    for labels, scans in ((kept, others), (others, [item for item in kept if not item.mask])):
+        pairs = list(_pairs([item for item in labels if not item.mask and item.key is None], scans))
+        for number in np.unique(np.linspace(0, len(pairs) - 1, min(MOST, len(pairs))).round().astype(int)):
+            label, scan = pairs[number]
+            if _is_label_map_of(listing, label, scan):
+                raise label_maps.refusal(listing, label.path, scan.path)
+
+
+def _pairs(labels: Sequence[Item], scans: Sequence[Item]) -> Iterator[tuple[Item, Item]]:
+    """Each of `labels` with the scan that it may be of: in its folder of its longest beginning, or of its stem."""
+    by_stem = {_stem(item): item for item in scans}
+    by_path = {files.stem_of(item.path): item for item in scans}
+    for label in labels:
+        path = files.stem_of(label.path)
+        beginnings = (path[:length] for length in range(len(path), len(path) - len(_stem(label)), -1))
+        found = next((by_path[one] for one in beginnings if one in by_path), by_stem.get(_stem(label)))
+        if found is not None:
+            yield label, found
+
+
+def _stem(item: Item) -> str:
+    return files.stem_of(PurePosixPath(item.path).name)
+
+
+def _is_label_map_of(listing: Listing, label: Item, scan: Item) -> bool:
+    """Not where one of them cannot be read, which is said elsewhere."""
+    try:
+        volumes = [files.read(listing.root / item.path).voxels for item in (label, scan)]
+    except (UnusableFileError, MemoryError):
+        return False
+    is_alike = volumes[0].shape[:-1] == volumes[1].shape[: volumes[0].ndim - 1]
+    return is_alike and regions.is_label_map(volumes[0], ranges.of(volumes[0]))
