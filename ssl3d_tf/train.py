@@ -2,11 +2,13 @@
 
     python -m ssl3d_tf.train --gin_file=gin/cpc_3d.gin                                     phantoms, runs/cpc_3d-1
     python -m ssl3d_tf.train --gin_file=gin/cpc_3d.gin --data=DATA --workdir=RUN           your volumes
+    python -m ssl3d_tf.train --gin_file=gin/cpc_3d.gin --data=A --data=B:0.3 …             3 of 10 draws from B
     python -m ssl3d_tf.train --gin_file=gin/cpc_3d.gin --gin_param=BATCH_SIZE=8 …          another value of a knob
 
 The same command again goes on where the run stopped.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +16,8 @@ from absl import app, flags
 
 from ssl3d_tf import quiet
 from ssl3d_tf.command import cli, configuration
-from ssl3d_tf.data import folders, synthetic
-from ssl3d_tf.data.places import Place, local, place
+from ssl3d_tf.data import folders, mixing, synthetic
+from ssl3d_tf.data.places import local
 
 with quiet.greeting():
     import tensorflow as tf
@@ -32,7 +34,10 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("gin_file", [], "The configuration, such as gin/cpc_3d.gin; several, in order.")
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE behind all files, such as STEPS=40; may repeat.")
     flags.DEFINE_multi_string("gin_import", [], "A module of yours that a gin file imports; may repeat.")
-    flags.DEFINE_string("data", None, "Folder made by tools.to_tfrecord, here or gs://; without it, phantoms are made.")
+    flags.DEFINE_multi_string(
+        "data", [], "Folder of tools.to_tfrecord, here or gs://; several, each with a share of the draws, A:0.3, if "
+        "it is not to count by its size. Without it, phantoms are made.",
+    )  # fmt: skip
     flags.DEFINE_string("workdir", None, "Folder of the run; an unfinished run in it goes on. Default: new, in runs/.")
 
 
@@ -44,22 +49,27 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("--gin_file is missing; try --gin_file=gin/cpc_3d.gin.")
     sources = configuration.Sources(tuple(values.gin_file), tuple(values.gin_param), tuple(values.gin_import))
     workdir = local(values.workdir, "--workdir") if values.workdir else run_folder.fresh(values.gin_file[0])
-    pretrain(sources, place(values.data) if values.data else None, workdir)
+    pretrain(sources, values.data, workdir)
 
 
-def pretrain(sources: configuration.Sources, folder: Place | None, workdir: Path) -> dict[str, float]:
-    """Trains a configuration on a data folder, or on phantoms without one; returns the last evaluation."""
+def pretrain(
+    sources: configuration.Sources, given: str | os.PathLike[str] | Sequence[str] | None, workdir: Path
+) -> dict[str, float]:
+    """Trains a configuration on one data folder or several, or on phantoms; returns the last evaluation."""
+    paths = [given] if isinstance(given, str | os.PathLike) else given
     free = configuration.load(
-        sources, dataset=None if folder else PHANTOMS, read=() if folder else ("PHANTOM_SIZE", "PHANTOMS")
+        sources, dataset=None if paths else PHANTOMS, read=() if paths else ("PHANTOM_SIZE", "PHANTOMS")
     )
     distribution = configuration.make(strategies.devices)
     configuration.check_bound(run.Settings, "task", sources)
-    data = folders.open_folder(folder or _phantoms())
+    data = mixing.open_folders(paths or [_phantoms()])
     config = configuration.text()
     contract = contracts.of_run(data, config)
     is_first = strategies.own_folder(workdir, distribution) == workdir
     if is_first:
         run_folder.check(workdir, config, data=contract["data"])
+        if data.sources:
+            print(mixing.told(data), flush=True)
         folders.note_padding(data, configuration.macro("VIEW_SIZE"))
 
     def claim() -> None:

@@ -141,14 +141,24 @@ def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Map
 
 
 def contract_differences(contract: Mapping[str, Any], manifest: Manifest) -> list[str]:
-    """What of the encoder's input is not as in these data: rank, channels, grid and intensity."""
+    """What of the encoder's input is not as in these data: axes, channels, grid, intensity.
+
+    Of several folders that it was trained on, one that is alike is enough.
+    """
+    several = (contract.get("data") or {}).get("folders")
+    alike = [(one.get("channels"), one.get("recipe") or {}) for one in several or (contract,)]
     pairs = {
-        "spatial axes": (contract.get("rank"), manifest.rank),
-        "channels": (contract.get("channels"), list(manifest.channels)),
+        "spatial axes": ([contract.get("rank")], manifest.rank),
+        "channels": ([channels for channels, _ in alike], list(manifest.channels)),
     }
-    recipe = contract.get("recipe") or {}
-    pairs |= {name: (recipe.get(name), manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY}
-    return [f"{name} {before} there, {now} here" for name, (before, now) in pairs.items() if before != now]
+    pairs |= {
+        name: ([recipe.get(name) for _, recipe in alike], manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY
+    }
+    return [
+        f"{name} {' or '.join(map(str, before))} there, {now} here"
+        for name, (before, now) in pairs.items()
+        if now not in before
+    ]
 
 
 def architecture_differences(contract: Mapping[str, Any], encoder: keras.Model) -> list[str]:
