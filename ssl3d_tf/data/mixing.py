@@ -52,12 +52,17 @@ def open_folders(data: Sequence[str | os.PathLike[str]], *, unread: Collection[s
 
 def about(data: DataFolder) -> dict[str, Any]:
     """What run.json and contract.json say of the data: 'path', 'name', 'sha256' and, of several, 'folders'."""
-    alone = {"path": str(data.path), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)}
+    alone: dict[str, Any] = {
+        "path": str(data.path),
+        "name": data.manifest.name,
+        "sha256": manifests.fingerprint(data.manifest),
+    }
     if not data.sources:
         return alone
     drawn = json.dumps([(source.sha256, source.share) for source in data.sources])
     each = [source._asdict() for source in data.sources]
-    return {**alone, "sha256": hashlib.sha256(drawn.encode()).hexdigest(), "folders": each}
+    said = {**alone, "sha256": hashlib.sha256(drawn.encode()).hexdigest(), "folders": each}
+    return {**said, "path": _BETWEEN.join(texts(said))}
 
 
 def texts(recorded: Mapping[str, Any]) -> list[str]:
