@@ -3,6 +3,7 @@
 # make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
 # make bench-step    a training step, ours and PyTorch's, of every task: 15 minutes
+# make faults        commands killed, starved and cut, 50 rounds: 40 minutes; ROUNDS=8 for a few
 # Each sets up .venv once. Another Python, in .venv-3.12: make test PYTHON=python3.12
 PYTHON ?= python3
 PYTHONS := 3.10 3.11 3.12 3.13
@@ -11,12 +12,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := torch==2.13.0 monai==1.6.1 torchio==1.2.1 batchgenerators==0.25.5 batchgeneratorsv2==0.3.6
 PEERS_VENV := .venv-peers
+ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pythons science-smoke bench-peers bench-step check format clean
+.PHONY: help install demo test test-pythons science-smoke faults bench-peers bench-step check format clean
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 13) else \
@@ -44,6 +46,9 @@ test-pythons:
 
 science-smoke: $(STAMP)
 	$(BIN)/python -m pytest tests/science_smoke.py -n 2
+
+faults: $(STAMP)
+	$(BIN)/python -m benchmarks.faults --rounds=$(ROUNDS)
 
 $(PEERS_VENV)/.installed:
 	@$(PYTHON) -m venv $(PEERS_VENV)

@@ -12,7 +12,7 @@ from absl import app, flags
 
 from ssl3d_tf import quiet
 from ssl3d_tf.command import cli
-from ssl3d_tf.data.places import local, place
+from ssl3d_tf.data.places import local
 
 with quiet.greeting():
     from ssl3d_tf.experiment import auditing
@@ -21,7 +21,7 @@ with quiet.greeting():
 def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that one process may import every command."""
     flags.DEFINE_string("workdir", None, "Folder of the run to audit, as given to ssl3d_tf.train.")
-    flags.DEFINE_string("data", None, "The data of that run, where they are no longer where they were.")
+    flags.DEFINE_multi_string("data", [], "The data of that run, as it had them, where they are no longer there.")
     flags.DEFINE_multi_string("gin_import", [], "A module of yours that the run's configuration imports; may repeat.")
     flags.DEFINE_integer("steps", None, "Also trains fresh networks for that many steps, in RUN/audit/.", lower_bound=1)
 
@@ -32,8 +32,7 @@ def main(argv: Sequence[str]) -> None:
     cli.flags_only(argv)
     if not values.workdir:
         raise app.UsageError("--workdir is missing; give the folder of a pretraining run.")
-    folder, own = place(values.data) if values.data else None, values.gin_import
-    auditing.audit(local(values.workdir, "--workdir"), folder, steps=values.steps, imports=own)
+    auditing.audit(local(values.workdir, "--workdir"), values.data, steps=values.steps, imports=values.gin_import)
 
 
 def command() -> None:

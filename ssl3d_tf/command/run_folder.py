@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,13 @@ def fresh(gin_file: str) -> Path:
     return next(path for number in itertools.count(1) if not (path := Path("runs") / f"{name}-{number}").exists())
 
 
-def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
+def check(workdir: Path, config: str, *, data: dict[str, Any], may_change: Sequence[str] = ()) -> None:
     """Finds that `workdir` may become the run of this configuration and data, or already is; writes nothing.
 
     A run without a checkpoint has nothing to lose: its folder may be taken again with another configuration.
 
     Args:
-        config: text of the configuration. data: with 'path' and 'sha256'.
+        config: text of the configuration. data: with 'path' and 'sha256'. may_change: macros that may be others.
 
     Raises:
         InputError: it is another run's, or holds something else.
@@ -45,7 +46,7 @@ def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
     before, record = workdir / CONFIG, workdir / RECORD
     if before.exists() and record.exists():
         if has_begun(workdir):
-            _same_config(workdir, before.read_text(encoding="utf-8"), config)
+            _same_config(workdir, before.read_text(encoding="utf-8"), config, may_change)
             _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
     elif any(path for path in workdir.iterdir() if not path.name.startswith(".") and path != record):
         raise InputError(f"--workdir {workdir} holds other files and is no run of this program; take an empty folder.")
@@ -54,11 +55,13 @@ def check(workdir: Path, config: str, *, data: dict[str, Any]) -> None:
 def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, Any]) -> None:
     """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too.
 
-    Where a run goes on with other kernels than before, this is said, and in run.json too.
+    Where a run goes on with other kernels than before, this is said, and in run.json too; and there, where it was
+    extended, what of its configuration is another.
     """
     files.make_folder(workdir, "--workdir")
     if has_begun(workdir):
         _note_kernels(workdir / RECORD)
+        _note_extension(workdir, config)
         return
     files.write_json(workdir / RECORD, {**about(), **notes, "data": data})
     with files.atomic(workdir / CONFIG) as file:
@@ -109,7 +112,24 @@ def _note_kernels(path: Path) -> None:
     files.write_json(path, {**record, "went_on_with": [*record.get("went_on_with", ()), now]})
 
 
-def _same_config(workdir: Path, before: str, now: str) -> None:
+def _note_extension(workdir: Path, config: str) -> None:
+    before, record = (workdir / CONFIG).read_text(encoding="utf-8"), workdir / RECORD
+    if before == config:
+        return
+    said = json.loads(record.read_text(encoding="utf-8"))
+    now = {"command": shlex.join(sys.argv), "changes": _changes(before, config)}
+    files.write_json(record, {**said, "extended": [*said.get("extended", ()), now]})
+    with files.atomic(workdir / CONFIG) as file:
+        file.write(config.encode())
+
+
+def _changes(before: str, now: str) -> list[str]:
+    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm="")
+    return [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+
+
+def _same_config(workdir: Path, before: str, now: str, may_change: Sequence[str]) -> None:
+    before, now = (_without(text, may_change) for text in (before, now))
     if before == now:
         return
     if names := renamed.told(before):
@@ -117,11 +137,17 @@ def _same_config(workdir: Path, before: str, now: str) -> None:
             f"--workdir {workdir} is a run of ssl3d_tf 0.1, and since then {names}: take another folder, or go on "
             "with version 0.1; its encoder can be used as it is."
         )
-    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm="")
-    changes = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    changes = _changes(before, now)
     shown = "; ".join(" ".join(line.split()) for line in changes[:8]) + (" …" if len(changes) > 8 else "")
     own = f"or go on with its own, --gin_file={workdir / CONFIG} alone"
+    if may_change:
+        own += f"; --extend changes {', '.join(may_change)} only"
     raise InputError(f"--workdir {workdir} is a run of another configuration ({shown}): take another folder, {own}.")
+
+
+def _without(config: str, macros: Sequence[str]) -> str:
+    """The text of a configuration without the lines that give those macros a value."""
+    return "\n".join(line for line in config.splitlines() if line.partition(" = ")[0] not in macros)
 
 
 def _same_data(workdir: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

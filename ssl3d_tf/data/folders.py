@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ssl3d_tf.data.places import Place, place
 from ssl3d_tf.data.records import manifest as manifests
@@ -14,16 +14,53 @@ from ssl3d_tf.errors import InputError
 _MOSTLY = 0.5  # of a view
 
 
+class Part(NamedTuple):
+    """Training examples drawn as one set: how many there are, and how many come in every block of draws."""
+
+    size: int
+    draws: int
+
+
+class Source(NamedTuple):
+    """One of several folders that are read as one.
+
+    path, name, sha256: as of a folder alone. label: what its examples' ids begin with. share: of the draws of training,
+    such as '3/10'; '' where it goes by size. examples: how many by split, without `left_out`, those that another folder
+    has too. channels, recipe: of its manifest.
+    """
+
+    path: str
+    name: str
+    sha256: str
+    label: str
+    share: str
+    examples: Mapping[str, int]
+    left_out: int
+    channels: tuple[str, ...]
+    recipe: Mapping[str, Any]
+
+
 class DataFolder(NamedTuple):
-    """A data folder whose manifest was read and checked."""
+    """A data folder whose manifest was read and checked, or several as one (`mixing.open_folders`).
+
+    parts: of several that have shares, how training examples are drawn, in stored order. sources: of several, each.
+    """
 
     path: Place
     manifest: manifests.Manifest
+    parts: tuple[Part, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 def open_folder(path: str | os.PathLike[str], *, unread: Collection[str] = ()) -> DataFolder:
     """Opens a folder made by tools.to_tfrecord. Arguments and errors are those of `records.manifest.read`."""
     return DataFolder(place(path), manifests.read(path, unread=unread))
+
+
+def parts(data: DataFolder, split: str) -> tuple[Part, ...]:
+    """How the examples of a split are drawn, in stored order; all as one set where nothing else is said."""
+    has_shares = data.parts and split == manifests.SPLITS[0]
+    return data.parts if has_shares else (Part(len(data.manifest.split(split).entries), 1),)
 
 
 def verify(data: DataFolder) -> None:
@@ -105,6 +142,14 @@ def check_batch(data: DataFolder, split: str, batch_size: int) -> None:
         raise InputError(
             f"BATCH_SIZE {batch_size} exceeds the {count} examples of split '{split}' in {data.path}; lower it."
         )
+    drawn = parts(data, split)
+    block = sum(part.draws for part in drawn)
+    for part in drawn if len(drawn) > 1 else ():
+        if (wanted := -(-batch_size * part.draws // block)) > part.size:
+            raise InputError(
+                f"of a batch of {batch_size} a share of {part.draws}/{block}, {wanted} examples, is to come from "
+                f"{part.size} examples in {data.path}: lower BATCH_SIZE, or that share in --data."
+            )
 
 
 def without_remainder(data: DataFolder, split: str, batch_size: int, *, least: int) -> int:

@@ -1,13 +1,18 @@
 """In which order the examples of a split come: a pure function of (seed, epoch), for any worker from any place on.
 
-Every epoch has every example once, and every order is as likely.
+Every epoch has every example once, and every order is as likely. Parts of a split that are to have shares of their own
+(`folders.Part`) have epochs of their own: each of its examples comes once before any comes again.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from ssl3d_tf.data.folders import Part
+
 _ORDER = 0  # what an epoch's seed is folded with for its order; for an example, with its index + 1
+_MIX = 4  # purpose of a run's seed: which part each draw is of
 
 
 class Share(NamedTuple):
@@ -19,31 +24,73 @@ class Share(NamedTuple):
     workers: int
 
 
-def shuffled(size: int, seed: int, share: Share) -> tf.data.Dataset:
-    """(k, index, whether this process has verified it) without end: of every epoch one shuffle, O(n) once.
+def shuffled(parts: Sequence[Part], seed: int, share: Share) -> tf.data.Dataset:
+    """(epoch of its part, index, whether this process has verified it) without end, by rounds of O(n).
+
+    Of one part a round is an epoch, one shuffle. Of several it is whole blocks of draws, each with as many of every
+    part as `Part.draws` says, in an order that is drawn.
 
     Not `tf.random.experimental.index_shuffle`, which needs no such tensor: of 64 examples some never come to some
     places, and others four times too often, however it is composed.
     """
+    size, block = sum(part.size for part in parts), sum(part.draws for part in parts)
+    blocks = max(1, size // block)
+    draws = blocks * block  # of a round
 
-    def epoch(verified: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        k, of_epoch = number * size + tf.range(size, dtype=tf.int64), epoch_seed(seed, number)
-        index = tf.random.experimental.stateless_shuffle(tf.range(size, dtype=tf.int64), fold(of_epoch, _ORDER))
+    def round_of(verified: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        k, (epoch, index) = number * draws + tf.range(draws, dtype=tf.int64), _round(parts, seed, number, blocks)
         mine = (k >= share.first) & (k % share.batch_size // (share.batch_size // share.workers) == share.worker)
-        k, index = tf.boolean_mask(k, mine), tf.boolean_mask(index, mine)
+        epoch, index = tf.boolean_mask(epoch, mine), tf.boolean_mask(index, mine)
         before = tf.gather(verified, index)
-        return tf.tensor_scatter_nd_update(verified, index[:, None], tf.ones_like(before)), (k, index, before)
+        return tf.tensor_scatter_nd_update(verified, index[:, None], tf.ones_like(before)), (epoch, index, before)
 
-    epochs = tf.data.Dataset.range(share.first // size, tf.int64.max)
-    return epochs.scan(tf.zeros(size, tf.bool), epoch).flat_map(
+    rounds = tf.data.Dataset.range(share.first // draws, tf.int64.max)
+    return rounds.scan(tf.zeros(size, tf.bool), round_of).flat_map(
         lambda *columns: tf.data.Dataset.from_tensor_slices(columns)
     )
 
 
+def _round(parts: Sequence[Part], seed: int, number: tf.Tensor, blocks: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """(epoch of its part, index) of every draw of a round: int64 [draws]."""
+    if len(parts) == 1:
+        return _drawn(parts[0], 0, seed, number * blocks, blocks, before=0)
+    which, places, drawn, before = _parts_of(parts, seed, number, blocks), [], [], 0
+    for place, part in enumerate(parts):
+        count = blocks * part.draws
+        places.append(tf.cast(tf.where(which == place)[:, 0], tf.int32))
+        drawn.append(_drawn(part, place, seed, number * count, count, before=before))
+        before += part.size
+    epochs, indices = zip(*drawn, strict=True)
+    return tf.dynamic_stitch(places, epochs), tf.dynamic_stitch(places, indices)
+
+
+def _parts_of(parts: Sequence[Part], seed: int, number: tf.Tensor, blocks: int) -> tf.Tensor:
+    """Which part every draw of a round is of: int32 [draws], each block in an order of its own."""
+    block = tf.repeat(tf.range(len(parts)), [part.draws for part in parts])
+    drawn = tf.random.stateless_uniform([blocks, len(block)], fold(run_seed(seed, _MIX), number))
+    return tf.reshape(tf.gather(block, tf.argsort(drawn, axis=1)), [-1])
+
+
+def _drawn(
+    part: Part, place: int, seed: int, first: tf.Tensor, count: int, *, before: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """(epoch, index) of the draws first, first + 1, … of one part, whose examples stand behind `before` others."""
+    j = first + tf.range(count, dtype=tf.int64)
+    epoch, of_first = j // part.size, first // part.size
+
+    def order(number: tf.Tensor) -> tf.Tensor:
+        of_epoch = fold(epoch_seed(seed, number), _ORDER)
+        of_part = fold(of_epoch, place) if place else of_epoch
+        return tf.random.experimental.stateless_shuffle(tf.range(part.size, dtype=tf.int64), of_part)
+
+    orders = tf.map_fn(order, tf.range(of_first, epoch[-1] + 1))
+    return epoch, before + tf.gather(tf.reshape(orders, [-1]), j - of_first * part.size)
+
+
 def stored(size: int) -> tf.data.Dataset:
-    """(k, index, True) once, in stored order: what is read this way was verified when it was opened."""
+    """(0, index, True) once, in stored order: what is read this way was verified when it was opened."""
     return tf.data.Dataset.from_tensor_slices(
-        (tf.range(size, dtype=tf.int64), tf.range(size, dtype=tf.int64), tf.ones(size, tf.bool))
+        (tf.zeros(size, tf.int64), tf.range(size, dtype=tf.int64), tf.ones(size, tf.bool))
     )
 
 

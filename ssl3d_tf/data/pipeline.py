@@ -94,14 +94,14 @@ def read(
         return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
 
     same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
-    of_split = _Split(task, len(entries), seed, training=training, view_size=view_size, same_size=same_size)
+    of_split = _Split(task, seed, training=training, view_size=view_size, same_size=same_size)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
             raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
         fetched = fetch()  # not in the graph that a map traces
         share = order.Share(first_step * batch_size, batch_size, worker, workers)
-        numbers = order.shuffled(len(entries), seed, share) if training else order.stored(len(entries))
+        numbers = order.shuffled(folders.parts(data, split), seed, share) if training else order.stored(len(entries))
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
         examples = numbers.map(functools.partial(_example, of_split, fetched), threads or _cores())
         batched = functools.partial(tf.data.Dataset.batch, batch_size=batch_size // replicas, drop_remainder=training)
@@ -119,10 +119,9 @@ def read(
 
 
 class _Split(NamedTuple):
-    """What the examples of a split are made by. size: how many there are. same_size: all are as large as the view."""
+    """What the examples of a split are made by. same_size: all are as large as the view."""
 
     task: Task
-    size: int
     seed: int
     training: bool
     view_size: int
@@ -130,10 +129,10 @@ class _Split(NamedTuple):
 
 
 def _example(
-    split: _Split, fetch: fetching.Fetch, k: tf.Tensor, index: tf.Tensor, was_verified: tf.Tensor
+    split: _Split, fetch: fetching.Fetch, epoch: tf.Tensor, index: tf.Tensor, was_verified: tf.Tensor
 ) -> tuple[tf.Tensor, tuple[Batch, Params]]:
-    """Example number k: its index, what is read of it, and its random choices."""
-    seed = _seed(split, k, index)
+    """An example in an epoch: its index, what is read of it, and its random choices."""
+    seed = _seed(split, epoch, index)
     parsed = dict(fetch(index, was_verified))
     if split.same_size:
         parsed |= cropping.whole(parsed, split.view_size)
@@ -143,11 +142,11 @@ def _example(
     return index, (parsed, sample(order.fold(seed, _CHOICES)))
 
 
-def _seed(split: _Split, k: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+def _seed(split: _Split, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """Of an example's random choices: in training new ones in every epoch, in evaluation always the same."""
     if split.training:
-        return order.fold(order.epoch_seed(split.seed, k // split.size), index + 1)
-    return order.fold(order.run_seed(split.seed, _EVALUATION), k)
+        return order.fold(order.epoch_seed(split.seed, epoch), index + 1)
+    return order.fold(order.run_seed(split.seed, _EVALUATION), index)
 
 
 def with_views(

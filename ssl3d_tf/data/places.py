@@ -40,7 +40,8 @@ class Remote(os.PathLike):
     __str__ = __fspath__
 
     def __truediv__(self, name: str) -> "Remote":
-        return Remote(f"{self.url.rstrip('/')}/{name}")
+        # A whole address stands for itself, as with a Path: cast, as it may be a Path.
+        return cast(Remote, place(name)) if _MARK in name else Remote(f"{self.url.rstrip('/')}/{name}")
 
     @property
     def name(self) -> str:

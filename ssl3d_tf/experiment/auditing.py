@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from matplotlib.figure import Figure
 
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data import files, folders
-from ssl3d_tf.data.places import Place, place
+from ssl3d_tf.data import files, folders, mixing, shares
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Task
@@ -45,14 +44,14 @@ class Row(NamedTuple):
 
 
 def audit(
-    workdir: Path, folder: Place | None = None, *, steps: int | None = None, imports: Sequence[str] = ()
+    workdir: Path, moved: Sequence[str] = (), *, steps: int | None = None, imports: Sequence[str] = ()
 ) -> list[Row]:
-    """Audits the run in `workdir` on its own data, or on the same data in `folder`; writes audit.json and audit.png.
+    """Audits the run in `workdir` on its own data, or on the same data `moved`; writes audit.json and audit.png.
 
     Raises:
         InputError: no run there, no checkpoint yet, its data gone, or other data.
     """
-    found = _open(workdir, folder, steps, imports)
+    found = _open(workdir, moved, steps, imports)
     _draw(found)
     with faults.readable_errors(found.data, workdir):
         rows = [_row(found, "as trained", dict.fromkeys(found.tasks, workdir))]
@@ -63,27 +62,29 @@ def audit(
     return rows
 
 
-def _open(workdir: Path, folder: Place | None, steps: int | None, imports: Sequence[str]) -> Audit:
+def _open(workdir: Path, moved: Sequence[str], steps: int | None, imports: Sequence[str]) -> Audit:
     record = run_folder.trained(workdir)
     params = () if steps is None else (f"STEPS={steps}",)
     sources = configuration.Sources((str(workdir / run_folder.CONFIG),), params, tuple(imports))
     configuration.load(sources, read=("RANK", "VIEW_SIZE"))
     distribution = configuration.make(strategies.devices)
-    data = _data(workdir, record["data"], folder)
+    data = _data(workdir, record["data"], moved)
     settings = configuration.make(Settings)
     view = ((configuration.macro("VIEW_SIZE"),) * configuration.macro("RANK")) + (len(data.manifest.channels),)
     removed = {name: remove(settings.task, view) for name, remove in shortcuts.REMOVALS.items()}
     return Audit(workdir, data, distribution, settings, {REAL: settings.task, **removed})
 
 
-def _data(workdir: Path, recorded: Mapping[str, str], folder: Place | None) -> folders.DataFolder:
-    path = folder or place(recorded["path"])
-    if folder is None and not (path / manifests.FILE).is_file():
-        raise InputError(f"the data of the run in {workdir} are no longer in {path}; say with --data where they are.")
-    data = folders.open_folder(path)
-    if (found := manifests.fingerprint(data.manifest)) != recorded["sha256"]:
-        then = f"{recorded['path']}, {recorded['sha256'][:12]}"
-        raise InputError(f"{path}, {found[:12]}, is not what {workdir} was trained on ({then}); give that with --data.")
+def _data(workdir: Path, recorded: Mapping[str, Any], moved: Sequence[str]) -> folders.DataFolder:
+    asked = moved or mixing.texts(recorded)
+    gone = [each.path for each in shares.wanted(asked) if not (each.path / manifests.FILE).is_file()]
+    if gone and not moved:
+        where = f"no longer in {gone[0]}; say with --data where they are"
+        raise InputError(f"the data of the run in {workdir} are {where}.")
+    data = mixing.open_folders(asked)
+    if (found := mixing.about(data))["sha256"] != recorded["sha256"]:
+        now, then = (f"{one['path']}, {one['sha256'][:12]}" for one in (found, recorded))
+        raise InputError(f"{now}, is not what {workdir} was trained on ({then}); give that with --data.")
     return data
 
 

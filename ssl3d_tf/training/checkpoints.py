@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,20 +69,50 @@ def restore(manager: tf.train.CheckpointManager, workdir: Path) -> bool:
     Raises:
         InputError: all are damaged, or the newest does not fit the model.
     """
+    return _newest_whole(workdir, lambda path: _restore(manager, path)) is not None
+
+
+def restore_model(workdir: Path, model: keras.Model) -> Path:
+    """Sets every weight of `model` from the newest whole checkpoint of the run in `workdir`; returns which that is.
+
+    Raises:
+        InputError: there is none, or a weight has no value in it, or one of another shape.
+    """
+
+    def read(path: Path) -> None:
+        try:
+            status = tf.train.Checkpoint(model=model).restore(str(path))
+            status.expect_partial().assert_existing_objects_matched()
+        except (AssertionError, ValueError) as error:
+            raise InputError(f"checkpoint {path} does not fit this model ({_first_line(error)}).") from error
+
+    path = _newest_whole(workdir, read)
+    if path is None:
+        raise InputError(f"{workdir} has no checkpoint; give a run of ssl3d_tf.train that has saved one.")
+    return path
+
+
+def newest_step(workdir: Path) -> int:
+    """Of the newest checkpoint; 0 without any."""
+    return max(map(_number, (workdir / FOLDER).glob("ckpt-*.index")), default=0)
+
+
+def _newest_whole(workdir: Path, read: Callable[[Path], None]) -> Path | None:
+    """The newest checkpoint that `read` reads; None where there are none."""
     folder, faults = workdir / FOLDER, []
     for path in sorted(folder.glob("ckpt-*.index"), key=_number, reverse=True):
         try:
-            _restore(manager, path.with_suffix(""))
+            read(path.with_suffix(""))
         except _DAMAGE as error:
             faults.append(f"checkpoint {path.with_suffix('')} cannot be read ({_first_line(error)})")
             continue
         if faults:
             print(f"{'; '.join(faults)}: goes on from {path.stem}, the newest whole one.", flush=True)
-        return True
+        return path.with_suffix("")
     if faults or any(True for _ in folder.glob("ckpt-*")):
         what = "; ".join(faults) or f"{folder} has checkpoints without their .index"
         raise InputError(f"{what}; no older one is whole: put a copy back, or remove {folder} to begin anew.")
-    return False
+    return None
 
 
 def _restore(manager: tf.train.CheckpointManager, path: Path) -> None:
@@ -149,14 +179,24 @@ def save_encoder(
 
 
 def contract_differences(contract: Mapping[str, Any], manifest: Manifest) -> list[str]:
-    """What of the encoder's input is not as in these data: rank, channels, grid and intensity."""
+    """What of the encoder's input is not as in these data: axes, channels, grid, intensity.
+
+    Of several folders that it was trained on, one that is alike is enough.
+    """
+    several = (contract.get("data") or {}).get("folders")
+    alike = [(one.get("channels"), one.get("recipe") or {}) for one in several or (contract,)]
     pairs = {
-        "spatial axes": (contract.get("rank"), manifest.rank),
-        "channels": (contract.get("channels"), list(manifest.channels)),
+        "spatial axes": ([contract.get("rank")], manifest.rank),
+        "channels": ([channels for channels, _ in alike], list(manifest.channels)),
     }
-    recipe = contract.get("recipe") or {}
-    pairs |= {name: (recipe.get(name), manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY}
-    return [f"{name} {before} there, {now} here" for name, (before, now) in pairs.items() if before != now]
+    pairs |= {
+        name: ([recipe.get(name) for _, recipe in alike], manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY
+    }
+    return [
+        f"{name} {' or '.join(map(str, before))} there, {now} here"
+        for name, (before, now) in pairs.items()
+        if now not in before
+    ]
 
 
 def architecture_differences(contract: Mapping[str, Any], encoder: keras.Model) -> list[str]:

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ssl3d_tf.data import mixing
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 
 ENCODER_FOLDER, DECODER_FOLDER, CONTRACT = "encoder", "decoder", "contract.json"
@@ -16,7 +16,8 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads contract.json of an encoder folder, or of the pretraining workdir that holds it.
 
     Returns:
-        'rank', 'channels', 'axes', 'recipe' (of the data: orientation, spacing_mm, intensity, …), 'modality', 'data',
+        'rank', 'channels', 'axes', 'recipe' (of the data: orientation, spacing_mm, intensity, …; what several folders
+        agree on), 'modality', 'data' ('folders' of several), 'init' (whose weights it began with, if any),
         'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
         'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model 'classes', number in the data ->
         name: its outputs are these numbers from low to high.
@@ -42,6 +43,6 @@ def of_run(data: DataFolder, config: str) -> dict[str, Any]:
         "axes": ["batch", *(("depth", "height", "width")[-manifest.rank :]), "channels"],
         "recipe": manifest.recipe,
         "modality": manifest.modality,
-        "data": {"path": str(data.path), "name": manifest.name, "sha256": manifests.fingerprint(manifest)},
+        "data": mixing.about(data),
         "gin": config,
     }

@@ -1,7 +1,8 @@
 """Learning-rate schedules: pure functions of the step, so that a restart needs no state."""
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -15,24 +16,40 @@ def constant(value: float) -> Schedule:
     return lambda step: tf.constant(value, tf.float32)
 
 
-def warmup_cosine(peak: float, warmup_steps: int, total_steps: int, *, floor: float = 0.0) -> Schedule:
-    """A linear rise over the first steps times half a cosine over the whole run.
+def warmup_cosine(
+    peak: float, warmup_steps: int, total_steps: int, *, floor: float = 0.0, restarts: Sequence[int] = ()
+) -> Schedule:
+    """A linear rise over the first steps times half a cosine over the whole run, or over each part of it.
 
     rate = floor + (peak − floor) × min(1, (step + 1) / warmup_steps) × (1 + cos(π × min(1, step / total_steps))) / 2
     (Loshchilov and Hutter, 2017, arXiv:1608.03983; warm-up: Goyal et al., 2017, arXiv:1706.02677). The cosine begins
     with the run and not behind the warm-up, so that any two lengths go together.
 
+    Args:
+        restarts: steps at which both begin anew, each part as if it were a run of its own (warm restarts, same paper):
+            the rates before the last restart are those of a run that ends there.
+
     Raises:
-        InputError: a run without a step, or a negative warm-up.
+        InputError: a run without a step, a negative warm-up, or restarts that do not rise within the run.
     """
     if total_steps < 1 or warmup_steps < 0:
         raise InputError(f"STEPS {total_steps} must be at least 1 and WARMUP_STEPS {warmup_steps} at least 0; mend it.")
 
-    def schedule(step: tf.Tensor | int) -> tf.Tensor:
+    ends = (*restarts, total_steps)
+    if any(begin >= end for begin, end in zip((0, *restarts), ends, strict=True)):
+        raise InputError(f"RESTARTS {tuple(restarts)} must rise, from above 0 to below STEPS {total_steps}; mend them.")
+
+    def part(step: tf.Tensor | int, steps: int) -> tf.Tensor:
         done = tf.cast(step, tf.float32)
         rise = tf.minimum((done + 1.0) / max(warmup_steps, 1), 1.0)
-        fall = (1.0 + tf.cos(math.pi * tf.minimum(done / total_steps, 1.0))) / 2.0
+        fall = (1.0 + tf.cos(math.pi * tf.minimum(done / steps, 1.0))) / 2.0
         return floor + (peak - floor) * rise * fall
+
+    def schedule(step: tf.Tensor | int) -> tf.Tensor:
+        rate = part(step, ends[0])
+        for begin, end in itertools.pairwise(ends):  # each by itself, so that no rounding depends on what follows
+            rate = tf.where(step >= begin, part(step - begin, end - begin), rate)
+        return rate
 
     return schedule
 

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.data import order
+from ssl3d_tf.data.folders import Part
 
 
 def taken(size, seed, number, *, first=0, batch_size=4, worker=0, workers=1):
-    """[(k, index, whether it was verified)] of one worker."""
-    examples = order.shuffled(size, seed, order.Share(first, batch_size, worker, workers))
-    return [(int(k), int(index), bool(was)) for k, index, was in itertools.islice(examples.as_numpy_iterator(), number)]
+    """[(epoch, index, whether it was verified)] of one worker; size: of all, or (size, draws) of each part."""
+    parts = [Part(size, 1)] if isinstance(size, int) else [Part(*part) for part in size]
+    examples = order.shuffled(parts, seed, order.Share(first, batch_size, worker, workers)).as_numpy_iterator()
+    return [(int(epoch), int(index), bool(was)) for epoch, index, was in itertools.islice(examples, number)]
 
 
 def test_every_place_has_every_example_equally_often():
@@ -43,7 +45,9 @@ def test_it_goes_on_from_any_place(first):
 def test_workers_share_every_batch(workers):
     whole = [row[:2] for row in taken(11, 5, 160)]
     shares = [taken(11, 5, 80 // workers, first=80, batch_size=8, worker=w, workers=workers) for w in range(workers)]
-    assert sorted(row[:2] for share in shares for row in share) == whole[80:160]
+    share = 8 // workers
+    batches = [[row[:2] for rows in shares for row in rows[b * share : (b + 1) * share]] for b in range(10)]
+    assert [row for batch in batches for row in batch] == whole[80:160]
 
 
 @pytest.mark.parametrize(("first", "workers"), [(0, 1), (28, 1), (40, 2), (1000, 4)])
@@ -63,3 +67,40 @@ def test_seeds_and_epochs_differ_and_repeat():
     assert first == again
     assert first[:10] != other[:10]
     assert [row[1] for row in first[:10]] != [row[1] for row in first[10:]]
+
+
+MIX = [(10, 7), (4, 2), (50, 1)]  # three folders with shares of .7, .2 and .1
+
+
+def test_every_block_of_a_mix_has_its_shares_exactly():
+    which = np.digitize([index for _, index, _ in taken(MIX, 3, 600)], [10, 14])
+    assert all(np.bincount(block).tolist() == [7, 2, 1] for block in which.reshape(-1, 10))
+    assert len({tuple(block) for block in which.reshape(-1, 10)}) > 20  # the order within a block is drawn
+
+
+def test_every_part_of_a_mix_has_epochs_of_its_own():
+    rows = taken(MIX, 3, 1000)
+    for low, high in ((0, 10), (10, 14), (14, 64)):
+        own = [(epoch, index) for epoch, index, _ in rows if low <= index < high]
+        size = high - low
+        for epoch in range(len(own) // size):
+            found = own[epoch * size : (epoch + 1) * size]
+            assert sorted(found) == [(epoch, index) for index in range(low, high)]
+    assert len({(epoch, index) for epoch, index, _ in rows}) == len(rows)  # never the same random choices twice
+
+
+@pytest.mark.parametrize("first", [0, 4, 60, 64, 500])
+def test_a_mix_goes_on_from_any_place_and_is_shared_by_workers(first):
+    whole = [row[:2] for row in taken(MIX, 5, 640)]
+    assert [row[:2] for row in taken(MIX, 5, 100, first=first)] == whole[first : first + 100]
+    two = [taken(MIX, 5, 50, first=first, worker=worker, workers=2) for worker in range(2)]
+    batches = [[row[:2] for rows in two for row in rows[2 * b : 2 * b + 2]] for b in range(25)]
+    assert [row for batch in batches for row in batch] == whole[first : first + 100]
+
+
+def test_every_order_within_a_part_is_as_likely():
+    size, epochs = 6, 2000
+    rows = taken([(size, 3), (5, 1)], 7, size * epochs * 4 // 3)
+    found = np.array([index for _, index, _ in rows if index < size]).reshape(epochs, size)
+    counts = np.stack([np.bincount(found[:, place], minlength=size) for place in range(size)])
+    assert abs(counts / (epochs / size) - 1).max() < 0.25

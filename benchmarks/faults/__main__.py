@@ -1,0 +1,165 @@
+"""python -m benchmarks.faults --rounds=50: nothing is lost, and nothing is silent, whatever befalls a command.
+
+Every round strikes one command (conversion, pretraining, grid, search) with one fault. What follows must be the result
+of an undisturbed run, bit for bit, or an error of one line and, after its remedy, that result. Exit 1 if any was not.
+"""
+
+import contextlib
+import itertools
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from benchmarks.faults import blows
+from benchmarks.faults.blows import Blow, Ended, Round
+from benchmarks.faults.scenes import Scene, bring_input, make_inputs, scenes
+from ssl3d_tf.command import cli
+
+FULL = "disk full"
+
+
+class Undisturbed(NamedTuple):
+    """What a command does when nobody disturbs it."""
+
+    result: Any
+    seconds: float
+    size: int  # bytes, of all it writes
+
+
+class Verdict(NamedTuple):
+    """What came of a round. fault: '' if nothing was lost and nothing silent. told: the error, where there was one."""
+
+    scene: str
+    blow: str
+    fault: str
+    told: str
+    seconds: float
+
+
+def define_flags() -> None:
+    """Declares the flags."""
+    flags.DEFINE_integer("rounds", 50, "How many faults.", lower_bound=1)
+    flags.DEFINE_integer("seed", None, "Of all that is drawn; default: the time, which is said.")
+    flags.DEFINE_integer("jobs", 2, "Rounds at the same time.", lower_bound=1)
+    flags.DEFINE_string("only", "", "Rounds of that command or fault alone.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Flags -> a line per round, and a table."""
+    cli.flags_only(argv)
+    values = flags.FLAGS
+    seed = values.seed if values.seed is not None else int(time.time())
+    with tempfile.TemporaryDirectory(prefix="faults-") as root:
+        found = _rounds(Path(root), values.rounds, seed, jobs=values.jobs, only=values.only)
+    failed = sum(bool(verdict.fault) for verdict in found)
+    told = sum(bool(verdict.told) for verdict in found)
+    print(f"{len(found)} rounds, seed {seed}: {failed} failed, {told} told in one line and mended, others went on.")
+    sys.exit(1 if failed else 0)
+
+
+def _rounds(root: Path, rounds: int, seed: int, *, jobs: int, only: str) -> list[Verdict]:
+    make_inputs(root / "inputs")
+    kinds = [*blows.BLOWS, *([FULL] if blows.can_mount(root / "try") else [])]
+    if FULL not in kinds:
+        print("no right to mount a small disk: no round has a full one.", flush=True)
+    rng, pairs = random.Random(seed), list(itertools.product(scenes(), kinds))
+    rng.shuffle(pairs)
+    chosen = [pair for pair in pairs if not only or only in (pair[0].name, pair[1])]
+    asked = list(itertools.islice(itertools.cycle(chosen), rounds))
+    whole = _once_each(lambda scene: _undisturbed(root, scene))
+    found = []
+    with futures.ThreadPoolExecutor(jobs) as pool:
+        made = [
+            pool.submit(_round, root / str(n), scene, kind, f"{seed}-{n}", whole)
+            for n, (scene, kind) in enumerate(asked)
+        ]
+        for number, future in enumerate(futures.as_completed(made), start=1):
+            found.append(verdict := future.result())
+            how = verdict.fault or (f"told: {verdict.told}" if verdict.told else "as undisturbed")
+            print(f"{number:3}/{rounds} {verdict.seconds:4.0f} s  {verdict.scene}, {verdict.blow}: {how}", flush=True)
+    return found
+
+
+def _once_each(make: Callable[[Scene], Undisturbed]) -> Callable[[Scene], Undisturbed]:
+    """The same for every round of a scene, made when the first of them needs it."""
+    locks = {scene.name: threading.Lock() for scene in scenes()}
+    made: dict[str, Undisturbed] = {}
+
+    def once(scene: Scene) -> Undisturbed:
+        with locks[scene.name]:
+            if scene.name not in made:
+                made[scene.name] = make(scene)
+            return made[scene.name]
+
+    return once
+
+
+def _undisturbed(root: Path, scene: Scene) -> Undisturbed:
+    folder, began = root / scene.name, time.monotonic()
+    bring_input(root / "inputs", scene, folder / "data")
+    ended = Round(scene, folder, random.Random(0), 0.0).run()
+    if ended.code:
+        raise RuntimeError(f"{scene.name} fails undisturbed: {ended}")
+    size = sum(path.stat().st_size for path in (folder / "work").rglob("*") if path.is_file())
+    return Undisturbed(scene.result(folder / "work"), time.monotonic() - began, size)
+
+
+def _round(folder: Path, scene: Scene, kind: str, seed: str, whole: Callable[[Scene], Undisturbed]) -> Verdict:
+    undisturbed, began = whole(scene), time.monotonic()
+    bring_input(folder.parent / "inputs", scene, folder / "data")
+    one = Round(scene, folder, random.Random(seed), undisturbed.seconds)
+    with _disk(one, kind, undisturbed) as blow:
+        told, fault = _outcome(one, blow, undisturbed.result)
+    if not fault:
+        shutil.rmtree(folder)
+    return Verdict(scene.name, kind, fault, told, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _disk(one: Round, kind: str, undisturbed: Undisturbed) -> Iterator[Blow]:
+    if kind != FULL:
+        yield blows.BLOWS[kind]
+        return
+    with blows.small_disk(one.folder):
+        yield blows.full(undisturbed.size)
+
+
+def _outcome(one: Round, blow: Blow, expected: Any) -> tuple[str, str]:
+    """(what it was told, what was wrong with that or with the result)."""
+    told = [ended for ended in blow.strike(one) if ended.code]
+    for ended in told:
+        if fault := _fault_of(ended):
+            return "", fault
+    if told:
+        blow.remedy(one)
+    ended = one.run()
+    if ended.code:
+        return "", f"exit {ended.code} after the remedy: {' | '.join(ended.errors[-3:])}"
+    if one.scene.result(one.folder / "work") != expected:
+        return "", "another result than that of an undisturbed run"
+    return "; ".join(ended.errors[0] for ended in told), ""
+
+
+def _fault_of(ended: Ended) -> str:
+    """A failure is one line, and an exit code of our own."""
+    if ended.code in (1, 2) and len(ended.errors) == 1:
+        return ""
+    return f"exit {ended.code} with {len(ended.errors)} lines: {' | '.join(ended.errors[-3:])}"
+
+
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    command()

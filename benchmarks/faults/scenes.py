@@ -1,0 +1,103 @@
+"""The commands that faults befall: small ones, whose results can be compared bit for bit."""
+
+import csv
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssl3d_tf.data import synthetic
+
+SIDE = 16  # voxels
+NETWORK = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIDE}", "DROPOUT=0.2", "LOG_EVERY=1", "SAVE_EVERY=2")
+PRETRAINING = (*NETWORK, "STEPS=12", "WARMUP_STEPS=3", "EVAL_EVERY=4")
+GRID = (*NETWORK, "STEPS=4", "EVAL_EVERY=2", "ARMS=('random',)", "FRACTIONS=(50,100)", "REPETITIONS=1")
+SEARCH = (*NETWORK, "STEPS=4", "EVAL_EVERY=2", "MAX_TRIALS=2", "SPACE={'LEARNING_RATE': [1e-3, 1e-2]}")
+SEGMENTATION = "--gin_file=gin/finetune/segmentation_2d.gin"
+
+
+class Scene(NamedTuple):
+    """A command that reads `data` and writes `work`, both in a folder of a round.
+
+    arguments: (data, work) -> its command line. result: what of `work` is to be the same, whatever befell it. targets:
+    globs of the files that may be damaged, with a copy to put back; under data/ and work/.
+    """
+
+    name: str
+    arguments: Callable[[Path, Path], list[str]]
+    result: Callable[[Path], Mapping[str, Any]]
+    targets: tuple[str, ...]
+
+
+def make_inputs(folder: Path) -> None:
+    """folder/raw with images, folder/data with records: what every round gets a copy of."""
+    rng = np.random.default_rng(0)
+    (folder / "raw").mkdir(parents=True)
+    for number in range(12):
+        volume = rng.integers(0, 200, (SIDE, SIDE, SIDE)).astype("uint8")
+        np.save(folder / "raw" / f"scan_{number:02d}.npy", volume)
+    synthetic.write_dataset(folder / "data", shape=(SIDE, SIDE), counts={"train": 6, "val": 2, "test": 2})
+
+
+def bring_input(inputs: Path, scene: Scene, data: Path) -> None:
+    """The copy of a round."""
+    shutil.copytree(inputs / ("raw" if scene.name == "conversion" else "data"), data)
+
+
+def scenes() -> tuple[Scene, ...]:
+    """All of them."""
+    shards, manifest = "data/*.tfrecord", "data/manifest.json"
+    runs = ("work/runs/**/checkpoints/ckpt-*", "work/runs/**/result.json")
+    return (
+        Scene("conversion", _conversion, _converted, ("work/*.tfrecord", "work/*.json", "data/*.npy")),
+        Scene("pretraining", _command("train", "--gin_file=gin/rotation_2d.gin", PRETRAINING), _pretrained,
+              (shards, manifest, "work/checkpoints/*", "work/config.gin", "work/run.json")),
+        Scene("grid", _command("finetune", SEGMENTATION, GRID), _tables, (shards, manifest, "work/*.csv", *runs)),
+        Scene("search", _command("tune", SEGMENTATION, SEARCH), _trials,
+              (shards, manifest, "work/trials.csv", "work/keras_tuner/**/*.json", "work/trials/**/ckpt-*")),
+    )  # fmt: skip
+
+
+def _conversion(data: Path, work: Path) -> list[str]:
+    options = ["--records_per_shard=2", "--splits=0.6,0.2,0.2", "--workers=2"]
+    return [sys.executable, "-m", "tools.to_tfrecord", f"--input={data}", f"--output={work}", *options]
+
+
+def _command(name: str, gin_file: str, params: tuple[str, ...]) -> Callable[[Path, Path], list[str]]:
+    knobs = [f"--gin_param={param}" for param in params]
+    return lambda data, work: [
+        *(sys.executable, "-m", f"ssl3d_tf.{name}", gin_file, f"--data={data}", f"--workdir={work}"), *knobs
+    ]  # fmt: skip
+
+
+def _converted(work: Path) -> dict[str, bytes]:
+    """Every file but pictures and what tells how long it took."""
+    kept = [path for path in work.iterdir() if path.suffix == ".tfrecord" or path.name == "manifest.json"]
+    return {path.name: path.read_bytes() for path in kept}
+
+
+def _pretrained(work: Path) -> dict[str, Any]:
+    (path,) = (work / "encoder").glob("weights-*.npz")
+    with np.load(path) as archive:
+        weights = {name: archive[name].tobytes() for name in archive.files}
+    lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    speed = {"examples_per_s", "stall_fraction"}
+    return {"weights": weights, "log": [{k: v for k, v in line.items() if k not in speed} for line in lines]}
+
+
+def _tables(work: Path) -> dict[str, bytes]:
+    found = [*work.glob("*.csv"), work / "splits.json"]
+    return {path.name: path.read_bytes() for path in found}
+
+
+def _trials(work: Path) -> dict[str, Any]:
+    rows = list(csv.DictReader((work / "trials.csv").read_text(encoding="utf-8").splitlines()))
+    best = (work / "best.gin").read_text(encoding="utf-8").splitlines()
+    return {
+        "trials": [{name: value for name, value in row.items() if name != "seconds"} for row in rows],
+        "best": [line for line in best if not line.startswith("#")],
+    }
