@@ -45,7 +45,8 @@ class Plan(NamedTuple):
     """What is compared, and how it is scored.
 
     name: of the downstream task. arms: of INITS. fractions: percent of the training patients. folds: instead of the
-    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen.
+    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen. allow_mismatch: of
+    `likeness.ACCEPTABLE`, what of an encoder's input may differ from the data.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Plan(NamedTuple):
     scorer: Scorer
     warmup_steps: int = 0
     folds: int | None = None
+    allow_mismatch: Sequence[str] = ()
 
 
 class Experiment(NamedTuple):

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.data import files
-from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.training.contracts import CONTRACT, read_contract
 from ssl3d_tf.training.contracts import ENCODER_FOLDER as ENCODER_FOLDER
@@ -22,7 +21,6 @@ from ssl3d_tf.training.updates import Part
 FOLDER, _LIST = "checkpoints", "checkpoint"
 _DAMAGE = (tf.errors.OpError, IndexError, RuntimeError)  # what TensorFlow says of files that are cut
 _OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
-_GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of the recipe the data were made with
 
 
 class Progress(NamedTuple):
@@ -138,17 +136,6 @@ def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Map
     for old in folder.glob("weights-*.npz"):
         if old != path:
             old.unlink()
-
-
-def contract_differences(contract: Mapping[str, Any], manifest: Manifest) -> list[str]:
-    """What of the encoder's input is not as in these data: rank, channels, grid and intensity."""
-    pairs = {
-        "spatial axes": (contract.get("rank"), manifest.rank),
-        "channels": (contract.get("channels"), list(manifest.channels)),
-    }
-    recipe = contract.get("recipe") or {}
-    pairs |= {name: (recipe.get(name), manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY}
-    return [f"{name} {before} there, {now} here" for name, (before, now) in pairs.items() if before != now]
 
 
 def architecture_differences(contract: Mapping[str, Any], encoder: keras.Model) -> list[str]:

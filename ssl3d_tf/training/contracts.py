@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records import grids
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 
@@ -16,7 +17,8 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads contract.json of an encoder folder, or of the pretraining workdir that holds it.
 
     Returns:
-        'rank', 'channels', 'axes', 'recipe' (of the data: orientation, spacing_mm, intensity, …), 'modality', 'data',
+        'rank', 'channels', 'axes', 'recipe' (every option the data were made with; 'intensity' is the rule that was
+        used), 'grid' (what they are: `grids.Grid`), 'modality', 'data',
         'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
         'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model 'classes', number in the data ->
         name: its outputs are these numbers from low to high.
@@ -41,6 +43,7 @@ def of_run(data: DataFolder, config: str) -> dict[str, Any]:
         "channels": list(manifest.channels),
         "axes": ["batch", *(("depth", "height", "width")[-manifest.rank :]), "channels"],
         "recipe": manifest.recipe,
+        "grid": grids.of_manifest(manifest)._asdict(),
         "modality": manifest.modality,
         "data": {"path": str(data.path), "name": manifest.name, "sha256": manifests.fingerprint(manifest)},
         "gin": config,

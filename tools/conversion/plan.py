@@ -68,6 +68,8 @@ def make(listing: Listing, settings: Settings) -> Plan:
     if kind is None:
         first = f"; {faults[0].path}: {faults[0].reason}; {faults[0].remedy}" if faults else ""
         raise InputError(f"none of {len(faults)} files in {listing.root} can be used{first}.")
+    if settings.kind not in (None, kind):
+        raise InputError(f"{listing.root} is {kind}, and --like {settings.kind}; no option makes these of those.")
     kept = {item: probes[item] for item in items}
     readings = notes_of(kept) + _of_intensity(settings, kept)
     settings = _decided(settings, [*kept.values()], listing, kind)
@@ -148,8 +150,9 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
     options = settings.options
     given = {"--shape": options.shape, "--spacing_mm": options.spacing_mm, "--brick_shape": settings.brick_shape}
     for flag, numbers in given.items():
-        others = {"--spacing_mm": 1, "--shape": 2 if options.slices else kind.rank}
-        if numbers and len(numbers) not in (kind.rank, others.get(flag)):
+        of_slices = {2} if options.slices and flag != "--brick_shape" else set()
+        fitting = {kind.rank} | of_slices | ({1} if flag == "--spacing_mm" else set())
+        if numbers and len(numbers) not in fitting:
             values = ",".join(f"{number:g}" for number in numbers)
             raise InputError(
                 f"{flag}={values} names {len(numbers)} axes, but the data are {kind.rank}D; give one each."
