@@ -16,10 +16,11 @@ from tools.checks.notes import Note
 from tools.checks.notes import of_headers as notes_of
 from tools.conversion import greys, splits
 from tools.conversion.settings import Settings
+from tools.prepare import recipe as recipes
 from tools.prepare.intensity import Normalisation
 from tools.prepare.packing import Options
 from tools.readers import files
-from tools.readers.contract import Fault, Item, Kind, Listing, Probe, Reading, UnusableFileError
+from tools.readers.contract import Fault, Item, Kind, Listing, Probe, UnusableFileError
 from tools.readers.items import probe
 
 MANY = 0.2  # of the files, of another kind than most
@@ -193,31 +194,20 @@ def _file(split: str, number: int) -> str:
 
 
 def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
-    options = settings.options
     return {
         "tool": f"ssl3d_tf {__version__}, schema {SCHEMA_VERSION}",
         "input": _fingerprint(listing),
         "layout": listing.layout,
         **listing.asked,
         "name": settings.name,
-        "shape": options.shape and list(options.shape),
-        "spacing_mm": options.spacing_mm and list(options.spacing_mm),
-        "crop_foreground": options.crop_foreground,
-        "intensity": str(options.intensity),
-        "dtype": options.dtype,
-        "relabel": [list(pair) for pair in options.relabel],
+        **recipes.of_options(settings.options),
         "ignore_label": settings.ignore_label,
-        "square": options.square,
-        "antialias": options.antialias,
-        "slices": options.slices,
-        "max_gb": options.max_bytes / 1e9,
         "brick_shape": settings.brick_shape and list(settings.brick_shape),
         "exclude_overlap": _hash(sorted(settings.excluded)) if settings.excluded else None,
         "codec": settings.codec,
         "splits": list(settings.fractions),
         "salt": splits.SALT,
         "records_per_shard": settings.records_per_shard,
-        **{name: value for name, value in options.reading._asdict().items() if value != getattr(Reading(), name)},
     }
 
 
