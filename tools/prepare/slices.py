@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ssl3d_tf.data.records.placement import PLANES
 from ssl3d_tf.data.records.schema import Example
 from tools.readers.contract import UnusableFileError, Volume
 
-AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # of RAS+
+AXES = {name: axis for axis, name in enumerate(PLANES)}  # of RAS+
 
 
 def check(volume: Volume, name: str | None) -> None:
