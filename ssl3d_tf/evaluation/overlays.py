@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ssl3d_tf.data import files
+from ssl3d_tf.data.records.placement import PLANES
 from ssl3d_tf.evaluation import drawing, runs
 from ssl3d_tf.evaluation.comparison import LOWER_IS_BETTER
 
-PLANES = ("sagittal", "coronal", "axial")  # across the first, second and third axis of RAS
 _SHADE = 0.45  # how much of the prediction's colour covers the scan
 
 

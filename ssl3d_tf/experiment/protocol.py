@@ -22,10 +22,11 @@ from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 from ssl3d_tf.experiment.scoring import Scorer
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training.contracts import MODEL_FOLDER as MODEL
 from ssl3d_tf.training.run import Settings
 
 INITS = ("random", "pretrained", "frozen", "linear", "knn")
-RESULT, FAILED, MODEL = "result.json", "failed.json", "model"
+RESULT, FAILED = "result.json", "failed.json"
 
 
 class Cell(NamedTuple):

@@ -1,4 +1,4 @@
-"""contract.json of an encoder: what may be fed to it, and what it is. Read without TensorFlow."""
+"""contract.json of an encoder or a finetuned model: what may be fed to it, and what it is. Read without TensorFlow."""
 
 import json
 import os
@@ -10,23 +10,22 @@ from ssl3d_tf.data.records import grids
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 
-ENCODER_FOLDER, CONTRACT = "encoder", "contract.json"
+ENCODER_FOLDER, MODEL_FOLDER, CONTRACT = "encoder", "model", "contract.json"
 
 
 def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads contract.json of an encoder folder, or of the pretraining workdir that holds it.
+    """Reads contract.json of an encoder or model folder, or of the run that holds it.
 
     Returns:
         'rank', 'channels', 'axes', 'recipe' (every option the data were made with; 'intensity' is the rule that was
         used), 'grid' (what they are: `grids.Grid`), 'modality', 'data',
         'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
-        'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model 'classes', number in the data ->
-        name: its outputs are these numbers from low to high.
+        'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model also what `read_model` says.
 
     Raises:
         InputError: there is none, or it cannot be read.
     """
-    for candidate in (Path(folder) / CONTRACT, Path(folder) / ENCODER_FOLDER / CONTRACT):
+    for candidate in (Path(folder) / name / CONTRACT for name in (".", ENCODER_FOLDER, MODEL_FOLDER)):
         if candidate.is_file():
             try:
                 return {**dict(json.loads(candidate.read_text(encoding="utf-8"))), "folder": str(candidate.parent)}
@@ -35,8 +34,35 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
     raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")
 
 
+def read_model(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """As `read_contract`, of a finetuned model: contract.json says all that it takes to apply it.
+
+    Returns:
+        Also 'task', 'segmentation' or 'classification'; 'view_size', voxels; 'classes', number in the data -> name, and
+        'ignore_label'; 'encoder', 'name', 'path' and 'sha256' of the pretrained one or None; 'experiment' and 'run',
+        'encoder', 'init', 'fraction', 'repetition' of it. Of segmentation 'window', its 'overlap', 'flips' and
+        'batch_size', and 'regions', or None: its outputs are logits of the classes from low to high. Of classification
+        'labels', their 'kind', 'nominal', 'ordinal', 'multilabel' or 'regression', and 'values', the classes' numbers.
+
+    Raises:
+        InputError: there is none, it cannot be read, is an encoder's, or was made by a version that did not say it.
+    """
+    if not any((Path(folder) / name / CONTRACT).is_file() for name in (".", ENCODER_FOLDER, MODEL_FOLDER)):
+        remedy = "give runs/ARM/FRACTION/REPETITION of a --workdir of finetuning"
+        raise InputError(f"{folder} holds no model (no {CONTRACT} in it): {remedy}.")
+    found = read_contract(folder)
+    if "task" in found:
+        return found
+    where = Path(found["folder"])
+    if "classes" in found:
+        raise InputError(
+            f"{where} was made before 0.3 and does not say how to apply it; finetune again in another --workdir."
+        )
+    raise InputError(f"{where} is a pretrained encoder, which says no class; finetune it first, or take load_encoder.")
+
+
 def of_run(data: DataFolder, config: str) -> dict[str, Any]:
-    """What encoder/contract.json must say of its input, so that nobody feeds it something else."""
+    """What contract.json must say of the network's input, so that nobody feeds it something else."""
     manifest = data.manifest
     return {
         "rank": manifest.rank,

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssl3d_tf.data.records.placement import SAME_GRID
 from tools.readers.contract import UnusableFileError, Volume
 from tools.voxels.pieces import pieces
-
-SAME_GRID = 0.01  # voxels at the far border: headers store sizes as float32, and 0.7999999 mm is 0.8 mm
 
 
 class Grid(NamedTuple):

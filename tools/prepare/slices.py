@@ -5,11 +5,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from ssl3d_tf.data.records.placement import PLANES
 from ssl3d_tf.data.records.schema import Example
 from tools.readers.contract import UnusableFileError, Volume
 
 _N = TypeVar("_N")
-AXES = {"sagittal": 0, "coronal": 1, "axial": 2}  # of RAS+
+AXES = {name: axis for axis, name in enumerate(PLANES)}  # of RAS+
 
 
 def orientation(name: str | None) -> str:
