@@ -192,7 +192,7 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
             outputs.append(predict(inputs))
             truth.append(given)
         ids = [entry.id for entry in data.manifest.split(split).entries]
-        return of_values(np.concatenate(truth), _ACTIVATED[kind](np.concatenate(outputs)), ids)
+        return of_values(np.concatenate(truth), ACTIVATED[kind](np.concatenate(outputs)), ids)
 
     applied = {"task": "classification", "labels": {"kind": kind, "values": list(labels.values)}}
     return Scorer(score, Probe(kind, labels.values, view, of_values), applied=applied)
@@ -245,7 +245,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 _POOLED = {"pooled_dice": scores.pooled_dice, "pooled_jaccard": scores.pooled_jaccard}
-_ACTIVATED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+ACTIVATED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "nominal": lambda logits: tf.nn.softmax(logits).numpy(),
     "ordinal": _sigmoid,
     "multilabel": _sigmoid,

@@ -30,8 +30,9 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
             try:
                 return {**dict(json.loads(candidate.read_text(encoding="utf-8"))), "folder": str(candidate.parent)}
             except (TypeError, ValueError) as error:
-                raise InputError(f"{candidate} is damaged ({error}); pretrain again.") from error
-    raise InputError(f"{folder} holds no encoder (no {CONTRACT} in it); give the --workdir of a pretraining run.")
+                raise InputError(f"{candidate} is damaged ({error}); train again.") from error
+    what = "the --workdir of a pretraining run, or runs/ARM/FRACTION/REPETITION in one of finetuning"
+    raise InputError(f"{folder} holds no encoder or model (no {CONTRACT} in it); give {what}.")
 
 
 def read_model(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -47,9 +48,6 @@ def read_model(folder: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InputError: there is none, it cannot be read, is an encoder's, or was made by a version that did not say it.
     """
-    if not any((Path(folder) / name / CONTRACT).is_file() for name in (".", ENCODER_FOLDER, MODEL_FOLDER)):
-        remedy = "give runs/ARM/FRACTION/REPETITION of a --workdir of finetuning"
-        raise InputError(f"{folder} holds no model (no {CONTRACT} in it): {remedy}.")
     found = read_contract(folder)
     if "task" in found:
         return found

@@ -104,7 +104,7 @@ def test_a_folder_that_is_no_model_of_this_version_is_one_line(change, message, 
     path.write_text(json.dumps(about))
     with pytest.raises(InputError, match=message):
         ssl3d_tf.load_model(tmp_path)
-    with pytest.raises(InputError, match=r"holds no model .*runs/ARM/FRACTION/REPETITION"):
+    with pytest.raises(InputError, match=r"holds no encoder or model .*runs/ARM/FRACTION/REPETITION"):
         ssl3d_tf.load_model(tmp_path / "elsewhere")
 
 
