@@ -93,8 +93,8 @@ def check_input(name: str, folder: Path, data: DataFolder, *, allowed: Collectio
         different = "; ".join(f"{what} {found[what]}" for what in refused)
         said = f"encoder '{name}' was trained on other input than {data.path}: {different}"
         raise InputError(f"{said}; {_remedy(folder, contract, refused)}.")
-    if unknown := likeness.unknown_grid(contract, data.manifest):
-        print(f"note: encoder '{name}': {unknown}.", flush=True)
+    for note in likeness.notes(contract, data.manifest):
+        print(f"note: encoder '{name}': {note}.", flush=True)
     return found
 
 

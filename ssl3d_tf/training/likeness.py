@@ -24,12 +24,16 @@ def differences(contract: Mapping[str, Any], manifest: Manifest) -> dict[str, st
     return dict((*_channels(contract, manifest), *_grid(contract, manifest), *_intensity(contract, manifest)))
 
 
-def unknown_grid(contract: Mapping[str, Any], manifest: Manifest) -> str | None:
-    """A sentence for the user where the size of voxels is known of one side only, and so is not compared."""
+def notes(contract: Mapping[str, Any], manifest: Manifest) -> list[str]:
+    """What the user is to know of voxels that were compared with a range of sizes, or could not be compared."""
     there, here = grids.of_contract(contract), grids.of_manifest(manifest)
-    if bool(there.spacing_mm) == bool(here.spacing_mm):
-        return None
-    return f"voxels are {there} there, {here} here, and so are not compared"
+    if _is_of_one_shape(contract, manifest):
+        return []
+    if bool(there.spacing_mm) != bool(here.spacing_mm):
+        return [f"size of voxels {there} there, {here} here, and so not compared"]
+    if there.varies or here.varies:
+        return [f"voxels are of many sizes, {there} there, {here} here; to_tfrecord --spacing_mm makes them of one"]
+    return []
 
 
 def _channels(contract: Mapping[str, Any], manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -44,10 +48,10 @@ def _grid(contract: Mapping[str, Any], manifest: Manifest) -> Iterator[tuple[str
     there, here = grids.of_contract(contract), grids.of_manifest(manifest)
     if there.orientation and here.orientation and there.orientation != here.orientation:
         yield ORIENTATION, f"{there.orientation} there, {here.orientation} here"
+    if _is_of_one_shape(contract, manifest):
+        return
     recipe = contract.get("recipe") or {}
     shapes = recipe.get("shape"), manifest.recipe.get("shape")
-    if shapes[0] == shapes[1] is not None:
-        return
     fits = grids.fits(there, here)
     if fits is False:
         yield SPACING, f"{there} there, {here} here"
@@ -56,6 +60,12 @@ def _grid(contract: Mapping[str, Any], manifest: Manifest) -> Iterator[tuple[str
     asked = recipe.get("spacing_mm"), manifest.recipe.get("spacing_mm")
     if fits is None and asked[0] != asked[1]:
         yield SPACING, f"{there} there, {here} here"
+
+
+def _is_of_one_shape(contract: Mapping[str, Any], manifest: Manifest) -> bool:
+    """Whether both were resampled to as many voxels, whatever their size."""
+    shape = (contract.get("recipe") or {}).get("shape")
+    return shape is not None and shape == manifest.recipe.get("shape")
 
 
 def _intensity(contract: Mapping[str, Any], manifest: Manifest) -> Iterator[tuple[str, str]]:

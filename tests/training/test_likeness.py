@@ -43,10 +43,18 @@ def test_where_voxels_are_not_known_what_was_asked_for_is_compared():
     assert differences(data(None, shape=[8, 8, 8]), data(None)) == {"shape": "[8, 8, 8] there, None here"}
 
 
-def test_what_is_not_compared_is_told():
+def test_what_is_not_compared_and_what_varies_is_told():
     contract = contracts.of_run(DataFolder("there", data(TWO)), "")
-    assert likeness.unknown_grid(contract, data(TWO)) is None
-    assert "2 × 2 × 2 mm there, not known here" in likeness.unknown_grid(contract, data(None))
+    assert likeness.notes(contract, data(TWO)) == []
+    assert likeness.notes(contract, data(None)) == [
+        "size of voxels 2 × 2 × 2 mm there, not known here, and so not compared"
+    ]
+    (said,) = likeness.notes(contract, data(*((2.0 + step / 40, 2.0, 2.0) for step in range(-20, 21))))
+    assert said.startswith(
+        "voxels are of many sizes, 2 × 2 × 2 mm there, 1.55–2.45 × 2 × 2 mm here; to_tfrecord --spac"
+    )
+    resampled = contracts.of_run(DataFolder("there", data(None, shape=[8, 8, 8])), "")
+    assert likeness.notes(resampled, data(TWO, shape=[8, 8, 8])) == []
 
 
 @pytest.mark.parametrize(
