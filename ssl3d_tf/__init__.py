@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from ssl3d_tf.data.folders import open_folder as open_data
     from ssl3d_tf.errors import InputError
     from ssl3d_tf.training.contracts import read_contract as contract
-    from ssl3d_tf.training.encoders import load_encoder
+    from ssl3d_tf.training.encoders import load_encoder, load_model
 
 __version__ = "0.2.0"
-__all__ = ["InputError", "__version__", "contract", "dataset", "load_encoder", "open_data"]
+__all__ = ["InputError", "__version__", "contract", "dataset", "load_encoder", "load_model", "open_data"]
 
 _HOMES = {
     "InputError": ("ssl3d_tf.errors", "InputError"),
     "contract": ("ssl3d_tf.training.contracts", "read_contract"),
     "dataset": ("ssl3d_tf.data.datasets", "dataset"),
     "load_encoder": ("ssl3d_tf.training.encoders", "load_encoder"),
+    "load_model": ("ssl3d_tf.training.encoders", "load_model"),
     "open_data": ("ssl3d_tf.data.folders", "open_folder"),
 }
 

@@ -1,9 +1,11 @@
 """What programs of other people may rely on: names, types, what it costs to import, and the README's lines."""
 
+import ast
 import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -34,8 +36,8 @@ def test_another_name_is_none():
 
 def test_type_checkers_are_told_of_what_is_imported_late():
     told = re.search(r"if TYPE_CHECKING:\n((?: .*\n)+)", Path(ssl3d_tf.__file__).read_text(encoding="utf-8"))[1]
-    found = re.findall(r"from ([\w.]+) import (\w+)(?: as (\w+))?", told)
-    assert {alias or name: (module, name) for module, name, alias in found} == ssl3d_tf._HOMES
+    lines = ast.parse(textwrap.dedent(told)).body
+    assert {one.asname or one.name: (line.module, one.name) for line in lines for one in line.names} == ssl3d_tf._HOMES
 
 
 def test_the_package_and_a_contract_cost_no_tensorflow(tmp_path):

@@ -14,7 +14,7 @@ from ssl3d_tf.data import places
 from ssl3d_tf.data.records import schema
 from ssl3d_tf.errors import InputError
 from tools.checks import exclusion
-from tools.conversion import cluster, conversion, presets, publication, settings, shards, workers
+from tools.conversion import cluster, conversion, like, presets, publication, settings, shards, workers
 from tools.prepare import packing, slices
 from tools.readers import arrays, dicom_masks, layouts, limits, patients
 
@@ -37,6 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "labels_from", None, ("folder",), "Label images by their folders: benign/x.png, train/benign/x.png."
     )
+    flags.DEFINE_string("like", None, "Prepare as the data of this run, encoder/, model/ or data folder were.")
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
     flags.DEFINE_list("brick_shape", None, "Store larger volumes as overlapping bricks of D,H,W or H,W voxels.")
@@ -70,14 +71,21 @@ def main(argv: Sequence[str]) -> None:
     values = flags.FLAGS
     cli.flags_only(argv)
     try:
-        preset = presets.defaults(values.layout, [name for name in values if values[name].present])
-        for name, value in preset.items():
+        given = [name for name in values if values[name].present]
+        asked = settings.parse(values.flag_values_dict()).options
+        as_there = like.read(values.like, asked, given) if values.like else None
+        preset = presets.defaults(values.layout, [*given, *(like.FLAGS if as_there else ())])
+        alike = like.values(as_there.options) if as_there else {}
+        for name, value in {**preset, **alike}.items():
             values.set_default(name, value)
         chosen, make, folder_out = settings.parse(values.flag_values_dict()), _make(values), places.place(values.output)
     except InputError as error:
         raise app.UsageError(str(error)) from error
     if preset:
         print(f"--layout={values.layout} sets {presets.shown(preset)}.")
+    if as_there:
+        print(f"--like={values.like} sets {presets.shown(alike)}.")
+        chosen = chosen._replace(kind=as_there.kind)
     suffixes = None if values.mask_suffix is None else tuple(filter(None, values.mask_suffix))
     choice = dicom_masks.Choice(values.dicom_masks, tuple(values.segments))
     request = layouts.Request(

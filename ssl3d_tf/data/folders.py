@@ -26,7 +26,7 @@ class Source(NamedTuple):
 
     path, name, sha256: as of a folder alone. label: what its examples' ids begin with. share: of the draws of training,
     such as '3/10'; '' where it goes by size. examples: how many by split, without `left_out`, those that another folder
-    has too. channels, recipe: of its manifest.
+    has too. channels, recipe: of its manifest. grid: `grids.of_manifest` of it.
     """
 
     path: str
@@ -38,6 +38,7 @@ class Source(NamedTuple):
     left_out: int
     channels: tuple[str, ...]
     recipe: Mapping[str, Any]
+    grid: Mapping[str, Any]
 
 
 class DataFolder(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any
 from ssl3d_tf.data import folders, shares
 from ssl3d_tf.data.folders import DataFolder, Source
 from ssl3d_tf.data.places import Place, Remote
+from ssl3d_tf.data.records import grids, reading
 from ssl3d_tf.data.records import manifest as manifests
-from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.manifest import Entry, Manifest, Split
 from ssl3d_tf.data.records.writer import Shard
 from ssl3d_tf.errors import InputError
@@ -179,6 +179,7 @@ def _source(data: DataFolder, label: str, share: Fraction | None, kept: Entries)
         left_out=sum(len(split.entries) for split in there) - sum(counts.values()),
         channels=manifest.channels,
         recipe=manifest.recipe,
+        grid=grids.of_manifest(manifest)._asdict(),
     )
 
 

@@ -81,7 +81,7 @@ def _payloads(examples: Iterable[schema.Example], drawn: list[manifest.Entry], s
         counts = {str(value): int(number) for value, number in enumerate(np.bincount(voxels)) if number}
         shape, label = example.volume.shape, tuple(example.label or ())
         entry = manifest.Entry(example.id, example.patient, shard, 0, len(payload), shape, label, counts)
-        drawn.append(entry._replace(stored=schema.stored(payload)))
+        drawn.append(entry._replace(stored=schema.stored(payload), spacing_mm=tuple(example.spacing_mm)))
         yield payload
 
 

@@ -36,7 +36,7 @@ def draw(
     *,
     title: str,
     volume: np.ndarray,
-    truth: np.ndarray,
+    truth: np.ndarray | None,
     predicted: np.ndarray,
     spacing_mm: Sequence[float],
     is_ras: bool,
@@ -45,17 +45,16 @@ def draw(
     """Writes the PNG: the prediction as a shade, the reference as an outline, one colour per class.
 
     Args:
-        volume: [*spatial], 2D or 3D. truth, predicted: int [*spatial].
+        volume: [*spatial], 2D or 3D. truth, predicted: int [*spatial]; None where there is no reference.
         is_ras: front and head are then up, the patient's right on the right, as in the contact sheet.
         classes: value of the mask -> name, without the background; other values are not drawn.
     """
     colours = {value: drawing.COLOURS[place % len(drawing.COLOURS)] for place, value in enumerate(classes)}
     low, high = np.percentile(volume, (0.5, 99.5))
-    grey = np.clip((volume - low) / (high - low or 1), 0, 1)
     cuts = (
         [()]
         if volume.ndim == 2
-        else [(slice(None),) * axis + (at,) for axis, at in enumerate(_centre(truth, predicted, classes))]
+        else [(slice(None),) * axis + (at,) for axis, at in enumerate(_centre([truth, predicted], classes))]
     )
     figure = Figure(figsize=(4.2, 4.6) if len(cuts) > 1 else (4.2, 4.4), layout="constrained")
     figure.suptitle(title, fontsize=9)
@@ -64,11 +63,14 @@ def draw(
         ax.set_axis_off()
     for axis, (ax, cut) in enumerate(zip(panels, cuts, strict=False)):
         across = [mm for other, mm in enumerate(spacing_mm) if len(cuts) == 1 or other != axis]
-        _plane(ax, grey[cut], truth[cut], predicted[cut], across, upright=is_ras, colours=colours)
+        grey = np.clip((volume[cut] - low) / (high - low or 1), 0, 1)
+        outlined = None if truth is None else truth[cut]
+        _plane(ax, grey, outlined, predicted[cut], across, upright=is_ras, colours=colours)
         if len(cuts) > 1 and is_ras:
             ax.set_title(PLANES[axis], fontsize=8)
     handles = [Patch(color=colours[value], label=name) for value, name in classes.items()]
-    handles += [Patch(facecolor="#888888", alpha=_SHADE, label="prediction"), Patch(fill=False, label="reference")]
+    handles += [Patch(facecolor="#888888", alpha=_SHADE, label="prediction")]
+    handles += [] if truth is None else [Patch(fill=False, label="reference")]
     figure.legend(handles=handles, loc="lower right" if len(cuts) > 1 else "outside lower center", fontsize=8)
     with files.atomic(path) as file:
         figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
@@ -77,7 +79,7 @@ def draw(
 def _plane(
     ax: Axes,
     grey: np.ndarray,
-    truth: np.ndarray,
+    truth: np.ndarray | None,
     predicted: np.ndarray,
     spacing_mm: Sequence[float],
     *,
@@ -97,12 +99,17 @@ def _plane(
         aspect=ratio if upright else 1 / ratio,
         interpolation="nearest",
     )
-    for value in np.unique(truth[np.isin(truth, list(colours))]):
+    for value in () if truth is None else np.unique(truth[np.isin(truth, list(colours))]):
         ax.contour(turned(truth == value).astype(float), levels=[0.5], colors=[colours[int(value)]], linewidths=1.4)
 
 
-def _centre(truth: np.ndarray, predicted: np.ndarray, classes: Iterable[int]) -> tuple[int, ...]:
-    """The voxel in the middle of the foreground of either; of the volume where there is none."""
-    found = np.argwhere(np.isin(truth, list(classes)))
-    found = found if len(found) else np.argwhere(np.isin(predicted, list(classes)))
-    return tuple(found.mean(axis=0).round().astype(int)) if len(found) else tuple(side // 2 for side in truth.shape)
+def _centre(masks: Sequence[np.ndarray | None], classes: Iterable[int]) -> tuple[int, ...]:
+    """The voxel in the middle of the foreground of the first mask that has any; of the volume where none has."""
+    shape: tuple[int, ...] = ()
+    for mask in (mask for mask in masks if mask is not None):
+        shape, found = mask.shape, np.isin(mask, list(classes))
+        if count := np.count_nonzero(found):  # axis by axis: places of all voxels would be several times the scan
+            others = [tuple(other for other in range(mask.ndim) if other != axis) for axis in range(mask.ndim)]
+            along = [np.count_nonzero(found, axis=axes) for axes in others]
+            return tuple(int(np.rint(np.arange(len(each)) @ each / count)) for each in along)
+    return tuple(side // 2 for side in shape)

@@ -59,6 +59,16 @@ def record(workdir: Path) -> dict[str, Any]:
     return {}
 
 
+def mismatches(workdirs: Iterable[Path]) -> list[str]:
+    """A sentence on each encoder that was pretrained on other input than these workdirs have, as ALLOW_MISMATCH let."""
+    encoders = [each for workdir in workdirs for each in (record(workdir).get("encoders") or {}).items()]
+    found = [(name, encoder.get("mismatch") or {}) for name, encoder in encoders]
+    lines = [(name, "; ".join(map(" ".join, sorted(mismatch.items())))) for name, mismatch in found if mismatch]
+    return [
+        f"Encoder '{name}' was pretrained on other input, accepted by ALLOW_MISMATCH: {what}." for name, what in lines
+    ]
+
+
 def sha256(path: Path) -> str | None:
     """Of a file, or None where it is missing."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -24,6 +24,8 @@ def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[st
     yield page.paragraph(summary.runs_line(found, name), "note" if absent else "soft")
     for line in summary.labelled_lines(found, name):
         yield page.paragraph(line, "soft")
+    for line in runs.mismatches(found.workdirs[name]):
+        yield page.paragraph(line, "note")
     for result in results:
         yield from _score(result)
     of_task = runs.find(found.workdirs[name])

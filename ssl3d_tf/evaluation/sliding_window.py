@@ -62,8 +62,23 @@ def predict_volume(
         for place, each in zip(places, logits, strict=False):
             total[place] += weight * each
     assert total is not None  # a volume has at least one tile
-    total /= _outer(_sums(padded.shape, starts, weights))[..., None]
+    first, *others = _sums(padded.shape, starts, weights)
+    for plane, share in zip(total, first, strict=True):  # of all at once the product would be half the logits of two
+        plane /= _outer([share[None], *others])[0, ..., None]
     return total[inside]
+
+
+def windows(volume: np.ndarray, *, size: Sequence[int]) -> Iterator[np.ndarray]:
+    """Windows [*size, channels] that cover a volume [*spatial, channels] of any size, overlapping as little as can be.
+
+    Raises:
+        InputError: size does not fit.
+    """
+    _check(volume.ndim - 1, size=size, overlap=0, batch_size=1, flip_axes=())
+    padded, _ = _pad(volume, size)
+    starts = [tile_starts(side, tile, 0.0) for side, tile in zip(padded.shape, size, strict=False)]
+    for corner in itertools.product(*starts):
+        yield padded[tuple(slice(at, at + tile) for at, tile in zip(corner, size, strict=True))]
 
 
 def tile_starts(side: int, tile: int, overlap: float) -> list[int]:

@@ -143,7 +143,8 @@ def _section(result: Comparison) -> str:
 
 
 def _runs(tables: Tables, task: str) -> str:
-    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *labelled_lines(tables, task)])
+    accepted = runs.mismatches(tables.workdirs.get(task, ()))
+    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *labelled_lines(tables, task), *accepted])
 
 
 def _findings(result: Comparison, one: Arm) -> Iterator[str]:

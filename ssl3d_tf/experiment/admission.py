@@ -1,8 +1,10 @@
 """What a finetuning experiment is refused for before it begins: its data, their labels, and encoders made otherwise."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -12,7 +14,7 @@ from ssl3d_tf.data.records.manifest import SPLITS, Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment.scoring import Probe
 from ssl3d_tf.losses.regions import Regions
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import checkpoints, likeness
 
 ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
 
@@ -76,11 +78,36 @@ def check_regions(regions: Regions | None, data: DataFolder) -> None:
             )
 
 
-def check_input(name: str, folder: Path, data: DataFolder) -> None:
-    """Raises InputError, with the differences, where an encoder was trained on another grid, channels or intensity."""
-    if differences := checkpoints.contract_differences(checkpoints.read_contract(folder), data.manifest):
-        found = f"encoder '{name}' was trained on other input than {data.path}: {'; '.join(differences)}"
-        raise InputError(f"{found}; convert these data as those were, or pretrain on data like these.")
+def check_input(name: str, folder: Path, data: DataFolder, *, allowed: Collection[str] = ()) -> dict[str, str]:
+    """What of an encoder's input is not as in these data and is `allowed` to be, as `likeness.differences`.
+
+    Raises:
+        InputError: something is not as there and not allowed to be, or `allowed` holds what can never be.
+    """
+    allowed = (allowed,) if isinstance(allowed, str) else allowed  # ('spacing') is a text to gin
+    if foreign := sorted(set(allowed) - set(likeness.ACCEPTABLE)):
+        raise InputError(f"ALLOW_MISMATCH holds {foreign[0]!r}; it may hold {', '.join(likeness.ACCEPTABLE)}.")
+    contract = checkpoints.read_contract(folder)
+    found = likeness.differences(contract, data.manifest)
+    if refused := [what for what in found if what not in allowed]:
+        different = "; ".join(f"{what} {found[what]}" for what in refused)
+        said = f"encoder '{name}' was trained on other input than {data.path}: {different}"
+        raise InputError(f"{said}; {_remedy(folder, contract, refused)}.")
+    for note in likeness.notes(contract, data.manifest):
+        print(f"note: encoder '{name}': {note}.", flush=True)
+    return found
+
+
+def _remedy(folder: Path, contract: Mapping[str, Any], refused: Sequence[str]) -> str:
+    """What makes data fit an encoder that they do not fit for these reasons."""
+    convert = "convert them as those were, python -m tools.to_tfrecord --input=RAW --output=NEW --like="
+    convert += shlex.quote(str(folder))
+    if refused == [likeness.RANK] and contract.get("rank") == 2 and (contract.get("recipe") or {}).get("slices"):
+        return convert
+    if likeness.RANK in refused or likeness.CHANNELS in refused:
+        return "take another encoder, or pretrain on data like these"
+    accept = f'--gin_param="ALLOW_MISMATCH={tuple(refused)}" accepts that'
+    return accept if refused == [likeness.NAMES] else f"{convert}; or {accept}"
 
 
 def check_weights(name: str, folder: Path, network: keras.Model) -> str:

@@ -11,11 +11,10 @@ from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import admission
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import checkpoints, likeness
 from ssl3d_tf.training.run import Settings
 
 PARTS = ("model", "encoder")
-_INPUT = ("spatial axes", "channels")  # that no network takes others of
 
 
 class Init(NamedTuple):
@@ -64,14 +63,13 @@ def with_weights(settings: Settings, init: Init, data: DataFolder) -> Settings:
         InputError: they are of another network, task, or number of axes or channels.
     """
     contract = checkpoints.read_contract(init.run)
-    differences = checkpoints.contract_differences(contract, data.manifest)
-    if barred := [each for each in differences if each.startswith(_INPUT)]:
-        raise InputError(f"--init={init.run} was trained on other input than {data.path}: {'; '.join(barred)}.")
-    if differences:
-        print(
-            f"note: --init={init.run} was trained on other input than {data.path}: {'; '.join(differences)}.",
-            flush=True,
-        )
+    found = likeness.differences(contract, data.manifest)
+    said = f"--init={init.run} was trained on other input than {data.path}: "
+    said += "; ".join(f"{what} {values}" for what, values in found.items())
+    if not found.keys() <= set(likeness.ACCEPTABLE):
+        raise InputError(f"{said}.")
+    if found:
+        print(f"note: {said}.", flush=True)
     if init.part == "model":
         _check_task(init, contract)
         run_folder.trained(init.run)

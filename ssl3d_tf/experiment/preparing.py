@@ -66,8 +66,8 @@ def prepare(
     scorer = experiment.plan.scorer
     admission.check_data(experiment.data, scorer.probe, _learnt_from(configuration.value("pipeline.read.fields")))
     admission.check_regions(scorer.regions, experiment.data[0])
-    for name, path in named.items():
-        admission.check_input(name, path, data)
+    allowed = experiment.plan.allow_mismatch
+    accepted = {name: admission.check_input(name, path, data, allowed=allowed) for name, path in named.items()}
     return Prepared(
         experiment=experiment,
         planned=planned,
@@ -75,7 +75,8 @@ def prepare(
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
         encoders={
-            name: {**admission.origin(path), **overlap.of(path, experiment.data)} for name, path in named.items()
+            name: {**admission.origin(path), **overlap.of(path, experiment.data), "mismatch": accepted[name]}
+            for name, path in named.items()
         },
         labelled=labelled,
     )

@@ -23,11 +23,12 @@ from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 from ssl3d_tf.experiment.scoring import Scorer
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import checkpoints, schedules
+from ssl3d_tf.training.contracts import MODEL_FOLDER as MODEL
 from ssl3d_tf.training.run import Settings
 
 INITS = ("random", "pretrained", "frozen", "linear", "knn")
 TRANSFERS = ("encoder", "encoder_decoder")
-RESULT, FAILED, MODEL = "result.json", "failed.json", "model"
+RESULT, FAILED = "result.json", "failed.json"
 
 
 class Cell(NamedTuple):
@@ -47,10 +48,10 @@ class Plan(NamedTuple):
     """What is compared, and how it is scored.
 
     name: of the downstream task. arms: of INITS. fractions: percent of the training patients. folds: instead of the
-    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen, as
-    `schedules.steps_of` reads it. transfer: of TRANSFERS, what is
-    taken over of a pretraining run; the output is new always. cases: numbers of
-    training patients instead of fractions.
+    data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen, as `schedules.steps_of` reads it.
+    transfer: of TRANSFERS, what is taken over of a pretraining run; the output is new always. cases: numbers of
+    training patients instead of fractions. allow_mismatch: of `likeness.ACCEPTABLE`, what of its input
+    may differ from the data.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Plan(NamedTuple):
     folds: int | None = None
     transfer: str = TRANSFERS[0]
     cases: Sequence[int] | None = None
+    allow_mismatch: Sequence[str] = ()
 
 
 class Experiment(NamedTuple):

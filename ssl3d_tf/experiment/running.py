@@ -15,7 +15,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import neighbours, report
-from ssl3d_tf.experiment import protocol
+from ssl3d_tf.experiment import describing, protocol
 from ssl3d_tf.experiment.protocol import FAILED, MODEL, RESULT, Cell, Experiment
 from ssl3d_tf.experiment.scoring import Predict, Scorer, Scores, View, prediction
 from ssl3d_tf.training import checkpoints, faults, health, leftovers, loop, signals
@@ -86,7 +86,7 @@ def train(
         InputError: as `loop.fit`.
     """
     data, settings = protocol.labelled(experiment, cell), protocol.settings_of(experiment, cell)
-    hooks, contract = Hooks(gives_up=gives_up), {"classes": dict(data.manifest.classes)}
+    hooks, contract = Hooks(gives_up=gives_up), describing.contract(experiment, cell)
     if not gives_up():
         loop.fit(folder, data, settings, distribution=experiment.distribution, contract=contract, hooks=hooks)
     built = build(experiment, cell, folder, distribution=tf.distribute.get_strategy())

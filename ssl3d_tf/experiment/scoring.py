@@ -6,7 +6,7 @@ list of all predictions. Neither depends on a batch size.
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -56,13 +56,14 @@ class Scorer(NamedTuple):
     """score: (predict, data, split) -> Scores, where predict is `prediction` of a model. probe: of classification only.
 
     draw: (predict, data, scores of the test split, folder), of segmentation only: pictures of some test cases. regions:
-    of segmentation, where they are not the classes.
+    of segmentation, where they are not the classes. applied: what a model's contract says of how it is applied.
     """
 
     score: Callable[[Predict, DataFolder, str], Scores]
     probe: Probe | None = None
     draw: Callable[[Predict, DataFolder, Scores, Path], None] | None = None
     regions: Regions | None = None
+    applied: Mapping[str, Any] = {}
 
 
 def prediction(model: keras.Model) -> Predict:
@@ -132,7 +133,14 @@ def segmentation(
                     folder / f"{name}.png", about, data, example, truth, volume=volume, predicted=predicted
                 )
 
-    return Scorer(score, draw=draw, regions=regions)
+    return Scorer(score, draw=draw, regions=regions, applied=_applied(view_size, regions, overlap, flips, batch_size))
+
+
+def _applied(
+    view_size: int, regions: Regions | None, overlap: float, flips: bool, batch_size: int
+) -> Mapping[str, Any]:
+    window = {"overlap": overlap, "flips": flips, "batch_size": batch_size}
+    return {"task": "segmentation", "view_size": view_size, "window": window, "regions": regions}
 
 
 def _foreground(data: DataFolder) -> Regions:
@@ -176,9 +184,10 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
             outputs.append(predict(inputs))
             truth.append(given)
         ids = [entry.id for entry in data.manifest.split(split).entries]
-        return of_values(np.concatenate(truth), _ACTIVATED[kind](np.concatenate(outputs)), ids)
+        return of_values(np.concatenate(truth), ACTIVATED[kind](np.concatenate(outputs)), ids)
 
-    return Scorer(score, Probe(kind, labels.values, view, of_values))
+    applied = {"task": "classification", "labels": {"kind": kind, "values": list(labels.values)}}
+    return Scorer(score, Probe(kind, labels.values, view, of_values), applied=applied)
 
 
 def _labelled_views(read: Callable[..., Data], task: Task) -> View:
@@ -214,7 +223,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
     return tf.sigmoid(values).numpy()
 
 
-_ACTIVATED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+ACTIVATED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "nominal": lambda logits: tf.nn.softmax(logits).numpy(),
     "ordinal": _sigmoid,
     "multilabel": _sigmoid,

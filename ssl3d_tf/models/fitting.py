@@ -21,10 +21,11 @@ class PadToMultiple(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the inputs themselves where nothing is missing."""
         for axis, size in enumerate(ops.shape(inputs)[1:-1], start=1):
-            missing = -size % self.multiple
+            missing = (
+                self.multiple - size % self.multiple
+            ) % self.multiple  # ONNX counts negative remainders otherwise
             if not isinstance(missing, int) or missing:
-                last = tf.gather(inputs, [size - 1], axis=axis)
-                inputs = tf.concat([inputs, tf.repeat(last, missing, axis)], axis)
+                inputs = tf.gather(inputs, tf.minimum(tf.range(size + missing), size - 1), axis=axis)
         return inputs
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -48,8 +48,8 @@ class GroupNorm(keras.layers.Layer):
         """Normalises; the result has the inputs' dtype."""
         # Weights go in as tensors: what has a gradient of its own must not read variables.
         groups, epsilon = self.groups, self.epsilon
-        normalise = tf.custom_gradient(lambda *tensors: _normalise(*tensors, groups=groups, epsilon=epsilon))
-        return normalise(inputs, *(tf.cast(weight, tf.float32) for weight in (self.gamma, self.beta)))
+        of_own = tf.custom_gradient(lambda *tensors: normalise(*tensors, groups=groups, epsilon=epsilon))
+        return of_own(inputs, *(tf.cast(weight, tf.float32) for weight in (self.gamma, self.beta)))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
@@ -60,10 +60,10 @@ class GroupNorm(keras.layers.Layer):
         return {**super().get_config(), "groups": self.groups, "epsilon": self.epsilon}
 
 
-def _normalise(
+def normalise(
     inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, groups: int, epsilon: float
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]]:
-    """The normalised inputs, and their gradient -> those of inputs, gamma and beta."""
+    """What `GroupNorm` computes, in the inputs' dtype, and its gradient -> those of inputs, gamma and beta."""
     rows, voxels = _rows(inputs), math.prod(ops.shape(inputs)[1:-1])
     others = math.prod(ops.shape(inputs)[2:-1])
 

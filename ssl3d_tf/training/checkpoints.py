@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.data import files
-from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.training.contracts import CONTRACT, read_contract
 from ssl3d_tf.training.contracts import DECODER_FOLDER as DECODER_FOLDER
@@ -23,7 +22,6 @@ from ssl3d_tf.training.updates import Part
 FOLDER, _LIST = "checkpoints", "checkpoint"
 _DAMAGE = (tf.errors.OpError, IndexError, RuntimeError)  # what TensorFlow says of files that are cut
 _OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
-_GRID_AND_INTENSITY = ("orientation", "spacing_mm", "shape", "intensity")  # of the recipe the data were made with
 
 
 class Progress(NamedTuple):
@@ -176,27 +174,6 @@ def save_encoder(
     for old in folder.glob("weights-*.npz"):
         if old != path:
             old.unlink()
-
-
-def contract_differences(contract: Mapping[str, Any], manifest: Manifest) -> list[str]:
-    """What of the encoder's input is not as in these data: axes, channels, grid, intensity.
-
-    Of several folders that it was trained on, one that is alike is enough.
-    """
-    several = (contract.get("data") or {}).get("folders")
-    alike = [(one.get("channels"), one.get("recipe") or {}) for one in several or (contract,)]
-    pairs = {
-        "spatial axes": ([contract.get("rank")], manifest.rank),
-        "channels": ([channels for channels, _ in alike], list(manifest.channels)),
-    }
-    pairs |= {
-        name: ([recipe.get(name) for _, recipe in alike], manifest.recipe.get(name)) for name in _GRID_AND_INTENSITY
-    }
-    return [
-        f"{name} {' or '.join(map(str, before))} there, {now} here"
-        for name, (before, now) in pairs.items()
-        if now not in before
-    ]
 
 
 def architecture_differences(contract: Mapping[str, Any], encoder: keras.Model) -> list[str]:

@@ -1,4 +1,4 @@
-"""A pretrained encoder as a Keras model of its own: network and weights from its folder, without gin and tasks."""
+"""A pretrained encoder or a finetuned model in Keras: network and weights from its folder, without gin and tasks."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,14 @@ from typing import Any
 import keras
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import fitting
 from ssl3d_tf.models.dropout import Dropout
 from ssl3d_tf.models.norms import GroupNorm
 from ssl3d_tf.training import checkpoints
-from ssl3d_tf.training.contracts import read_contract
+from ssl3d_tf.training.contracts import read_contract, read_model
 
-_LAYERS = {f"ssl3d_tf>{layer.__name__}": layer for layer in (Dropout, GroupNorm)}
+_FITTING = (fitting.PadToMultiple, fitting.CropLike, fitting.ToPatches, fitting.FromPatches)
+_LAYERS = {f"ssl3d_tf>{layer.__name__}": layer for layer in (Dropout, GroupNorm, *_FITTING)}
 _WITH_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}  # or with the name of a file of it
 
 
@@ -30,10 +32,29 @@ def load_encoder(run: str | os.PathLike[str]) -> keras.Model:
     Raises:
         InputError: no encoder, a damaged one, a weight missing or left over, or a layer of code that is not imported.
     """
-    contract = read_contract(run)
-    encoder = _network(contract)
-    checkpoints.load_encoder(Path(run), encoder)
-    return encoder
+    return _loaded(read_contract(run))
+
+
+def load_model(run: str | os.PathLike[str]) -> keras.Model:
+    """The whole network of a finetuning run, encoder and head, as it was when its validation was best.
+
+    [batch, *spatial, channels] -> logits, float32: [batch, *spatial, classes] of segmentation, any size; [batch, units]
+    of classification, of views of `contract(run)['input_shape']`. `contract(run)` says what may be fed to it and what
+    comes of it. Nothing of the folder is run as code.
+
+    Args:
+        run: a folder runs/ARM/FRACTION/REPETITION of a --workdir of ssl3d_tf.finetune, or the folder model/ in it.
+
+    Raises:
+        InputError: as `load_encoder`, and where contract.json does not say how to apply it.
+    """
+    return _loaded(read_model(run))
+
+
+def _loaded(contract: dict[str, Any]) -> keras.Model:
+    network = _network(contract)
+    checkpoints.load_encoder(Path(contract["folder"]), network)
+    return network
 
 
 def _network(contract: dict[str, Any]) -> keras.Model:

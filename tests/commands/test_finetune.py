@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import ssl3d_tf
 from ssl3d_tf import finetune, train
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data import folders, pipeline, synthetic
@@ -18,7 +19,7 @@ from ssl3d_tf.experiment import protocol
 from ssl3d_tf.losses.overlap import dice_cross_entropy
 from ssl3d_tf.models import decoders, unet
 from ssl3d_tf.tasks import segmentation
-from ssl3d_tf.training import loop, schedules
+from ssl3d_tf.training import contracts, loop, schedules
 from ssl3d_tf.training.run import Every, Settings
 from ssl3d_tf.training.updates import Update
 
@@ -64,6 +65,47 @@ def grid(folder, pretrained, tmp_path_factory):
 def run(folder, workdir, *params, encoders=(), task="segmentation"):
     sources = configuration.Sources((f"gin/finetune/{task}_2d.gin",), params)
     return finetune.run(sources, folder, list(encoders), workdir)
+
+
+def test_a_model_says_all_that_it_takes_to_apply_it_and_loads_by_itself(folder, pretrained, grid):
+    run_of = grid / "runs" / "rotation-pretrained" / "50" / "0"
+    found, data = contracts.read_model(run_of), folders.open_folder(folder).manifest
+    assert found == contracts.read_model(run_of / "model")
+    assert found["recipe"] == data.recipe
+    assert (found["rank"], found["channels"], found["task"]) == (2, list(data.channels), "segmentation")
+    assert found["classes"] == data.classes
+    assert (found["ignore_label"], found["regions"]) == (None, None)
+    assert (found["view_size"], found["window"]) == (SIZE, {"overlap": 0.5, "flips": False, "batch_size": 4})
+    assert found["run"] == {"encoder": "rotation", "init": "pretrained", "fraction": 50.0, "repetition": 0}
+    assert found["encoder"]["sha256"] == contracts.read_contract(pretrained)["weights_sha256"]
+    assert contracts.read_model(grid / "runs" / "scratch-random" / "50" / "0")["encoder"] is None
+    model = ssl3d_tf.load_model(run_of)
+    with np.load(run_of / "model" / found["weights"]) as stored:
+        for variable in model.weights:
+            np.testing.assert_array_equal(variable, stored[variable.path])
+    assert model(np.zeros((1, SIZE + 3, SIZE, 1), np.float32)).shape == (1, SIZE + 3, SIZE, len(data.classes))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda about: about.pop("task"), r"model was made before 0\.3 .*finetune again"),
+        (
+            lambda about: [about.pop(name) for name in ("task", "classes")],
+            "is a pretrained encoder, which says no class",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_model_of_this_version_is_one_line(change, message, grid, tmp_path):
+    shutil.copytree(grid / "runs" / "rotation-pretrained" / "50" / "0" / "model", tmp_path / "model")
+    path = tmp_path / "model" / "contract.json"
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about))
+    with pytest.raises(InputError, match=message):
+        ssl3d_tf.load_model(tmp_path)
+    with pytest.raises(InputError, match=r"holds no encoder or model .*runs/ARM/FRACTION/REPETITION"):
+        ssl3d_tf.load_model(tmp_path / "elsewhere")
 
 
 def fit(workdir, folder, *, steps=6, frozen_steps=2, seed=3, **encoder_options):

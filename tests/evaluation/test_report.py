@@ -194,3 +194,16 @@ def test_how_many_cases_were_labelled_stands_in_page_and_summary_and_once(small,
     line = "31 of 40 training scans have a mask; 5 of 5 test scans have a mask."
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count(line) == 1
     assert (tmp_path / "summary.md").read_text(encoding="utf-8").count(line) == 1
+
+
+def test_input_that_was_accepted_in_spite_of_its_differences_stands_in_page_and_summary(small, tmp_path):
+    record = json.loads((small / "run.json").read_text())
+    mismatch = {"spacing": "2 × 2 × 2 mm there, 1 × 1 × 1 mm here", "intensity": "zscore there, minmax here"}
+    encoders = {"cpc_3d": {"path": "cpc_3d", "mismatch": mismatch}, "rpl_3d": {"path": "rpl_3d", "mismatch": {}}}
+    (small / "run.json").write_text(json.dumps(record | {"encoders": encoders}))
+    report.write([small], tmp_path / "report.html")
+    said = "was pretrained on other input, accepted by ALLOW_MISMATCH"
+    line = f"{said}: intensity zscore there, minmax here; spacing 2 × 2 × 2 mm there, 1 × 1 × 1 mm here."
+    for name in ("report.html", "summary.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert (text.count(said), text.count(line)) == (1, 1)

@@ -74,11 +74,13 @@ def test_knobs_that_the_encoder_does_not_read_may_differ(root, rotation, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "differences"),
     [
-        ({"channels": ["T1", "T2"]}, "channels ['T1', 'T2'] there, ['contrast 0'] here"),
-        ({"rank": 2}, "spatial axes 2 there, 3 here"),
-        ({"recipe": {"spacing_mm": [1, 1, 2]}}, "spacing_mm [1, 1, 2] there, None here"),
-        ({"recipe": {"orientation": "SPL"}}, "orientation SPL there, None here"),
-        ({"rank": 2, "channels": []}, "spatial axes 2 there, 3 here; channels [] there, ['contrast 0'] here"),
+        ({"channels": ["T1", "T2"]}, "channels 2 there (T1, T2), 1 here (contrast 0); take another encoder"),
+        ({"channels": []}, "channels 0 there (none), 1 here (contrast 0); take another encoder"),
+        ({"rank": 2}, "spatial axes 2 there, 3 here; take another encoder"),
+        (
+            {"recipe": {"intensity": "zscore"}},
+            "intensity zscore there, none here; convert them as those were, python -m",
+        ),
     ],
 )
 def test_an_encoder_of_other_input_is_refused_with_the_differences(changes, differences, root, rotation, tmp_path):
@@ -89,10 +91,44 @@ def test_an_encoder_of_other_input_is_refused_with_the_differences(changes, diff
     (copy / "contract.json").write_text(json.dumps(contract))
     with pytest.raises(InputError) as caught:
         finetunes(root / "3", copy, tmp_path / "ft")
-    assert f"other input than {root / '3'}: {differences}; convert these data" in str(caught.value)
+    assert f"other input than {root / '3'}: {differences}" in str(caught.value)
     assert not (tmp_path / "ft").exists()
 
 
+@pytest.fixture
+def coarser(root, rotation, tmp_path):
+    """The encoder of phantoms in voxels of twice the side."""
+    contract = checkpoints.read_contract(shutil.copytree(rotation / "encoder", tmp_path / "coarser"))
+    for name in ("spacing_mm", "low_mm", "high_mm"):
+        contract["grid"][name] = [2 * mm for mm in contract["grid"][name]]
+    contract["recipe"]["shape"] = [VIEW // 2] * 3
+    (tmp_path / "coarser" / "contract.json").write_text(json.dumps(contract))
+    return tmp_path / "coarser"
+
+
+def test_an_encoder_of_other_voxels_is_refused_with_the_conversion_that_makes_them_fit(root, coarser, tmp_path):
+    with pytest.raises(InputError) as caught:
+        finetunes(root / "3", coarser, tmp_path / "ft", "ALLOW_MISMATCH=('intensity',)")
+    assert str(caught.value) == (
+        f"encoder 'coarser' was trained on other input than {root / '3'}: spacing 40 × 40 × 40 mm there, "
+        "20 × 20 × 20 mm here; convert them as those were, python -m tools.to_tfrecord --input=RAW --output=NEW "
+        f"--like={coarser}; or --gin_param=\"ALLOW_MISMATCH=('spacing',)\" accepts that."
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("given", ["('spacing',)", "'spacing'"])
+def test_what_is_accepted_by_name_is_noted(given, root, coarser, tmp_path):
+    assert finetunes(root / "3", coarser, tmp_path / "ft", "ARMS=('knn',)", f"ALLOW_MISMATCH={given}") == 0
+    record = json.loads((tmp_path / "ft" / "run.json").read_text())
+    assert record["encoders"]["coarser"]["mismatch"] == {"spacing": "40 × 40 × 40 mm there, 20 × 20 × 20 mm here"}
+
+
+def test_what_cannot_be_accepted_is_told(root, rotation, tmp_path):
+    with pytest.raises(InputError, match="ALLOW_MISMATCH holds 'channels'; it may hold channel_names, orientation, sp"):
+        finetunes(root / "3", rotation, tmp_path / "ft", "ALLOW_MISMATCH=('spacing', 'channels')")
+
+
 def test_a_3d_encoder_does_not_go_into_2d(root, rotation, tmp_path):
-    with pytest.raises(InputError, match=r"spatial axes 3 there, 2 here.*shape \[16, 16, 16\] there, \[16, 16\] here"):
+    with pytest.raises(InputError, match="spatial axes 3 there, 2 here; take another encoder"):
         finetunes(root / "2", rotation, tmp_path / "ft", rank=2)

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOORS = {"voxels": 1, "original": 1, "readers": 2, "checks": 3, "prepare": 3, "overview": 4, "conversion": 5, "": 6}
+FLOORS = {
+    "voxels": 1,
+    "original": 1,
+    "readers": 2,
+    "checks": 3,
+    "prepare": 3,
+    "overview": 4,
+    "prediction": 4,
+    "conversion": 5,
+    "": 6,
+}
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "tools").rglob("*.py")}
 
 

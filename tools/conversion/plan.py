@@ -16,10 +16,11 @@ from tools.checks.notes import Note
 from tools.checks.notes import of_headers as notes_of
 from tools.conversion import greys, splits
 from tools.conversion.settings import Settings
+from tools.prepare import recipe as recipes
 from tools.prepare.intensity import Normalisation
 from tools.prepare.packing import Options
 from tools.readers import files
-from tools.readers.contract import Fault, Item, Kind, Listing, Probe, Reading, UnusableFileError
+from tools.readers.contract import Fault, Item, Kind, Listing, Probe, UnusableFileError
 from tools.readers.items import probe
 from tools.readers.nifti import TIME
 
@@ -70,6 +71,8 @@ def make(listing: Listing, settings: Settings) -> Plan:
     if kind is None:
         first = f"; {faults[0].path}: {faults[0].reason}; {faults[0].remedy}" if faults else ""
         raise InputError(f"none of {len(faults)} files in {listing.root} can be used{first}.")
+    if settings.kind not in (None, kind):
+        raise InputError(f"{listing.root} is {kind}, and --like {settings.kind}; no option makes these of those.")
     kept = {item: probes[item] for item in items}
     are_named = len(listing.channels) == kind.channels  # channels, whatever a header says of time
     readings = tuple(note for note in notes_of(kept) if not (are_named and note.what.startswith(TIME)))
@@ -153,8 +156,9 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
     options = settings.options
     given = {"--shape": options.shape, "--spacing_mm": options.spacing_mm, "--brick_shape": settings.brick_shape}
     for flag, numbers in given.items():
-        others = {"--spacing_mm": 1, "--shape": 2 if options.slices else kind.rank}
-        if numbers and len(numbers) not in (kind.rank, others.get(flag)):
+        of_slices = {2} if options.slices and flag != "--brick_shape" else set()
+        fitting = {kind.rank} | of_slices | ({1} if flag == "--spacing_mm" else set())
+        if numbers and len(numbers) not in fitting:
             values = ",".join(f"{number:g}" for number in numbers)
             raise InputError(
                 f"{flag}={values} names {len(numbers)} axes, but the data are {kind.rank}D; give one each."
@@ -199,32 +203,22 @@ def _file(split: str, number: int) -> str:
 
 
 def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
-    options = settings.options
+    keeps = settings.options.keep_native_masks
     return {
         "tool": f"ssl3d_tf {__version__}, schema {SCHEMA_VERSION}",
         "input": _fingerprint(listing),
         "layout": listing.layout,
         **listing.asked,
         "name": settings.name,
-        "shape": options.shape and list(options.shape),
-        "spacing_mm": options.spacing_mm and list(options.spacing_mm),
-        "crop_foreground": options.crop_foreground,
-        "intensity": str(options.intensity),
-        "dtype": options.dtype,
-        "relabel": [list(pair) for pair in options.relabel],
+        **recipes.of_options(settings.options),
         "ignore_label": settings.ignore_label,
-        "square": options.square,
-        "antialias": options.antialias,
-        "slices": options.slices,
-        "max_gb": options.max_bytes / 1e9,
         "brick_shape": settings.brick_shape and list(settings.brick_shape),
         "exclude_overlap": _hash(sorted(settings.excluded)) if settings.excluded else None,
         "codec": settings.codec,
         "splits": list(settings.fractions),
         "salt": splits.SALT,
         "records_per_shard": settings.records_per_shard,
-        **{name: value for name, value in options.reading._asdict().items() if value != getattr(Reading(), name)},
-        **({} if options.keep_native_masks == "auto" else {"keep_native_masks": options.keep_native_masks}),
+        **({} if keeps == "auto" else {"keep_native_masks": keeps}),
     }
 
 

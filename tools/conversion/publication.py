@@ -13,6 +13,7 @@ from tools.checks import balance, findings
 from tools.conversion import output, plan, shards
 from tools.overview import contact_sheet
 from tools.overview import summary as page
+from tools.prepare import slices
 from tools.readers import remainder
 from tools.readers.contract import Fault, Item, Listing
 
@@ -74,7 +75,7 @@ def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done])
     return manifest.Manifest(
         name=planned.name,
         rank=2 if planned.settings.options.slices else planned.kind.rank,
-        channels=names or tuple(f"channel {number}" for number in range(planned.kind.channels)),
+        channels=names or manifest.unnamed(planned.kind.channels),
         modality=listing.modality,
         classes=_declared(listing, planned.settings.ignore_label) or _classes_seen(entries) or listing.label_classes,
         dtypes=tuple(sorted({name for one in done for name in one.dtypes})),
@@ -85,7 +86,14 @@ def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done])
         splits=splits,
         ignore_label=planned.settings.ignore_label,
         label_classes=listing.label_classes,
+        orientation=_orientation(planned, done),
     )
+
+
+def _orientation(planned: plan.Plan, done: Sequence[shards.Done]) -> str:
+    """RAS, to which volumes are turned whose files say how they lie; of slices of a plane the two axes left."""
+    is_known = all(facts.orientation for one in done for facts in one.facts)
+    return slices.orientation(planned.settings.options.slices) if is_known and planned.kind.rank == 3 else ""
 
 
 def _split(done: Iterable[shards.Done]) -> manifest.Split:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from ssl3d_tf.errors import InputError
 from tools.prepare import intensity, packing
 from tools.prepare.intensity import Normalisation
-from tools.readers.contract import Reading
+from tools.readers.contract import Kind, Reading
 
 _T = TypeVar("_T")
 
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 class Settings(NamedTuple):
     """What the user chose that shapes the data. excluded: as `exclusion.contents` found it.
 
-    ignore_label: mask value, as it is stored, that stands for "not known".
+    ignore_label: mask value, as it is stored, that stands for "not known". kind: that volumes are to be, of --like.
     """
 
     options: packing.Options = packing.Options(intensity=Normalisation("auto"))
@@ -25,6 +25,7 @@ class Settings(NamedTuple):
     excluded: Mapping[str, str] = {}
     brick_shape: tuple[int, ...] | None = None
     ignore_label: int | None = None
+    kind: Kind | None = None
 
 
 def parse(given: Mapping[str, Any]) -> Settings:

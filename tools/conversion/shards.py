@@ -201,7 +201,9 @@ def _entry(work: Work, example: schema.Example, facts: Facts) -> Entry:
     brick = Brick(**example.source["brick"]) if "brick" in example.source else None
     is_part = brick is not None or "slice" in example.source
     counts = measuring.mask_counts(example.mask, ignore=work.ignore_label) if is_part else facts.counts
-    return Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
+    entry = Entry(example.id, example.patient, 0, 0, 0, example.volume.shape, label, counts, facts.content, brick)
+    has_spacing = facts.spacing_mm is not None
+    return entry._replace(spacing_mm=tuple(float(f"{mm:.6g}") for mm in example.spacing_mm) if has_spacing else None)
 
 
 def _note(folder: Place, file: str) -> Place:

@@ -28,7 +28,13 @@ class Normalisation(NamedTuple):
     window: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        return self.kind + (":" + ",".join(f"{value:g}" for value in self.window) if self.window else "")
+        """As --intensity takes it, every digit of it: `parse` is its inverse."""
+        return self.kind + (":" + ",".join(map(_exact, self.window)) if self.window else "")
+
+
+def _exact(value: float) -> str:
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 class Window(NamedTuple):

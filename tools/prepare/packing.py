@@ -23,7 +23,7 @@ class Options(NamedTuple):
 
     max_bytes: volumes and masks that claim more are not read. relabel: (mask value, the one stored instead).
     square: shorter axes are lengthened by zeros, after the crop. antialias: as `geometry.resample`.
-    slices: a key of `slices.AXES`; `shape` may then be that of a slice. reading: how files are read.
+    slices: a key of `slices.AXES`; `shape` and `spacing_mm` may then be a slice's. reading: how files are read.
     keep_native_masks: one of KEEP: of which volumes the mask is stored on the grid that was read, too.
     """
 
@@ -101,7 +101,8 @@ def _place(volume: Volume, mask: Volume | None, options: Options) -> tuple[Volum
     if options.shape is not None:
         grid = geometry.grid_of_shape(volume, slices.full_shape(options.shape, volume, options.slices))
     elif options.spacing_mm is not None:
-        grid = geometry.grid_of_spacing(volume, options.spacing_mm)
+        spacing_mm = slices.full_spacing(options.spacing_mm, volume, options.slices)
+        grid = geometry.grid_of_spacing(volume, spacing_mm)
     if grid is not None:
         before = volume.voxels.shape[:-1]
         flag = "--spacing_mm" if options.shape is None else "--shape"

@@ -1,6 +1,7 @@
 """Volumes as 2D slices, each an example of its own with the volume's id, patient, intensity and label."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -8,7 +9,13 @@ from ssl3d_tf.data.records import placement
 from ssl3d_tf.data.records.schema import Example
 from tools.readers.contract import UnusableFileError, Volume
 
+_N = TypeVar("_N")
 AXES = {name: axis for axis, name in enumerate(placement.PLANES)}  # of RAS+
+
+
+def orientation(name: str | None) -> str:
+    """Where the stored axes point to: RAS, or what is left of it in slices of the plane `name`."""
+    return "RAS" if name is None else "RAS".replace("RAS"[AXES[name]], "")
 
 
 def check(volume: Volume, name: str | None) -> None:
@@ -19,10 +26,19 @@ def check(volume: Volume, name: str | None) -> None:
 
 def full_shape(shape: Sequence[int], volume: Volume, name: str | None) -> Sequence[int]:
     """`shape` of a volume; where it is that of a slice of the plane `name`, with the number of slices as it is."""
-    if name is None or len(shape) == volume.rank:
-        return shape
+    return _full(shape, volume.voxels.shape[:-1], name)
+
+
+def full_spacing(spacing_mm: Sequence[float], volume: Volume, name: str | None) -> Sequence[float]:
+    """`spacing_mm` of a volume; where it is that of a slice of the plane `name`, with their distance as it is."""
+    return spacing_mm if len(spacing_mm) == 1 else _full(spacing_mm, volume.spacing_mm, name)
+
+
+def _full(asked: Sequence[_N], own: Sequence[_N], name: str | None) -> Sequence[_N]:
+    if name is None or len(asked) == len(own):
+        return asked
     axis = AXES[name]
-    return (*shape[:axis], volume.voxels.shape[axis], *shape[axis:])
+    return (*asked[:axis], own[axis], *asked[axis:])
 
 
 def cut(example: Example, name: str) -> Iterator[Example]:

@@ -45,13 +45,19 @@ def load(
     """
     volume = _read(root, item, max_bytes, how)
     mask = None if item.mask is None else _mask(root, item, volume, max_bytes, how)
-    if kind == (volume.rank, 1) and volume.voxels.shape[-1] == COLOURS and pictures.is_grey(volume.voxels):
-        volume = volume._replace(voxels=volume.voxels[..., :1])
+    volume = volume if kind is None else of_kind(volume, kind)
     if kind is not None and (volume.rank, volume.voxels.shape[-1]) != kind:
         raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
     if mask is not None and (difference := grids.difference(volume, mask)):
         raise UnusableFileError(f"its mask {item.mask} lies on another grid: {difference.what}", difference.remedy)
     return volume, mask
+
+
+def of_kind(volume: Volume, kind: Kind) -> Volume:
+    """`volume`, of one channel where it has colours that are all grey and `kind` has one."""
+    if kind == (volume.rank, 1) and volume.voxels.shape[-1] == COLOURS and pictures.is_grey(volume.voxels):
+        return volume._replace(voxels=volume.voxels[..., :1])
+    return volume
 
 
 def _mask(root: Path, item: Item, volume: Volume, max_bytes: int, how: Reading) -> Volume:

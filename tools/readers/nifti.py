@@ -98,6 +98,14 @@ def files(path: Path) -> tuple[Path, ...]:
     return (path, half) if other == ".img" else (half, path)
 
 
+def header(path: Path) -> Any:
+    """A copy of nibabel's NIfTI header of the image at `path`; None where it is of Analyze, or of no NIfTI file."""
+    if not path.name.lower().endswith(SUFFIXES):
+        return None
+    image, _ = _load(path)
+    return image.header.copy() if "sform_code" in image.header else None
+
+
 def _load(path: Path) -> tuple[Any, Place]:
     # nibabel mends and logs what it finds odd in a header; what matters here is raised.
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)

@@ -29,7 +29,8 @@ class Entry(NamedTuple):
     for that to be ignored.
 
     content: hash of the voxels as they were read, where the writer measured it. brick: if it is part of a volume, whose
-    bricks follow one another. stored: where its voxels lie; there in whatever is read.
+    bricks follow one another. stored: where its voxels lie; there in whatever is read. spacing_mm: sides of a voxel as
+    stored, [rank]; None where its file does not say it, and in older data.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Entry(NamedTuple):
     content: str | None = None
     brick: Brick | None = None
     stored: Stored | None = None
+    spacing_mm: tuple[float, ...] | None = None
 
 
 class Split(NamedTuple):
@@ -59,7 +61,8 @@ class Manifest(NamedTuple):
     label_classes: label value -> name; none of measurements, and of data made before there were two sets of names.
     dtypes, mask_dtypes: storage dtypes that occur, sorted. label_size: numbers per label, 0 without labels.
     recipe: every option the data were made with, and the version of the tool. ignore_label: value of the masks that
-    stands for "not known": no class, and in no loss and no score.
+    stands for "not known": no class, and in no loss and no score. orientation: where the stored axes point to, 'RAS' or
+    'RA' of axial slices; '' where files do not say it, and in older data.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Manifest(NamedTuple):
     splits: Mapping[str, Split]
     ignore_label: int | None = None
     label_classes: Mapping[str, str] = {}
+    orientation: str = ""
 
     def split(self, name: str) -> Split:
         """The split of that name.
@@ -87,6 +91,11 @@ class Manifest(NamedTuple):
             sizes = {key: len(value.entries) for key, value in self.splits.items()}
             raise InputError(f"split '{name}' of data set '{self.name}' has no example; it has {sizes}.")
         return found
+
+
+def unnamed(count: int) -> tuple[str, ...]:
+    """What channels are called that nobody has named."""
+    return tuple(f"channel {number}" for number in range(count))
 
 
 def write(folder: Place, manifest: Manifest) -> None:
@@ -161,7 +170,9 @@ def entry_from_json(fields: list[Any]) -> Entry:
     if entry.stored is not None:
         stored = Stored(*entry.stored)
         stored = stored._replace(scale=tuple(stored.scale), offset=tuple(stored.offset))
-    return entry._replace(shape=tuple(entry.shape), label=label, brick=brick, stored=stored)
+    spacing_mm = None if entry.spacing_mm is None else tuple(entry.spacing_mm)
+    shape = tuple(entry.shape)
+    return entry._replace(shape=shape, label=label, brick=brick, stored=stored, spacing_mm=spacing_mm)
 
 
 def _check_shards(folder: Place, manifest: Manifest, unread: Collection[str]) -> None:

@@ -1,0 +1,116 @@
+"""python -m ssl3d_tf.predict: a finetuned model on new scans: labels on each scan's own grid, classes, embeddings.
+
+    python -m ssl3d_tf.predict --model=FT --input=NEW --output=OUT          the best run in validation: OUT/CASE.nii.gz
+    … --run=runs/scratch-random/100/0                                       another run of FT
+    … --ensemble --flips --probabilities                                    repetitions averaged; float16 per class
+    python -m ssl3d_tf.predict --model=RUN --input=NEW --output=OUT --embeddings      of a pretrained encoder
+
+NEW is what tools.to_tfrecord takes, without labels, or a data folder that it made. The same command again goes on where
+it stopped. Exit code 1 only where nothing could be predicted: what a scan failed for is in OUT/failed.jsonl.
+"""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from ssl3d_tf import quiet
+from ssl3d_tf.command import cli
+from ssl3d_tf.data import files, places
+from ssl3d_tf.data.records import manifest
+from tools.conversion import output
+from tools.prediction import inputs, outputs, records
+from tools.readers import arrays, layouts
+
+with quiet.greeting():
+    from ssl3d_tf.experiment import answers, applying, choosing, prediction
+    from ssl3d_tf.training import contracts
+
+FORMATS = answers.Formats(outputs.stem, outputs.labels, outputs.probabilities)
+
+
+def define_flags() -> None:
+    """Declares the flags; called by the command, not at import, so that one process may import every command."""
+    flags.DEFINE_string("model", None, "--workdir of ssl3d_tf.finetune, or of one run in it; or of a pretraining run.")
+    flags.DEFINE_string("input", None, "Scans: a file, folder or glob, as of tools.to_tfrecord, or a data folder.")
+    flags.DEFINE_string("output", None, "Folder to write; a new one, or one to go on with.")
+    flags.DEFINE_string("run", "", "Which run of --model, such as runs/ARM/100/0; by default the best in validation.")
+    flags.DEFINE_bool("ensemble", False, "Average over all repetitions of that run's arm and share of the labels.")
+    flags.DEFINE_bool("flips", None, "Average over all mirrored scans; by default as the experiment scored.")
+    flags.DEFINE_bool("probabilities", False, "Write the probability of every class, CASE_probabilities.npz.")
+    flags.DEFINE_bool("embeddings", False, "Write what the encoder makes of every scan, embeddings.npz.")
+    flags.DEFINE_bool("overlays", True, "Draw every segmentation, CASE_overlay.png.")
+    flags.DEFINE_bool("overwrite", False, "Replace the predictions of another model or options in --output.")
+    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, "What the input is, as of tools.to_tfrecord.")
+    flags.DEFINE_list("mask_suffix", None, "Endings of masks, such as _gt, which are no scans (folder, bids).")
+    flags.DEFINE_enum("channels", None, arrays.LAYOUTS, "Axis of arrays with channels; by default the model's.")
+    flags.DEFINE_enum("nan", None, ("min", "0"), "What NaN becomes; by default as in the model's data.")
+    flags.DEFINE_float("max_gb", None, "Leave out scans of more gigabytes; by default as in the model's data.", 0.0)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Finds model and scans, predicts, and says where what is."""
+    values = flags.FLAGS
+    cli.flags_only(argv)
+    for name in ("model", "input", "output"):
+        if not getattr(values, name):
+            raise app.UsageError(f"--{name} is missing; see python -m ssl3d_tf.predict --help.")
+    chosen = choosing.find(places.local(values.model, "--model"), values.run, ensemble=values.ensemble)
+    print(chosen.why, flush=True)
+    scans, faults = find(values, chosen.contract)
+    print(f"{len(scans)} scans to predict in {values.input}" + f", {len(faults)} unusable" * bool(faults), flush=True)
+    network = prediction.load(chosen, flips=values.flips, embeddings=values.embeddings)
+    folder = files.make_folder(places.local(values.output, "--output"), "--output")
+    with files.locked(folder):
+        run(values, chosen, network, scans, faults, folder)
+
+
+def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[applying.Scan], list[dict[str, str]]]:
+    """The scans of --input, prepared already or in files, and what is unusable among them."""
+    given = places.place(values.input)
+    if (given / manifest.FILE).is_file():
+        return records.find(given, contract), []
+    prepared = inputs.how(contract, f"{contract['folder']}/{contracts.CONTRACT}", values.flag_values_dict())
+    suffixes = None if values.mask_suffix is None else tuple(filter(None, values.mask_suffix))
+    found, faults = inputs.find(layouts.Request(values.input, values.layout, suffixes), prepared)
+    output.check_apart(places.local(values.output, "--output"), found[0].root)
+    return found, [fault._asdict() for fault in faults]
+
+
+def run(
+    values: flags.FlagValues,
+    chosen: choosing.Chosen,
+    network: prediction.Network,
+    scans: Sequence[applying.Scan],
+    faults: Sequence[dict[str, str]],
+    folder: Path,
+) -> None:
+    """Predicts the scans into a folder that is held."""
+    weights = [contracts.read_contract(each)["weights_sha256"] for each in chosen.folders]
+    wanted = answers.Wanted(values.probabilities, values.overlays)
+    about = {"model": list(map(str, chosen.folders)), "weights": weights, "classes": network.contract.get("classes")}
+    about |= {"input": str(Path(values.input).resolve()), "flips": network.flips, **wanted._asdict()}
+    about |= {"embeddings": values.embeddings, **{name: values[name].value for name in ("layout", "channels", "nan")}}
+    applying.occupy(folder, about, overwrite=values.overwrite)
+    write = functools.partial(answers.write, network, folder, FORMATS, wanted)
+    work = applying.Work(folder, functools.partial(prediction.say, network), write)
+    done = applying.run(scans, faults, work)
+    tables = answers.tables(network, done.lines, folder)
+    for fault in done.faults[:10]:
+        print(f"failed: {fault['path']}: {fault['reason']}")
+    share = f", {done.computing_s / done.seconds:.0%} of it in the network" if done.computing_s else ""
+    print(
+        f"{folder}: {len(done.lines)} scans predicted, {done.kept} of them before, {len(done.faults)} failed, in "
+        f"{done.seconds:.1f} s{share}; {', '.join([*tables, applying.DONE])}."
+    )
+
+
+def command() -> None:
+    """The command line."""
+    cli.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,122 @@
+"""A trained network in a folder for other programs, with its contract, and tried out before it is called done."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssl3d_tf.data import files
+from ssl3d_tf.data.places import remove_tree
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import portable
+from ssl3d_tf.training.contracts import CONTRACT
+from ssl3d_tf.training.formats import FORMATS, INPUT, Predict
+
+TOLERANCE = 1e-3  # of the largest output: what rounding may add up to, and a fault does not stay under
+_NOT_NEEDED = ("folder", "architecture", "weights")  # of the contract: what the export is instead
+
+
+def export(
+    model: keras.Model, contract: Mapping[str, Any], name: str, output: Path, *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Writes `model` and its contract into the folder `output`, which is there at once or not at all.
+
+    contract.json gains 'export': 'format', 'input' and 'output' (name and shape, None for any size), 'multiple_of'
+    (which sides are to be), 'needs' (modules that are to be imported first), 'packages' and 'max_abs_difference', by
+    which what was written, read again by that format's own reader, differs from `model`.
+
+    Args:
+        model: as `encoders.load_model` and `encoders.load_encoder` return it.
+        contract: its contract. name: of FORMATS. overwrite: whether another export in `output` may go.
+
+    Returns:
+        What contract.json says under 'export'.
+
+    Raises:
+        InputError: `output` cannot be used, a package is missing, or what was written computes something else.
+    """
+    check_output(output, overwrite=overwrite)
+    made, result = FORMATS[name], "logits" if "task" in contract else "features"
+    network = made.network(model)
+    about = {"format": name, **_interface(name, model, network, result), "packages": _packages()}
+    kept = {key: value for key, value in contract.items() if key not in _NOT_NEEDED}
+    with _whole(output) as folder:
+        made.write(network, result, {**kept, "export": about}, folder)
+        about["max_abs_difference"] = _difference(model, made.read(folder, result), contract, about, name)
+        files.write_json(folder / CONTRACT, {**kept, "export": about})
+    return about
+
+
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Raises InputError where `output` is a file, or holds something that is not to be replaced."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file; give a new folder.")
+    if not output.is_dir() or not any(output.iterdir()):
+        return
+    if not _is_export(output):
+        raise InputError(f"--output {output} holds other files and no export; give a new folder.")
+    if not overwrite:
+        raise InputError(f"--output {output} holds an export already; give a new folder, or add --overwrite.")
+
+
+def _is_export(folder: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return "export" in dict(json.loads((folder / CONTRACT).read_text(encoding="utf-8")))
+    return False
+
+
+@contextlib.contextmanager
+def _whole(output: Path) -> Iterator[Path]:
+    """A folder beside `output`, which takes its place at the end and is removed on any error."""
+    draft = files.make_folder(output.parent / f".{output.name}.{os.getpid()}.tmp", "--output")
+    try:
+        yield draft
+        remove_tree(output)
+        draft.rename(output)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _interface(name: str, model: keras.Model, network: keras.Model, result: str) -> dict[str, Any]:
+    is_lengthened = portable.multiple(network) > 1 or portable.multiple(model) == 1
+    return {
+        "input": {"name": INPUT, "shape": list(network.input_shape), "dtype": "float32"},
+        "output": {"name": result, "shape": list(network.output_shape), "dtype": "float32"},
+        "multiple_of": 1 if is_lengthened else portable.multiple(model),
+        "needs": portable.foreign(network) if name == "keras" else [],
+    }
+
+
+def _packages() -> dict[str, str]:
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+def _difference(
+    model: keras.Model, predict: Predict, contract: Mapping[str, Any], about: Mapping[str, Any], name: str
+) -> float:
+    """The largest difference of outputs, of two volumes of the size of training and of one of another size."""
+    largest = 0.0
+    for volumes in _trials(contract["input_shape"], about):
+        expected = np.asarray(model(volumes, training=False))
+        found = predict(volumes)
+        off = np.abs(found - expected).max() if found.shape == expected.shape else np.inf
+        if not off <= TOLERANCE * max(1.0, np.abs(expected).max()):
+            what = f"shape {found.shape}" if found.shape != expected.shape else f"max |difference| {off:.2g}"
+            raise InputError(f"--format={name} computes something else than the model ({what} for {volumes.shape}).")
+        largest = max(largest, float(off))
+    return largest
+
+
+def _trials(shape: Sequence[int], about: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    random, (_, *sides, _) = np.random.default_rng(0), about["input"]["shape"]
+    yield random.random((2, *shape), np.float32)
+    if None in sides:
+        other = [size + about["multiple_of"] * (axis + 1) for axis, size in enumerate(shape[:-1])]
+        yield random.random((1, *other, shape[-1]), np.float32)

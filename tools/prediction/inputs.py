@@ -1,0 +1,138 @@
+"""Scans without labels, found and read as a conversion does, and prepared as a model's contract says."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl3d_tf.data.records.schema import Example
+from ssl3d_tf.errors import InputError
+from tools.prediction.outputs import stem
+from tools.prepare import packing, recipe
+from tools.readers import files, items, layouts
+from tools.readers.contract import Fault, Item, Kind, Reading, UnusableFileError
+from tools.voxels import ranges
+
+
+class Prepared(NamedTuple):
+    """How scans are prepared. kind: of the files; of a model of slices 3D. layout: that of the model's data."""
+
+    options: packing.Options
+    kind: Kind
+    layout: str
+
+
+class File(NamedTuple):
+    """A scan in files."""
+
+    root: Path
+    item: Item
+    how: Prepared
+
+    @property
+    def id(self) -> str:
+        """Its name, unique among those that were found together."""
+        return self.item.id
+
+    @property
+    def path(self) -> str:
+        """Of the first file, relative to the input."""
+        return self.item.path
+
+    @property
+    def template(self) -> Path | None:
+        """The file whose header and kind those of the labels are; None of many in one, and of series."""
+        return None if self.item.series or self.item.key else self.root / self.item.path
+
+    def sha256(self) -> str:
+        """Over all its files, and of the row where one file holds many.
+
+        Raises:
+            UnusableFileError: one is not there, or cannot be read.
+        """
+        names = [*self.item.images, *filter(None, [self.item.inside])]
+        try:
+            found = files.sha256(*(self.root / name for name in names))
+        except OSError as error:
+            raise UnusableFileError(f"it cannot be read: {error.strerror}", "copy it again") from error
+        row = "" if self.item.row is None else f" {self.item.key} {self.item.row}"
+        return hashlib.sha256(f"{found}{row}".encode()).hexdigest() if row else found
+
+    def read(self) -> Example:
+        """Reads and prepares it; of a model of slices the whole volume.
+
+        Raises:
+            UnusableFileError: it cannot be read, or is not of the model's kind.
+        """
+        options = self.how.options
+        volume, _ = items.load(self.root, self.item, max_bytes=options.max_bytes, how=options.reading)
+        volume = items.of_kind(volume, self.how.kind)
+        check_kind(Kind(volume.rank, volume.voxels.shape[-1]), self.how)
+        found = ranges.of(volume.voxels)
+        return packing.pack(self.root, self.item, volume, None, options=options, found=found)
+
+
+def how(contract: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Prepared:
+    """How scans are prepared for a model of that contract, which lies in `where`.
+
+    Args:
+        given: 'channels', 'nan' and 'max_gb', where they are not as for the model's data.
+
+    Raises:
+        InputError: its data were not made from files, or the recipe is damaged.
+    """
+    options = recipe.options(contract["recipe"], where=where)
+    reading = {name: given[name] for name in Reading._fields if given.get(name) is not None}
+    options = options._replace(reading=options.reading._replace(**reading), relabel=())
+    if given.get("max_gb") is not None:
+        options = options._replace(max_bytes=round(given["max_gb"] * 1e9))
+    rank = 3 if options.slices else contract["rank"]
+    return Prepared(options, Kind(rank, len(contract["channels"])), str(contract["recipe"].get("layout", "auto")))
+
+
+def find(request: layouts.Request, prepared: Prepared) -> tuple[list[File], list[Fault]]:
+    """The scans of an input, by name, whose headers say that they can be read and are what the model is for; others.
+
+    Raises:
+        InputError: as `layouts.find`; no scan is left, and why not the first.
+    """
+    listing = layouts.find(request)
+    found: list[File] = []
+    faults = [*listing.faults]
+    for item in listing.items:
+        bare = item._replace(mask=None, segments=None, label=None)
+        try:
+            _probe(listing.root, bare, prepared)
+            found.append(File(listing.root, bare, prepared))
+        except UnusableFileError as error:
+            faults.append(Fault(item.path, error.reason, error.remedy))
+    if not found:
+        first = sorted(faults)[0]
+        what = f"{first.path}: {first.reason}; {first.remedy}"
+        raise InputError(f"none of {len(faults)} scans in {request.input} can be predicted; {what}.")
+    _refuse_twice(found)
+    return found, sorted(faults)
+
+
+def check_kind(found: Kind, prepared: Prepared) -> None:
+    """Raises UnusableFileError where a scan is of another rank or number of channels than the model's."""
+    if found == prepared.kind:
+        return
+    slices = f", of {prepared.options.slices} slices of volumes" if prepared.options.slices else ""
+    known = prepared.layout not in ("auto", "folder")
+    remedy = f"read it as the model's data were, by --layout={prepared.layout}" if known else "give such scans"
+    raise UnusableFileError(f"it is {found}, the model is for {prepared.kind}{slices}", remedy)
+
+
+def _probe(root: Path, item: Item, prepared: Prepared) -> None:
+    options = prepared.options
+    found = items.probe(root, item, max_bytes=options.max_bytes, how=options.reading)
+    if not (found.is_picture and found.kind == Kind(prepared.kind.rank, items.COLOURS) and prepared.kind.channels == 1):
+        check_kind(found.kind, prepared)  # what may be grey in colours is told by its pixels
+
+
+def _refuse_twice(found: Sequence[File]) -> None:
+    stems: dict[str, File] = {}
+    for one in found:
+        if (other := stems.setdefault(stem(one), one)) is not one:
+            raise InputError(f"two scans are called '{one.id}', {other.path} and {one.path}; rename one.")
