@@ -24,8 +24,7 @@ from ssl3d_tf.evaluation import native, overlays, report, scores, tables
 from ssl3d_tf.evaluation.sliding_window import predict_volume
 from ssl3d_tf.experiment import answers, applying, choosing, prediction, scoring
 from tests.tools import converting
-from tools.prediction import inputs, outputs, records
-from tools.readers import files as readers
+from tools.prediction import inputs, records
 from tools.readers import layouts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -277,33 +276,6 @@ def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, c
     shutil.copy(new[0] / "a.nii.gz", broken)  # another scan by the same name
     run("--nooverlays", model=grid[1], input=root, output=out)
     assert nibabel.load(out / "d.nii.gz").shape == nibabel.load(new[0] / "a.nii.gz").shape
-
-
-def test_pictures_and_arrays_get_masks_of_their_size(tmp_path):
-    pixels = np.arange(30, dtype=np.uint8).reshape(5, 6)
-    for name, value, ending in (
-        ("p.png", 3, ".png"),
-        ("p.png", 40000, ".png"),
-        ("p.png", 70000, ".npy"),
-        ("a.npy", 3, ".npy"),
-    ):
-        found = np.where(pixels > 9, value, 0).astype(np.int32 if value > 65535 else np.uint16)
-        written = outputs.labels(tmp_path, Named("x/y", tmp_path / name), found, {"affine": None, "shape": [5, 6]})
-        assert written == f"x/y{ending}"
-        np.testing.assert_array_equal(readers.read_mask(tmp_path / written).voxels[..., 0], found)
-
-
-def test_pages_get_pages(tmp_path):
-    found = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) + 300
-    written = outputs.labels(tmp_path, Named("pages", tmp_path / "pages.tiff"), found, {"affine": None})
-    np.testing.assert_array_equal(readers.read_mask(tmp_path / written).voxels[..., 0], found)
-
-
-class Named:
-    """A scan of that name and file."""
-
-    def __init__(self, name, template):
-        self.id, self.template = name, template
 
 
 # 2D: slices of volumes, pictures with labels, an encoder alone
