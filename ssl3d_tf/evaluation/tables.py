@@ -11,10 +11,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 
 RESULTS, CASES, PREDICTIONS = "results.csv", "cases.csv", "predictions.csv"
-RECORD, NATIVE = GRIDS = (
-    "record",
-    "native",
-)  # what was scored: the record, or a mask on the grid its input was read on
+RECORD, NATIVE = GRIDS = ("record", "native")  # whose masks were compared: the record's, or the input's as it was read
 
 
 class Arm(NamedTuple):
@@ -153,9 +150,7 @@ def _rows(path: Path, kind: type[Row]) -> Iterator[Row]:
                 raise InputError(f"{where}: {len(cells)} cells for {len(header)} columns; mend or remove the line.")
             found = {f: _convert(cells[place], kind.__annotations__[f], where) for f, place in places.items()}
             if found.get("grid", RECORD) not in GRIDS:
-                raise InputError(
-                    f"{where}: grid is '{found['grid']}', but must be {' or '.join(GRIDS)}; mend the line."
-                )
+                raise InputError(f"{where}: grid is '{found['grid']}', it must be {' or '.join(GRIDS)}; mend the line.")
             yield kind._make({**kind._field_defaults, **found}[field] for field in kind._fields)
 
 
