@@ -99,7 +99,7 @@ def run(
     done = applying.run(scans, faults, work)
     tables = answers.tables(network, done.lines, folder)
     for fault in done.faults[:10]:
-        print(f"failed: {fault['path']}: {fault['reason']}")
+        print(f"failed: {applying.told(fault)}")
     share = f", {done.computing_s / done.seconds:.0%} of it in the network" if done.computing_s else ""
     print(
         f"{folder}: {len(done.lines)} scans predicted, {done.kept} of them before, {len(done.faults)} failed, in "

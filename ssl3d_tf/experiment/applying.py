@@ -120,8 +120,21 @@ def run(scans: Sequence[Scan], faults: Sequence[Mapping[str, str]], work: Work) 
     lines = book.close(scans)
     if not lines:
         first = book.faults[0]
-        raise InputError(f"none of {len(book.faults)} scans can be predicted; {first['path']}: {first['reason']}")
+        raise InputError(f"none of {len(book.faults)} scans can be predicted; {told(first)}")
     return Done(lines, book.faults, len(book.kept), time.monotonic() - began, sum(book.computing_s))
+
+
+def told(fault: Mapping[str, str]) -> str:
+    """A line of failed.jsonl in words."""
+    return f"{fault['path']}: {fault['reason']}; {fault['remedy']}."
+
+
+def _fault(error: Exception) -> dict[str, str]:
+    """What a line of failed.jsonl says of an error beside the path."""
+    if not isinstance(error, InputError):
+        return {"reason": "memory ran out", "remedy": "predict it by itself, or crop it"}
+    reason, _, remedy = str(error).rstrip(".").partition("; ")  # of a file its reader's own two
+    return {"reason": getattr(error, "reason", reason), "remedy": getattr(error, "remedy", remedy)}
 
 
 class _Writing(NamedTuple):
@@ -148,10 +161,7 @@ class _Book:
             yield
         except _FAULTS as error:
             _remove(self.folder, [self.lines.pop(scan.id)] if scan.id in self.lines else [], whole=False)
-            text = str(error) if isinstance(error, InputError) else ""
-            self.faults.append(
-                {"path": scan.path, "reason": text or "memory ran out: predict it by itself, or crop it."}
-            )
+            self.faults.append({"path": scan.path, **_fault(error)})
 
     def settle(self, writing: _Writing | None) -> None:
         """Waits for what is being written, and notes it as done."""
