@@ -40,7 +40,11 @@ class Result(NamedTuple):
 
 
 class CaseScore(NamedTuple):
-    """One score of one test case, by the best checkpoint of a run."""
+    """One score of one test case, by the best checkpoint of a run.
+
+    patient: whose the case is, '' where that is not known. value: of a score that only a list of cases has, such as the
+    AUC, the case's pseudo-value, as `grading.of_each` says.
+    """
 
     task: str
     encoder: str
@@ -48,6 +52,7 @@ class CaseScore(NamedTuple):
     fraction: float
     repetition: int
     case: str
+    patient: str
     score: str
     label_class: str
     value: float
@@ -77,7 +82,8 @@ class Tables(NamedTuple):
 
 Row = TypeVar("Row", Result, CaseScore, Prediction)
 _COLUMNS = {"label_class": "class"}  # field -> column, where they differ
-_MEASURED = frozenset({"value", "labelled", "true", "predicted"})  # all other fields say what was measured
+_LATER = frozenset({"patient"})  # columns that files of before 0.3 lack: empty there
+_MEASURED = frozenset({"value", "labelled", "true", "predicted", "patient"})  # all other fields say what was measured
 
 
 def read(workdirs: Sequence[Path]) -> Tables:
@@ -136,19 +142,21 @@ def _rows(path: Path, kind: type[Row]) -> Iterator[Row]:
         places = _places(path, next(reader, []), columns)
         for cells in filter(None, reader):
             where = f"{path}, line {reader.line_num}"
-            if len(cells) != len(columns):
-                raise InputError(f"{where}: {len(cells)} cells for {len(columns)} columns; mend or remove the line.")
-            values = [_convert(cells[place], to, where) for place, to in zip(places, converters, strict=True)]
+            if len(cells) != (count := sum(at >= 0 for at in places)):
+                raise InputError(f"{where}: {len(cells)} cells for {count} columns; mend or remove the line.")
+            found = ["" if place < 0 else cells[place] for place in places]
+            values = [_convert(cell, to, where) for cell, to in zip(found, converters, strict=True)]
             yield kind._make(values)
 
 
 def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
-    """Where each column stands; any order will do."""
-    for problem, names in (("lacks", set(columns) - set(header)), ("has a foreign", set(header) - set(columns))):
+    """Where each column stands, −1 for one of `_LATER` that is not there; any order will do."""
+    lacks, foreign = set(columns) - set(header) - _LATER, set(header) - set(columns)
+    for problem, names in (("lacks", lacks), ("has a foreign", foreign)):
         if names:
             listed = ", ".join(f"'{name}'" for name in sorted(names))
             raise InputError(f"{path} {problem} column {listed}; its columns must be {','.join(columns)}.")
-    return [header.index(column) for column in columns]
+    return [header.index(column) if column in header else -1 for column in columns]
 
 
 def _convert(text: str, to: Callable[[str], object], where: str) -> object:
