@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data import files
-from ssl3d_tf.evaluation import comparison, drawing, figures, page, scales, sections, summary, tables
+from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, scales, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
 
@@ -53,7 +53,7 @@ def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]
     tasks = list(found.workdirs)
     entries = [(f"task-{number}", task) for number, task in enumerate(tasks)]
     yield page.contents([*entries, ("method", "method"), ("origin", "origin"), ("numbers", "all numbers")])
-    for line in summary.warnings(found):
+    for line in runs.seen(workdirs):
         yield page.paragraph(line, "note")
     if not results:
         yield page.paragraph("There are no results of the test split and the best checkpoint yet.", "note")

@@ -1,6 +1,7 @@
 """summary.md: what a comparison of arms shows, and what it does not, in tables and in words."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.evaluation import comparison, one_class, runs, scales
@@ -14,20 +15,20 @@ METHOD = (
     "cases.csv has them. Patients are drawn with all of their cases (slices, bricks, visits), which are alike; "
     "repetitions, being crossed with patients, are drawn separately (Owen, 2007, arXiv:0712.1111), 2,000 times with a "
     "fixed seed, and what both move the mean by is added up. The width is made that of Student's t for the sum of "
-    "both variances (Hesterberg, 2015, arXiv:1411.5279; degrees of freedom by Satterthwaite, 1946); patients without "
-    "a score count in neither. With folds, where no patient is in two repetitions, repetitions alone are drawn, as "
-    "they hold what patients differ by. Scores that only a list of predictions has, such as the AUC and kappa, are "
-    "spread over its cases by the jackknife's pseudo-values (Efron & Stein, 1981, doi:10.1214/aos/1176345462). Of one "
-    "repetition nothing is said to be better or worse: its interval is of that one run. AULC is the area under the "
-    "learning curve, of the repetitions that have every fraction, by the trapezoid rule over the logarithm of the "
-    "fraction of labels, divided by its range, so that it reads as an average score. An interval that contains 0 "
-    "shows no difference; it does not show that there is none."
+    "both variances (Hesterberg, 2015, arXiv:1411.5279; degrees of freedom by Satterthwaite, 1946), and never less "
+    "than for either alone; patients without a score count in neither. With folds, where no patient is in two "
+    "repetitions, repetitions alone are drawn, as they hold what patients differ by. Scores that only a list of "
+    "predictions has, such as the AUC and kappa, are spread over its cases by the jackknife's pseudo-values (Efron & "
+    "Stein, 1981, doi:10.1214/aos/1176345462). Of one repetition nothing is said to be better or worse: its interval "
+    "is of that one run. AULC is the area under the learning curve, of the repetitions that have every fraction, by "
+    "the trapezoid rule over the logarithm of the fraction of labels, divided by its range, so that it reads as an "
+    "average score. An interval that contains 0 shows no difference; it does not show that there is none."
 )
 
 
 def text(tables: Tables, results: Sequence[Comparison]) -> str:
     """The whole summary as Markdown; `results` are all comparisons of the tables."""
-    parts = ["# Finetuning: summary", *(f"**{line}**" for line in warnings(tables))]
+    parts = ["# Finetuning: summary", *(f"**{line}**" for line in runs.seen(workdirs(tables)))]
     parts += [_section(result) for result in results] or ["No results on the test split yet."]
     parts += [_runs(tables, task) for task in dict.fromkeys(result.task for result in results)]
     return "\n\n".join([*parts, "## Method", METHOD]) + "\n"
@@ -144,14 +145,9 @@ def labelled_lines(tables: Tables, task: str) -> list[str]:
     return [f"{line}." for line in dict.fromkeys(lines)]
 
 
-def warnings(tables: Tables) -> list[str]:
-    """What is to be read before all else: which encoders were pretrained on what is tested, or may have been."""
-    found = []
-    for workdir in dict.fromkeys(one for several in tables.workdirs.values() for one in several):
-        for name, encoder in (runs.record(workdir).get("encoders") or {}).items():
-            if any(encoder.get(f"{split}_scans_seen", 0) != 0 for split in ("test", "val")):
-                found.append(f"Encoder '{name}': {encoder['overlap']}.")
-    return list(dict.fromkeys(found))
+def workdirs(tables: Tables) -> list[Path]:
+    """All that the tables are of, once each."""
+    return list(dict.fromkeys(one for several in tables.workdirs.values() for one in several))
 
 
 def one_class_lines(tables: Tables, task: str) -> list[str]:

@@ -82,7 +82,7 @@ class Tables(NamedTuple):
 
 Row = TypeVar("Row", Result, CaseScore, Prediction)
 _COLUMNS = {"label_class": "class"}  # field -> column, where they differ
-_LATER = frozenset({"patient"})  # columns that files of before 0.3 lack: empty there
+_LATER = frozenset({"patient"})  # columns that older files lack: empty there
 _MEASURED = frozenset({"value", "labelled", "true", "predicted", "patient"})  # all other fields say what was measured
 
 

@@ -13,7 +13,7 @@ from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import subsets
+from ssl3d_tf.evaluation import runs, subsets
 from ssl3d_tf.experiment import admission, overlap, protocol, running
 from ssl3d_tf.experiment.protocol import Cell, Experiment
 from ssl3d_tf.task import Task
@@ -75,7 +75,7 @@ def prepare(
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
         encoders={
-            name: {**admission.origin(path), **overlap.of(path, experiment.data)} for name, path in named.items()
+            name: {**admission.origin(path), **overlap.of(path, _tested(experiment))} for name, path in named.items()
         },
         labelled=labelled,
     )
@@ -92,7 +92,8 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
     admission.check_same_encoders(workdir, prepared.encoders)
     for name, path in experiment.encoders.items():
         print(admission.check_weights(name, path, experiment.settings.encoder(channels)), flush=True)
-        print(f"encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
+        begin = "warning: " if runs.has_seen(prepared.encoders[name]) else ""
+        print(f"{begin}encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
     running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
     configuration.check_all_used(prepared.free)
     notes = {"encoders": prepared.encoders, "labelled": prepared.labelled}
@@ -127,6 +128,11 @@ def experiment_of(
         distribution=distribution,
         seed=seed,
     )
+
+
+def _tested(experiment: Experiment) -> Sequence[DataFolder]:
+    """The folds that some repetition tests."""
+    return experiment.data[: experiment.plan.repetitions]
 
 
 def _tell(experiment: Experiment, labelled: Mapping[str, str]) -> None:
