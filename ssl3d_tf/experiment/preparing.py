@@ -20,7 +20,7 @@ from ssl3d_tf.task import Task
 from ssl3d_tf.training import strategies
 from ssl3d_tf.training.run import Settings
 
-READ = ("SEED", "CLASSES", "IGNORE_LABEL", "LABEL_SIZE")  # macros that this file reads itself
+READ = ("SEED", "CLASSES", "CLASS_COUNTS", "IGNORE_LABEL", "LABEL_SIZE", "FOLDS")  # macros that this file reads itself
 
 
 class Prepared(NamedTuple):
@@ -112,6 +112,8 @@ def experiment_of(
         InputError: SCORES, FOLDS or CLASSES do not fit the task or the data.
     """
     data = _with_classes(data)
+    if configuration.macro("CLASS_COUNTS") is None:
+        configuration.bind("CLASS_COUNTS", _class_counts(data))
     if configuration.macro("LABEL_SIZE") is None:
         configuration.bind("LABEL_SIZE", data.manifest.label_size)
     plan, seed = configuration.make(protocol.Plan), configuration.macro("SEED")
@@ -179,6 +181,16 @@ def _selected(data: DataFolder) -> tuple[DataFolder, dict[str, str]]:
 def _learnt_from(fields: Sequence[str]) -> str:
     """'mask' or 'label', or '' where a task reads neither."""
     return next((name for name in ("mask", "label") if name in fields), "")
+
+
+def _class_counts(data: DataFolder) -> tuple[int, ...] | None:
+    """Training cases of each class of labels, from low to high; of folds, which are stratified, all; None: masks."""
+    if _learnt_from(configuration.value("pipeline.read.fields")) != "label":
+        return None
+    names = manifests.SPLITS if configuration.macro("FOLDS") else ("train",)
+    splits = [data.manifest.splits[name] for name in names if name in data.manifest.splits]
+    labels = [entry.label[0] for split in splits for entry in split.entries if entry.label]
+    return tuple(labels.count(int(value)) for value in sorted(data.manifest.classes, key=int))
 
 
 def _with_classes(data: DataFolder) -> DataFolder:
