@@ -45,7 +45,11 @@ class Result(NamedTuple):
 
 
 class CaseScore(NamedTuple):
-    """One score of one test case, by the best checkpoint of a run."""
+    """One score of one test case, by the best checkpoint of a run.
+
+    patient: whose the case is, '' where that is not known. value: of a score that only a list of cases has, such as the
+    AUC, the case's pseudo-value, as `grading.of_each` says.
+    """
 
     task: str
     encoder: str
@@ -53,6 +57,7 @@ class CaseScore(NamedTuple):
     fraction: float
     repetition: int
     case: str
+    patient: str
     score: str
     label_class: str
     value: float
@@ -83,7 +88,8 @@ class Tables(NamedTuple):
 
 Row = TypeVar("Row", Result, CaseScore, Prediction)
 _COLUMNS = {"label_class": "class"}  # field -> column, where they differ
-_MEASURED = frozenset({"value", "labelled", "true", "predicted"})  # all other fields say what was measured
+_LATER = {"patient": "", "grid": RECORD}  # fields that older files lack, and what they are there
+_MEASURED = frozenset({"value", "labelled", "true", "predicted", "patient"})  # all other fields say what was measured
 
 
 def read(workdirs: Sequence[Path]) -> Tables:
@@ -151,13 +157,13 @@ def _rows(path: Path, kind: type[Row]) -> Iterator[Row]:
             found = {f: _convert(cells[place], kind.__annotations__[f], where) for f, place in places.items()}
             if found.get("grid", RECORD) not in GRIDS:
                 raise InputError(f"{where}: grid is '{found['grid']}', it must be {' or '.join(GRIDS)}; mend the line.")
-            yield kind._make({**kind._field_defaults, **found}[field] for field in kind._fields)
+            yield kind._make({**_LATER, **found}[field] for field in kind._fields)
 
 
 def _places(path: Path, header: Sequence[str], kind: type[Row]) -> dict[str, int]:
     """Where each field's column stands; any order will do, and those of a later version may be missing."""
     columns = {field: _COLUMNS.get(field, field) for field in kind._fields}
-    needed = {column for field, column in columns.items() if field not in kind._field_defaults}
+    needed = {column for field, column in columns.items() if field not in _LATER}
     for problem, names in (("lacks", needed - set(header)), ("has a foreign", set(header) - set(columns.values()))):
         if names:
             listed = ", ".join(f"'{name}'" for name in sorted(names))

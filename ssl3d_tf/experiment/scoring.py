@@ -154,13 +154,14 @@ def _values(data: DataFolder) -> np.ndarray:
 
 
 def classification(*, labels: Labels, task: Task, read: Callable[..., Data], names: Sequence[str]) -> Scorer:
-    """Scores of the list of all predictions.
+    """Scores of the list of all predictions; of single cases what they add to these, `grading.of_each`.
 
     Args:
         labels: from `tasks.classification`. task: of that module, which makes the views.
         read: `pipeline.read` for evaluation, but for its split.
-        names: of `grading`: nominal labels have 'cat_accuracy', 'auc' and 'qw_kappa'; ordinal ones 'cat_acc_kaggle' and
-            'qw_kappa_kaggle'; several yes-or-no labels 'bin_accuracy' and 'auc'; numbers 'mse'.
+        names: of `grading`: nominal labels have 'cat_accuracy', 'balanced_accuracy', 'auc' and 'qw_kappa'; ordinal ones
+            'cat_acc_kaggle', 'balanced_accuracy' and 'qw_kappa_kaggle'; several yes-or-no labels 'bin_accuracy' and
+            'auc'; numbers 'mse'.
 
     Raises:
         InputError: no such score for labels of this kind.
@@ -172,11 +173,17 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
 
     def of_values(truth: np.ndarray, values: np.ndarray, ids: Sequence[str]) -> Scores:
         summary = [(name, "", float(known[name](truth, values, classes)), tables.RECORD) for name in names]
+        each = {name: grading.of_each(kind, name, truth, values, classes).tolist() for name in names}
+        cases = [
+            (case, name, "", value, tables.RECORD)
+            for name in names
+            for case, value in zip(ids, each[name], strict=True)
+        ]
         decided = grading.DECIDED.get(kind)
         if decided is None:
-            return Scores(summary, [], [])
+            return Scores(summary, cases, [])
         predictions = zip(ids, truth[:, 0].astype(int).tolist(), classes[decided(values)].tolist(), strict=True)
-        return Scores(summary, [], list(predictions))
+        return Scores(summary, cases, list(predictions))
 
     def score(predict: Predict, data: DataFolder, split: str) -> Scores:
         outputs, truth = [], []
