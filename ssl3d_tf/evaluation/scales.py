@@ -21,6 +21,7 @@ _SCALES = {
     **dict.fromkeys(("qw_kappa", "qw_kappa_kaggle"), _KAPPA),
     "mse": Scale(0.0, lower_is_better=True),
 }
+OF_MASKS = tuple(sorted(name for name, scale in _SCALES.items() if scale.of_masks))
 
 
 def of(score: str) -> Scale:

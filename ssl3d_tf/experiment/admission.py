@@ -14,7 +14,7 @@ from ssl3d_tf.data.records.manifest import SPLITS, Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment.scoring import Probe
 from ssl3d_tf.losses.regions import Regions
-from ssl3d_tf.training import checkpoints, likeness
+from ssl3d_tf.training import contracts, likeness, weights
 
 ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
 
@@ -87,7 +87,7 @@ def check_input(name: str, folder: Path, data: DataFolder, *, allowed: Collectio
     allowed = (allowed,) if isinstance(allowed, str) else allowed  # ('spacing') is a text to gin
     if foreign := sorted(set(allowed) - set(likeness.ACCEPTABLE)):
         raise InputError(f"ALLOW_MISMATCH holds {foreign[0]!r}; it may hold {', '.join(likeness.ACCEPTABLE)}.")
-    contract = checkpoints.read_contract(folder)
+    contract = contracts.read_contract(folder)
     found = likeness.differences(contract, data.manifest)
     if refused := [what for what in found if what not in allowed]:
         different = "; ".join(f"{what} {found[what]}" for what in refused)
@@ -116,10 +116,10 @@ def check_weights(name: str, folder: Path, network: keras.Model) -> str:
     Raises:
         InputError: they are of another network: says which knobs differ, or else which weights.
     """
-    contract = checkpoints.read_contract(folder)
+    contract = contracts.read_contract(folder)
     try:
-        loaded = checkpoints.load_encoder(folder, network)
-        if options := checkpoints.architecture_differences(contract, network):
+        loaded = weights.load_encoder(folder, network)
+        if options := weights.architecture_differences(contract, network):
             raise InputError(f"the encoder in {folder} does not fit: {'; '.join(options)}.")
     except InputError as error:
         differences = configuration.differences(contract.get("gin", ""), ARCHITECTURE)
@@ -139,9 +139,9 @@ def check_decoder(name: str, folder: Path, model: keras.Model, encoder: keras.Mo
     Raises:
         InputError: the run kept no decoder, or that of another network.
     """
-    loaded = checkpoints.load_decoder(folder, model, encoder)
-    contract = checkpoints.read_contract(folder / checkpoints.DECODER_FOLDER)
-    if options := checkpoints.architecture_differences(contract, model):
+    loaded = weights.load_decoder(folder, model, encoder)
+    contract = contracts.read_contract(folder / contracts.DECODER_FOLDER)
+    if options := weights.architecture_differences(contract, model):
         raise InputError(f"the decoder in {folder} does not fit: {'; '.join(options)}.")
     new = len(model.weights) - len(encoder.weights) - loaded
     return f"decoder of '{name}': {loaded} weights loaded; the {new} of the output are new"
@@ -149,7 +149,7 @@ def check_decoder(name: str, folder: Path, model: keras.Model, encoder: keras.Mo
 
 def origin(folder: Path) -> dict[str, str]:
     """Where an encoder lies and which it is, for run.json."""
-    return {"path": str(folder), "sha256": checkpoints.read_contract(folder)["weights_sha256"]}
+    return {"path": str(folder), "sha256": contracts.read_contract(folder)["weights_sha256"]}
 
 
 def check_same_encoders(workdir: Path, encoders: Mapping[str, Mapping[str, str]]) -> None:

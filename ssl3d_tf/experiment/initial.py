@@ -11,7 +11,7 @@ from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import admission
-from ssl3d_tf.training import checkpoints, likeness
+from ssl3d_tf.training import checkpoints, contracts, likeness
 from ssl3d_tf.training.run import Settings
 
 PARTS = ("model", "encoder")
@@ -50,7 +50,7 @@ def _words(init: Mapping[str, str] | None) -> str:
 
 
 def _about(init: Init) -> dict[str, Any]:
-    contract = checkpoints.read_contract(init.run)
+    contract = contracts.read_contract(init.run)
     step = contract["step"] if init.part == "encoder" else checkpoints.newest_step(init.run)
     kept: dict[str, Any] = {name: contract[name] for name in ("weights_sha256", "data", "init") if name in contract}
     return {"run": str(init.run.resolve()), "part": init.part, "step": step, **kept}
@@ -62,7 +62,7 @@ def with_weights(settings: Settings, init: Init, data: DataFolder) -> Settings:
     Raises:
         InputError: they are of another network, task, or number of axes or channels.
     """
-    contract = checkpoints.read_contract(init.run)
+    contract = contracts.read_contract(init.run)
     found = likeness.differences(contract, data.manifest)
     said = f"--init={init.run} was trained on other input than {data.path}: "
     said += "; ".join(f"{what} {values}" for what, values in found.items())

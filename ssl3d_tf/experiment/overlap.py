@@ -8,7 +8,7 @@ from ssl3d_tf.data import mixing
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.training import checkpoints, contracts
+from ssl3d_tf.training import contracts
 
 
 def of(folder: Path, folds: Sequence[DataFolder]) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def of(folder: Path, folds: Sequence[DataFolder]) -> dict[str, Any]:
     Returns:
         'overlap': a line. 'test_scans_seen', 'val_scans_seen': how many, None where it cannot be told.
     """
-    contract = checkpoints.read_contract(folder)
+    contract = contracts.read_contract(folder)
     where = " and ".join(map(_named, _all_data(contract)))
     try:
         seen = _trained_on(contract)

@@ -59,7 +59,7 @@ def pretrain(
     claim = _claim(workdir, contract, notes) if is_first else _nothing
     hooks = loop.Hooks(on_built=claim, on_first_step=lambda: _check_config(workdir, free))
     scores = loop.fit(workdir, data, settings, distribution=distribution, contract=contract | notes, hooks=hooks)
-    is_there = (workdir / checkpoints.ENCODER_FOLDER / checkpoints.CONTRACT).is_file()
+    is_there = (workdir / contracts.ENCODER_FOLDER / contracts.CONTRACT).is_file()
     found = "encoder/ is ready for finetuning" if is_there else "no encoder yet, as nothing was evaluated"
     print(f"{workdir}: {found}; metrics.jsonl and tensorboard/ have the curves.")
     return scores

@@ -22,7 +22,7 @@ from ssl3d_tf.evaluation import subsets, tables
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 from ssl3d_tf.experiment.scoring import Scorer
 from ssl3d_tf.task import Task
-from ssl3d_tf.training import checkpoints, schedules
+from ssl3d_tf.training import schedules, weights
 from ssl3d_tf.training.contracts import MODEL_FOLDER as MODEL
 from ssl3d_tf.training.run import Settings
 
@@ -196,7 +196,7 @@ def task_of(experiment: Experiment, arm: Arm) -> Task:
 
     def build_model(encoder: keras.Model) -> keras.Model:
         model = task.build_model(encoder)
-        checkpoints.load_decoder(where, model, encoder)
+        weights.load_decoder(where, model, encoder)
         return model
 
     return task._replace(build_model=build_model)
@@ -209,7 +209,7 @@ def with_weights(encoder: Callable[[int], keras.Model], folder: Path | None) -> 
 
     def loaded(channels: int) -> keras.Model:
         model = encoder(channels)
-        checkpoints.load_encoder(folder, model)
+        weights.load_encoder(folder, model)
         return model
 
     return loaded

@@ -18,7 +18,7 @@ from ssl3d_tf.evaluation import neighbours, one_class, report
 from ssl3d_tf.experiment import describing, protocol
 from ssl3d_tf.experiment.protocol import FAILED, MODEL, RESULT, Cell, Experiment
 from ssl3d_tf.experiment.scoring import Predict, Scorer, Scores, View, prediction
-from ssl3d_tf.training import checkpoints, faults, health, leftovers, loop, signals
+from ssl3d_tf.training import faults, health, leftovers, loop, signals, weights
 from ssl3d_tf.training import run as training_run
 from ssl3d_tf.training.loop import Hooks
 from ssl3d_tf.training.run import Run
@@ -68,7 +68,7 @@ def build(experiment: Experiment, cell: Cell, folder: Path, *, distribution: tf.
     """Everything of a run in `folder` before its first step, the encoder's weights among it; writes nothing.
 
     Raises:
-        InputError: as `run.build`, and `checkpoints.load_encoder`.
+        InputError: as `run.build`, and `weights.load_encoder`.
     """
     data, settings = protocol.labelled(experiment, cell), protocol.settings_of(experiment, cell)
     return training_run.build(folder, data, settings, distribution=distribution)
@@ -174,7 +174,7 @@ def _scores(scorer: Scorer, predict: Predict, built: Run, data: DataFolder, fold
 
     last = built.model.get_weights()
     of_last = {split: score(split, "last") for split in ("val", "test")}
-    checkpoints.load_encoder(folder / MODEL, built.model)
+    weights.load_encoder(folder / MODEL, built.model)
     same = all(map(np.array_equal, last, built.model.get_weights()))  # the last evaluation was the best one
     of_best = {split: of_last[split] if same else score(split, "best") for split in ("val", "test")}
     if scorer.draw:

@@ -17,7 +17,7 @@ from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import grading, overlays, scores, tables
+from ssl3d_tf.evaluation import grading, overlays, scales, tables
 from ssl3d_tf.evaluation.sliding_window import predict_volume
 from ssl3d_tf.experiment import per_grid, picturing
 from ssl3d_tf.experiment.per_grid import MEAN, Measure
@@ -97,8 +97,8 @@ def segmentation(
     Raises:
         InputError: no such score.
     """
-    if unknown := [name for name in names if name not in scores.OF_MASKS]:
-        known = ", ".join(sorted(scores.OF_MASKS))
+    if unknown := [name for name in names if name not in scales.OF_MASKS]:
+        known = ", ".join(scales.OF_MASKS)
         raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {known}.")
 
     def segment(predict: Predict, data: DataFolder, example: Example, volume: np.ndarray) -> dict[str, per_grid.Masks]:

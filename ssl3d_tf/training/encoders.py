@@ -11,7 +11,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import fitting
 from ssl3d_tf.models.dropout import Dropout
 from ssl3d_tf.models.norms import GroupNorm
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import weights
 from ssl3d_tf.training.contracts import read_contract, read_model
 
 _FITTING = (fitting.PadToMultiple, fitting.CropLike, fitting.ToPatches, fitting.FromPatches)
@@ -53,7 +53,7 @@ def load_model(run: str | os.PathLike[str]) -> keras.Model:
 
 def _loaded(contract: dict[str, Any]) -> keras.Model:
     network = _network(contract)
-    checkpoints.load_encoder(Path(contract["folder"]), network)
+    weights.load_encoder(Path(contract["folder"]), network)
     return network
 
 

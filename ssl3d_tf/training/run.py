@@ -15,7 +15,7 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Task
-from ssl3d_tf.training import checkpoints, measuring, steps, strategies
+from ssl3d_tf.training import checkpoints, contracts, measuring, steps, strategies
 from ssl3d_tf.training.updates import Part, Update, check_batch
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -53,7 +53,7 @@ class Settings(NamedTuple):
     every: Every
     update: Update
     precision: str = "float32"
-    keeps: Sequence[str] = (checkpoints.ENCODER_FOLDER,)
+    keeps: Sequence[str] = (contracts.ENCODER_FOLDER,)
 
 
 class Run(NamedTuple):

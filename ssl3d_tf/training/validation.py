@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.training import checkpoints, health, run, strategies
+from ssl3d_tf.training import checkpoints, contracts, health, run, strategies, weights
 from ssl3d_tf.training.journal import Journal
 from ssl3d_tf.training.run import Run
 from ssl3d_tf.views import pictures
@@ -27,7 +27,7 @@ def evaluate(run: Run) -> Evaluation:
     """Mean scores over every example of the held-out split, with the same random choices every time."""
     total, count, inputs = np.zeros(len(run.names)), 0, None
     embeddings: list[np.ndarray] = []
-    embeds = checkpoints.ENCODER_FOLDER in run.settings.keeps
+    embeds = contracts.ENCODER_FOLDER in run.settings.keeps
     for _, element in strategies.to_device(run.held_out.dataset()):
         seen = run.measure(element, embeds and sum(map(len, embeddings)) < health.LIMIT)
         scores = seen.scores.numpy()
@@ -65,7 +65,7 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
 
 def _keep(built: Run, done: int, about: Mapping[str, Any]) -> None:
     """Writes the weights that are wanted, each part in a folder; the encoder last, as it is asked for."""
-    for folder in sorted(built.settings.keeps, key=lambda one: one == checkpoints.ENCODER_FOLDER):
-        network = built.encoder if folder == checkpoints.ENCODER_FOLDER else built.model
-        without = built.encoder if folder == checkpoints.DECODER_FOLDER else None
-        checkpoints.save_encoder(built.folder / folder, network, without=without, step=done, contract=about)
+    for folder in sorted(built.settings.keeps, key=lambda one: one == contracts.ENCODER_FOLDER):
+        network = built.encoder if folder == contracts.ENCODER_FOLDER else built.model
+        without = built.encoder if folder == contracts.DECODER_FOLDER else None
+        weights.save(built.folder / folder, network, without=without, step=done, contract=about)

@@ -14,7 +14,7 @@ from absl import app, flags
 from ssl3d_tf import export
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import unet
-from ssl3d_tf.training import checkpoints, exporting, formats
+from ssl3d_tf.training import exporting, formats, weights
 from ssl3d_tf.training.encoders import load_encoder, load_model
 from tests.models.test_portable import CLASSES, classifier, trained, u_net
 
@@ -55,7 +55,7 @@ def save(folder, model, **contract):
     rank = len(model.input_shape) - 2
     axes = ["batch", *("depth", "height", "width")[-rank:], "channels"]
     contract = {**CONTRACT, "rank": rank, "axes": axes, "input_shape": [*(16,) * rank, 1], **contract}
-    checkpoints.save_encoder(folder, model, step=1, contract=contract)
+    weights.save(folder, model, step=1, contract=contract)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
 from ssl3d_tf.experiment import preparing, protocol, running, scoring
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import weights
 from tests.conftest import make_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -67,14 +67,14 @@ def results(workdir):
 
 
 def poisoned(folder, model):
-    """As `checkpoints.load_encoder`, but a training that begins so overflows at once."""
+    """As `weights.load_encoder`, but a training that begins so overflows at once."""
     model.set_weights([np.full_like(value, np.inf) for value in model.get_weights()])
     return len(model.weights)
 
 
 def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tmp_path, capsys, monkeypatch):
-    load = checkpoints.load_encoder
-    monkeypatch.setattr(checkpoints, "load_encoder", lambda of, model: (poisoned if of == encoder else load)(of, model))
+    load = weights.load_encoder
+    monkeypatch.setattr(weights, "load_encoder", lambda of, model: (poisoned if of == encoder else load)(of, model))
     params = (*TINY, "ARMS=('random','pretrained')")
     assert run(folder, tmp_path / "ft", *params, encoders=[encoder]) == 1
     # Whether NaN comes as far as the loss is the kernels' choice: the ReLU of some turns it into 0.
@@ -84,7 +84,7 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     assert re.match(fault, json.loads(failed.read_text())["reason"])
     before = scores(tmp_path / "ft")
     assert {arm for arm, *_ in before} == {"random"}
-    monkeypatch.setattr(checkpoints, "load_encoder", load)
+    monkeypatch.setattr(weights, "load_encoder", load)
     assert run(folder, tmp_path / "ft", *params, encoders=[encoder]) == 0
     assert not failed.exists()
     assert {arm for arm, *_ in scores(tmp_path / "ft")} == {"random", "pretrained"}

@@ -5,7 +5,7 @@ import pytest
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import applications, geometry
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import weights
 
 WEIGHTS = {  # without classifier, 3 channels, moving statistics included
     "DenseNet121": 7_037_504,
@@ -39,8 +39,8 @@ def test_names_are_those_that_were_published():
 def test_what_one_build_stored_the_next_loads_down_to_the_smallest_input(name, smallest, features, tmp_path):
     first, second = (applications.encoder(2, name=name, pooling="none") for _ in range(2))
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
-    checkpoints.save_encoder(tmp_path, first, step=1, contract={})
-    assert checkpoints.load_encoder(tmp_path, second) == len(first.weights)
+    weights.save(tmp_path, first, step=1, contract={})
+    assert weights.load_encoder(tmp_path, second) == len(first.weights)
     found = second(images(2, smallest, smallest + 3, 2), training=False)
     assert found.shape == (2, 1, 1, features)
     expected = first(images(2, smallest, smallest + 3, 2), training=False)

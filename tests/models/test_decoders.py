@@ -8,7 +8,7 @@ import tensorflow as tf
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses import overlap
 from ssl3d_tf.models import decoders, fitting, unet
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import weights
 
 BUILDERS = {2: decoders.unet_2d_upconv, 3: decoders.unet_3d_upconv}
 
@@ -121,11 +121,11 @@ def test_patch_decoder_takes_sizes_that_do_not_divide():
 
 def test_a_pretrained_encoder_loads_completely_and_is_the_one_inside(tmp_path):
     pretrained = unet.encoder(1, rank=2, filters=4, levels=2, norm="group")
-    checkpoints.save_encoder(tmp_path, pretrained, step=1, contract={})
+    weights.save(tmp_path, pretrained, step=1, contract={})
     encoder, model = small(2)
     volumes = noise(1, 8, 8, 1)
     before = model(volumes)
-    assert checkpoints.load_encoder(tmp_path, encoder) == len(encoder.weights)
+    assert weights.load_encoder(tmp_path, encoder) == len(encoder.weights)
     assert not np.allclose(before, model(volumes))
     assert [w.path for w in model.get_layer(encoder.name).weights] == [w.path for w in encoder.weights]
 

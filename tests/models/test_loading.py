@@ -10,7 +10,7 @@ from ssl3d_tf.command import configuration
 from ssl3d_tf.data import synthetic
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import contracts, weights
 from tests.command.test_gin_files import experiment
 
 VIEW = 16
@@ -68,7 +68,7 @@ def test_another_network_is_refused_with_the_knobs_that_differ(params, differenc
 
 def test_knobs_that_the_encoder_does_not_read_may_differ(root, rotation, tmp_path):
     made, _ = experiment(root / "3", rotation, tmp_path, "DROPOUT=0.5", rank=3)
-    assert checkpoints.architecture_differences(checkpoints.read_contract(rotation), made.settings.encoder(1)) == []
+    assert weights.architecture_differences(contracts.read_contract(rotation), made.settings.encoder(1)) == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_encoder_of_other_input_is_refused_with_the_differences(changes, diff
 @pytest.fixture
 def coarser(root, rotation, tmp_path):
     """The encoder of phantoms in voxels of twice the side."""
-    contract = checkpoints.read_contract(shutil.copytree(rotation / "encoder", tmp_path / "coarser"))
+    contract = contracts.read_contract(shutil.copytree(rotation / "encoder", tmp_path / "coarser"))
     for name in ("spacing_mm", "low_mm", "high_mm"):
         contract["grid"][name] = [2 * mm for mm in contract["grid"][name]]
     contract["recipe"]["shape"] = [VIEW // 2] * 3

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import geometry, resnet
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import weights
 
 BASIC = [(64, 64), (64, 128), (128, 256), (256, 512)]  # width in and out of each stage
 
@@ -99,8 +99,8 @@ def test_gradients_reach_every_weight():
 
 def test_a_stored_encoder_gives_the_same_features_in_the_next_build(tmp_path):
     first, second = (resnet.encoder(2, rank=3, filters=4) for _ in range(2))
-    checkpoints.save_encoder(tmp_path, first, step=1, contract={})
-    assert checkpoints.load_encoder(tmp_path, second) == len(first.weights)
+    weights.save(tmp_path, first, step=1, contract={})
+    assert weights.load_encoder(tmp_path, second) == len(first.weights)
     volume = image(1, 20, 20, 20, 2)
     np.testing.assert_allclose(first(volume), second(volume), rtol=1e-4, atol=1e-5)
 

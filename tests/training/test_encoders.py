@@ -11,7 +11,7 @@ import tensorflow as tf
 from ssl3d_tf import contract, load_encoder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import applications, resnet, unet
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import weights
 
 OF_0_1 = Path(__file__).with_name("contract-0.1.json")
 
@@ -21,7 +21,7 @@ def save(folder, encoder):
     rng = np.random.default_rng(0)
     for variable in encoder.weights:
         variable.assign(tf.cast(np.abs(rng.normal(1, 0.1, variable.shape)), variable.dtype))
-    checkpoints.save_encoder(folder / "encoder", encoder, step=3, contract={"rank": len(encoder.input_shape) - 2})
+    weights.save(folder / "encoder", encoder, step=3, contract={"rank": len(encoder.input_shape) - 2})
     return folder
 
 
@@ -60,7 +60,7 @@ def test_an_encoder_of_mixed_precision_loads_as_float32(tmp_path):
     found = load_encoder(save(tmp_path, mixed))
     assert {layer.compute_dtype for layer in found.layers} == {"float32"}
     plain = unet.encoder(2, **options)
-    checkpoints.load_encoder(tmp_path, plain)
+    weights.load_encoder(tmp_path, plain)
     assert_same(found, plain)
 
 
@@ -125,7 +125,7 @@ def test_damage_is_one_line(tmp_path):
 @pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda content: content[:-1] + b"x", lambda _: b""])
 def test_weights_that_are_not_those_of_the_contract_are_refused(tmp_path, damage):
     made = unet.encoder(1, rank=2, filters=2, levels=1)
-    checkpoints.save_encoder(tmp_path, made, step=3, contract={})
+    weights.save(tmp_path, made, step=3, contract={})
     load_encoder(tmp_path)
     path = tmp_path / "weights-3.npz"
     path.write_bytes(damage(path.read_bytes()))

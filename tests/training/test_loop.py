@@ -18,7 +18,7 @@ import tensorflow as tf
 from ssl3d_tf.data import folders, pipeline
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.tasks import cpc, rotation
-from ssl3d_tf.training import checkpoints, loop, schedules, strategies
+from ssl3d_tf.training import loop, schedules, strategies, weights
 from ssl3d_tf.training.run import Every, Settings
 from ssl3d_tf.training.updates import Update
 from tests.conftest import make_folder
@@ -70,7 +70,7 @@ def journal(workdir):
     return [{name: line[name] for name in ("step", *SCORES) if name in line} for line in lines]
 
 
-def weights(workdir):
+def stored(workdir):
     (path,) = (workdir / "encoder").glob("weights-*.npz")
     return dict(np.load(path))
 
@@ -217,7 +217,7 @@ def test_accumulated_micro_batches_equal_the_whole_batch(data, tmp_path):
     plain = functools.partial(top, dropout=0.0)
     fit(tmp_path / "whole", data, top=plain, encoder=without_norm, optimizer=sgd)
     fit(tmp_path / "parts", data, top=plain, encoder=without_norm, optimizer=sgd, update=Update(seed=1, accumulate=2))
-    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    expected, found = stored(tmp_path / "whole"), stored(tmp_path / "parts")
     assert all(np.allclose(expected[name], found[name], atol=1e-6) for name in expected)
 
 
@@ -226,7 +226,7 @@ def test_two_devices_give_the_weights_of_one(data, tmp_path):
     options = {"top": plain, "encoder": without_norm, "optimizer": sgd, "update": Update(seed=1, clip_norm=0.1)}
     fit(tmp_path / "one", data, **options)
     fit(tmp_path / "two", data, **options, distribution=strategies.devices("mirrored"))
-    expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
+    expected, found = stored(tmp_path / "one"), stored(tmp_path / "two")
     assert all(np.allclose(expected[name], found[name], atol=1e-6) for name in expected)
 
 
@@ -237,7 +237,7 @@ def test_two_devices_share_the_candidates_of_cpc(data, tmp_path):
     two = fit(tmp_path / "two", data, **options, distribution=strategies.devices("mirrored"))
     assert two == pytest.approx(one, rel=1e-5)
     assert [line["chance"] for line in journal(tmp_path / "two") if "chance" in line] == [pytest.approx(1 / 64)] * 2
-    expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
+    expected, found = stored(tmp_path / "one"), stored(tmp_path / "two")
     assert all(np.allclose(expected[name], found[name], atol=1e-5) for name in expected)
 
 
@@ -248,7 +248,7 @@ def test_mixed_precision_trains_and_keeps_float32_weights(data, tmp_path):
     subprocess.run(command, env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}, cwd=Path(__file__).parents[2], check=True)
     for precision in HALF:
         assert np.isfinite(journal(tmp_path / precision)[-1]["val_loss"])
-        assert all(value.dtype == "float32" for value in weights(tmp_path / precision).values())
+        assert all(value.dtype == "float32" for value in stored(tmp_path / precision).values())
 
 
 def train_in_half_precision(folder, root):
@@ -267,18 +267,18 @@ def test_encoder_holds_the_moving_average_where_there_is_one(data, tmp_path):
     averaging = functools.partial(keras.optimizers.Adam, use_ema=True, ema_momentum=0.5)
     fit(tmp_path / "plain", data, steps=4)
     fit(tmp_path / "average", data, steps=4, optimizer=averaging)
-    assert not np.allclose(weights(tmp_path / "plain")["conv/kernel"], weights(tmp_path / "average")["conv/kernel"])
+    assert not np.allclose(stored(tmp_path / "plain")["conv/kernel"], stored(tmp_path / "average")["conv/kernel"])
 
 
 def test_an_encoder_is_loaded_whole_or_not_at_all(data, tmp_path):
     fit(tmp_path / "run", data, steps=2)
     fresh = encoder(1)
-    assert checkpoints.load_encoder(tmp_path / "run", fresh) == 6
-    assert np.array_equal(fresh.get_layer("conv").kernel, weights(tmp_path / "run")["conv/kernel"])
+    assert weights.load_encoder(tmp_path / "run", fresh) == 6
+    assert np.array_equal(fresh.get_layer("conv").kernel, stored(tmp_path / "run")["conv/kernel"])
     with pytest.raises(InputError, match=r"conv/kernel is \(3, 3, 3, 1, 4\) in the file and \(3, 3, 3, 2, 4\)"):
-        checkpoints.load_encoder(tmp_path / "run", encoder(2))
+        weights.load_encoder(tmp_path / "run", encoder(2))
     with pytest.raises(InputError, match="norm/gamma is not in the model"):
-        checkpoints.load_encoder(tmp_path / "run", without_norm(1))
+        weights.load_encoder(tmp_path / "run", without_norm(1))
 
 
 def test_a_checkpoint_of_another_model_is_refused(data, tmp_path):
@@ -311,7 +311,7 @@ def test_an_unknown_strategy_is_refused():
 
 
 def assert_same_weights(left, right):
-    expected, found = weights(left), weights(right)
+    expected, found = stored(left), stored(right)
     assert expected.keys() == found.keys()
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
 
