@@ -23,20 +23,7 @@ def define_flags() -> None:
     """Declares the flags; called by the command, not at import, so that tests may import every command at once."""
     flags.DEFINE_string("input", None, "File, folder or glob to convert.", required=True)
     flags.DEFINE_string("output", None, "Folder to write, or gs://; a new one, or one to go on with.", required=True)
-    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, presets.layouts_help())
-    flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
-    flags.DEFINE_list("mask_suffix", None, "Endings of masks, such as _gt; by default known words (folder, bids).")
-    flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder, bids).")
-    flags.DEFINE_enum("label_maps", "auto", ("auto", "scans"), "scans: those that fit no scan are scans (folder, csv).")
-    flags.DEFINE_bool("allow_outside", False, "A csv may name files anywhere, also by absolute paths (csv).")
-    flags.DEFINE_string(
-        "dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title (dicom)."
-    )
-    flags.DEFINE_list("segments", [], "Names of the segments or ROIs to take, the one on top last (dicom).")
-    flags.DEFINE_string("patients_from", patients.NAMES, patients.HELP)
-    flags.DEFINE_enum(
-        "labels_from", None, ("folder",), "Label images by their folders: benign/x.png, train/benign/x.png."
-    )
+    _define_layout_flags()
     flags.DEFINE_string("like", None, "Prepare as the data of this run, encoder/, model/ or data folder were.")
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
@@ -64,6 +51,24 @@ def define_flags() -> None:
     flags.DEFINE_enum("mask_grid", "header", ("header", "image"), grid_help)
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
     flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
+
+
+def _define_layout_flags() -> None:
+    """Those that say which files belong together."""
+    flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, presets.layouts_help())
+    flags.DEFINE_string("name", "", "Name of the data set; by default the input's.")
+    flags.DEFINE_list("mask_suffix", None, "Endings of masks, such as _gt; by default known words (folder, bids).")
+    flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder, bids).")
+    flags.DEFINE_enum("label_maps", "auto", ("auto", "scans"), "scans: those that fit no scan are scans (folder, csv).")
+    flags.DEFINE_bool("allow_outside", False, "A csv may name files anywhere, also by absolute paths (csv).")
+    flags.DEFINE_string(
+        "dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title (dicom)."
+    )
+    flags.DEFINE_list("segments", [], "Names of the segments or ROIs to take, the one on top last (dicom).")
+    flags.DEFINE_string("patients_from", patients.NAMES, patients.HELP)
+    flags.DEFINE_enum(
+        "labels_from", None, ("folder",), "Label images by their folders: benign/x.png, train/benign/x.png."
+    )
 
 
 def main(argv: Sequence[str]) -> None:
