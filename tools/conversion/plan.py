@@ -203,7 +203,6 @@ def _file(split: str, number: int) -> str:
 
 
 def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
-    keeps = settings.options.keep_native_masks
     return {
         "tool": f"ssl3d_tf {__version__}, schema {SCHEMA_VERSION}",
         "input": _fingerprint(listing),
@@ -218,7 +217,6 @@ def _recipe(listing: Listing, settings: Settings) -> dict[str, Any]:
         "splits": list(settings.fractions),
         "salt": splits.SALT,
         "records_per_shard": settings.records_per_shard,
-        **({} if keeps == "auto" else {"keep_native_masks": keeps}),
     }
 
 
