@@ -22,7 +22,7 @@ from ssl3d_tf.data.records import manifest, reading
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native, overlays, report, scores, tables
 from ssl3d_tf.evaluation.sliding_window import predict_volume
-from ssl3d_tf.experiment import answers, applying, choosing, prediction, scoring
+from ssl3d_tf.experiment import answers, choosing, ledger, prediction, scoring
 from tests.tools import converting
 from tools.prediction import inputs, records
 from tools.readers import layouts
@@ -111,7 +111,7 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name[0] != "."
+        if path.is_file() and path.name != ".lock"
     }
 
 
@@ -239,18 +239,19 @@ def test_killed_and_run_again_the_files_are_the_same(grid, new, predicted, tmp_p
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(1200):
-            if (out / applying.DONE).is_file() or process.poll() is not None:
+            if (out / ledger.DONE).is_file() or process.poll() is not None:
                 break
             time.sleep(0.05)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert (out / applying.DONE).is_file()
+    assert (out / ledger.DONE).is_file()
     assert not (out / answers.EMBEDDINGS).exists()
+    (out / f".a.nii.gz.{'0' * 16}.tmp").write_bytes(b"half")  # as a kill leaves behind
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nii.gz")}
     run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
     assert contents(out) == contents(predicted)
-    first = json.loads((out / applying.DONE).read_text().splitlines()[0])["files"][0]
+    first = json.loads((out / ledger.DONE).read_text().splitlines()[0])["files"][0]
     assert before[out / first] == (out / first).stat().st_mtime_ns  # kept
 
 
@@ -261,7 +262,7 @@ def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, c
     broken.write_bytes(broken.read_bytes()[:-2000])
     save(root / "four.nii.gz", np.zeros((8, 8, 8, 4), np.int16), "RAS")
     run("--nooverlays", model=grid[1], input=root, output=out)
-    lines = [json.loads(line) for line in (out / applying.FAILED).read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / ledger.FAILED).read_text().splitlines()]
     assert [line["path"] for line in lines] == ["d.nii.gz", "four.nii.gz"]
     assert "it is 3D with 4 channels, the model is for 3D with 1 channel" in lines[1]["reason"]
     told = capsys.readouterr().out
@@ -271,11 +272,15 @@ def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, c
     (root / "four.nii.gz").unlink()
     run("--nooverlays", model=grid[1], input=root, output=out)
     assert "3 scans predicted, 2 of them before, 0 failed" in capsys.readouterr().out
-    assert not (out / applying.FAILED).exists()
-    assert [json.loads(line)["case"] for line in (out / applying.DONE).read_text().splitlines()] == ["a", "b/c", "d"]
+    assert not (out / ledger.FAILED).exists()
+    assert [json.loads(line)["case"] for line in (out / ledger.DONE).read_text().splitlines()] == ["a", "b/c", "d"]
     shutil.copy(new[0] / "a.nii.gz", broken)  # another scan by the same name
     run("--nooverlays", model=grid[1], input=root, output=out)
     assert nibabel.load(out / "d.nii.gz").shape == nibabel.load(new[0] / "a.nii.gz").shape
+    broken.write_bytes(b"no header")
+    run("--nooverlays", model=grid[1], input=root, output=out)
+    assert not (out / "d.nii.gz").exists()  # it was of another file than the one that is there
+    assert [json.loads(line)["case"] for line in (out / ledger.DONE).read_text().splitlines()] == ["a", "b/c"]
 
 
 # 2D: slices of volumes, pictures with labels, an encoder alone
@@ -429,6 +434,8 @@ def test_a_mistake_is_one_line(given, message, grid, new, pictures, predicted, t
         run(**{name: value.format(**places) for name, value in chosen.items()})
     assert "\n" not in str(caught.value)
     assert contents(new[0]) == before
+    assert not (tmp_path / "out").exists()
+    assert not (pictures / "raw" / ".lock").exists()
 
 
 def test_overwrite_replaces_predictions_and_nothing_else(grid, new, tmp_path):
