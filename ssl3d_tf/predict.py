@@ -25,7 +25,7 @@ from tools.prediction import inputs, outputs, records
 from tools.readers import arrays, layouts
 
 with quiet.greeting():
-    from ssl3d_tf.experiment import answers, applying, choosing, prediction
+    from ssl3d_tf.experiment import answers, applying, choosing, ledger, prediction
     from ssl3d_tf.training import contracts
 
 FORMATS = answers.Formats(outputs.stem, outputs.labels, outputs.probabilities)
@@ -61,10 +61,16 @@ def main(argv: Sequence[str]) -> None:
     print(chosen.why, flush=True)
     scans, faults = find(values, chosen.contract)
     print(f"{len(scans)} scans to predict in {values.input}" + f", {len(faults)} unusable" * bool(faults), flush=True)
+    folder, about = places.local(values.output, "--output"), describe(values, chosen)
+    ledger.check(folder, about, overwrite=values.overwrite)
     network = prediction.load(chosen, flips=values.flips, embeddings=values.embeddings)
-    folder = files.make_folder(places.local(values.output, "--output"), "--output")
-    with files.locked(folder):
-        run(values, chosen, network, scans, faults, folder)
+    with files.locked(files.make_folder(folder, "--output")):
+        ledger.occupy(folder, about, overwrite=values.overwrite)
+        wanted = answers.Wanted(values.probabilities, values.overlays)
+        write = functools.partial(answers.write, network, folder, FORMATS, wanted)
+        done = applying.run(scans, faults, applying.Work(folder, functools.partial(prediction.say, network), write))
+        tables = answers.tables(network, done.lines, folder)
+    print(applying.report(done, folder, tables))
 
 
 def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[applying.Scan], list[dict[str, str]]]:
@@ -75,36 +81,21 @@ def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[a
     prepared = inputs.how(contract, f"{contract['folder']}/{contracts.CONTRACT}", values.flag_values_dict())
     suffixes = None if values.mask_suffix is None else tuple(filter(None, values.mask_suffix))
     found, faults = inputs.find(layouts.Request(values.input, values.layout, suffixes), prepared)
-    output.check_apart(places.local(values.output, "--output"), found[0].root)
+    if not Path(values.input).is_file():  # which names all that is read
+        output.check_apart(places.local(values.output, "--output"), found[0].root)
     return found, [fault._asdict() for fault in faults]
 
 
-def run(
-    values: flags.FlagValues,
-    chosen: choosing.Chosen,
-    network: prediction.Network,
-    scans: Sequence[applying.Scan],
-    faults: Sequence[dict[str, str]],
-    folder: Path,
-) -> None:
-    """Predicts the scans into a folder that is held."""
-    weights = [contracts.read_contract(each)["weights_sha256"] for each in chosen.folders]
-    wanted = answers.Wanted(values.probabilities, values.overlays)
-    about = {"model": list(map(str, chosen.folders)), "weights": weights, "classes": network.contract.get("classes")}
-    about |= {"input": str(Path(values.input).resolve()), "flips": network.flips, **wanted._asdict()}
-    about |= {"embeddings": values.embeddings, **{name: values[name].value for name in ("layout", "channels", "nan")}}
-    applying.occupy(folder, about, overwrite=values.overwrite)
-    write = functools.partial(answers.write, network, folder, FORMATS, wanted)
-    work = applying.Work(folder, functools.partial(prediction.say, network), write)
-    done = applying.run(scans, faults, work)
-    tables = answers.tables(network, done.lines, folder)
-    for fault in done.faults[:10]:
-        print(f"failed: {fault['path']}: {fault['reason']}")
-    share = f", {done.computing_s / done.seconds:.0%} of it in the network" if done.computing_s else ""
-    print(
-        f"{folder}: {len(done.lines)} scans predicted, {done.kept} of them before, {len(done.faults)} failed, in "
-        f"{done.seconds:.1f} s{share}; {', '.join([*tables, applying.DONE])}."
-    )
+def describe(values: flags.FlagValues, chosen: choosing.Chosen) -> dict[str, Any]:
+    """What prediction.json says: with which weights and how these predictions are made."""
+    options = ("ensemble", "flips", "probabilities", "embeddings", "overlays", "layout", "channels", "nan")
+    return {
+        "model": [str(each) for each in chosen.folders],
+        "classes": chosen.contract.get("classes"),
+        "weights": [contracts.read_contract(each)["weights_sha256"] for each in chosen.folders],
+        "input": str(Path(values.input).resolve()),
+        **{name: values[name].value for name in options},
+    }
 
 
 def command() -> None:

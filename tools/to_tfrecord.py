@@ -15,7 +15,7 @@ from ssl3d_tf.data.records import schema
 from ssl3d_tf.errors import InputError
 from tools.checks import exclusion
 from tools.conversion import cluster, conversion, like, presets, publication, settings, shards, workers
-from tools.prepare import slices
+from tools.prepare import packing, slices
 from tools.readers import arrays, dicom_masks, layouts, limits, patients
 
 
@@ -47,6 +47,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("slices", None, tuple(slices.AXES), "Store each volume's slices of this plane, as 2D examples.")
     flags.DEFINE_list("relabel", [], "Mask values to change, as OLD:NEW.")
     flags.DEFINE_integer("ignore_label", None, "Mask value, after --relabel, that is in no loss and no score.")
+    flags.DEFINE_enum("keep_native_masks", "auto", packing.KEEP, "Masks on the files' grid too; auto: if another one.")
     flags.DEFINE_string("intensity", "auto", "auto, none, zscore, minmax, percentile[:body] or ct_window:LO,HI.")
     flags.DEFINE_enum("dtype", "auto", ("auto", *schema.DTYPES), "Storage dtype.")
     flags.DEFINE_enum("codec", "raw", schema.CODECS, "Compression of each record's voxels.")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl3d_tf.evaluation import statistics
 from ssl3d_tf.evaluation.statistics import Interval, Shifts
-from ssl3d_tf.evaluation.tables import SCRATCH, Arm, CaseScore, Result, Tables, arm
+from ssl3d_tf.evaluation.tables import GRIDS, NATIVE, RECORD, SCRATCH, Arm, CaseScore, Result, Tables, arm, shown_grid
 
 HEADLINE = ("", "mean")  # classes of the rows that stand for all classes
 LOWER_IS_BETTER = frozenset({"hd95", "mse"})
@@ -34,6 +34,7 @@ class Comparison(NamedTuple):
         estimates: by arm and fraction; what has no run is left out.
         differences: to scratch, paired; their `sd` is that of the repetitions' differences.
         values: [fractions, repetitions, cases] by arm, for figures; one nameless case where none are known.
+        grid: of `tables.GRIDS`: the native one where every run has the score on it.
     """
 
     task: str
@@ -44,6 +45,7 @@ class Comparison(NamedTuple):
     estimates: dict[tuple[Arm, float | None], Estimate]
     differences: dict[tuple[Arm, float | None], Estimate]
     values: dict[Arm, np.ndarray]
+    grid: str = RECORD
 
 
 def compare_all(tables: Tables) -> list[Comparison]:
@@ -55,7 +57,9 @@ def compare(tables: Tables, task: str, score: str) -> Comparison:
     """All arms of a task by one score: test split, best checkpoint, mean over classes."""
     of_task = [row for row in _reported(tables) if row.task == task]
     rows = [row for row in of_task if row.score == score]
-    cases = [row for row in tables.cases if (row.task, row.score) == (task, score) and row.label_class in HEADLINE]
+    grid = shown_grid(row.grid for row in rows)
+    of_score = [row for row in tables.cases if (row.task, row.score, row.grid) == (task, score, grid)]
+    cases = [row for row in of_score if row.label_class in HEADLINE]
     arms = tuple(sorted(dict.fromkeys(arm(row) for row in rows), key=lambda one: one != SCRATCH))
     fractions = tuple(sorted({row.fraction for row in rows}))
     repetitions = tuple(sorted({row.repetition for row in rows}))
@@ -72,7 +76,9 @@ def compare(tables: Tables, task: str, score: str) -> Comparison:
                 pair = (one, SCRATCH)
                 differences[one, key] = _estimate([runs[a] for a in pair], [by_case.get(a) for a in pair], weight)
     values = {one: by_case.get(one, runs[one]) for one in arms}
-    return Comparison(task, score, arms, fractions, labelled, _measured(estimates), _measured(differences), values)
+    return Comparison(
+        task, score, arms, fractions, labelled, _measured(estimates), _measured(differences), values, grid
+    )
 
 
 def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
@@ -105,11 +111,18 @@ def verdict(difference: Estimate, score: str) -> str:
 
 
 def _reported(tables: Tables) -> list[Result]:
-    return [
+    """Every score on one grid: the native one, unless a run has the score on the record's alone."""
+    rows = [
         row
         for row in tables.results
         if row.split == "test" and row.checkpoint == "best" and row.label_class in HEADLINE
     ]
+    runs: dict[tuple[str, str], dict[str, set]] = {}
+    for row in rows:
+        of_grid = runs.setdefault((row.task, row.score), {grid: set() for grid in GRIDS})
+        of_grid[row.grid].add((arm(row), row.fraction, row.repetition))
+    shown = {score: NATIVE if of_grid[NATIVE] >= of_grid[RECORD] else RECORD for score, of_grid in runs.items()}
+    return [row for row in rows if row.grid == shown[row.task, row.score]]
 
 
 def _measured(estimates: Mapping[tuple[Arm, float | None], Estimate]) -> dict[tuple[Arm, float | None], Estimate]:

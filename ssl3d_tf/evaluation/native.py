@@ -2,8 +2,8 @@
 
 Probabilities are interpolated linearly, axis by axis, and then decided, as nnU-Net does (Isensee et al., 2021,
 arXiv:1904.08128); labels that are read at the nearest voxel have steps of a stored one instead. Beyond the border of
-what was resampled the edge voxel counts, and what was cropped away is background. It goes slab by slab, so that there is
-little in memory beside what comes in and what goes out.
+what was resampled the edge voxel counts, and what was cropped away is background. It goes slab by slab, so that there
+is little in memory beside what comes in and what goes out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,12 +86,14 @@ def placed_of(source: Mapping[str, Any], stored: Sequence[int]) -> Placement:
     """As `placement.of`.
 
     Raises:
-        InputError: as there, and where it is None.
+        InputError: as there, where it is None, and of a single brick.
     """
     found = placement.of(source, stored)
     if found is None:
-        what = "a brick" if "brick" in source else "a slice across a resampled axis" if "slice" in source else "unknown"
-        raise InputError(f"the grid that this was read on cannot be had: it is {what}; convert whole volumes again.")
+        what = "slices across a resampled axis have none" if "slice" in source else "the record does not say its shape"
+        raise InputError(f"the grid that this was read on cannot be had: {what}; convert whole volumes again.")
+    if found.stored != (given := tuple(stored)):
+        raise InputError(f"outputs have {given} voxels, the volume {found.stored}; put its bricks together first.")
     return found
 
 

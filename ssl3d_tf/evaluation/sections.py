@@ -57,11 +57,11 @@ def numbers(found: Tables) -> str:
     groups: dict[tuple, list[float]] = {}
     for row in found.results:
         key = (row.task, comparison.name(tables.arm(row)), row.fraction, row.split, row.score, row.label_class)
-        groups.setdefault((*key, row.checkpoint), []).append(row.value)
-    rows = [["arm", "task", "% of labels", "split", "score", "class", "checkpoint", "mean", "sd", "runs"]]
-    for (of, arm, fraction, split, score, label, checkpoint), values in groups.items():
+        groups.setdefault((*key, row.checkpoint, row.grid), []).append(row.value)
+    rows = [["arm", "task", "% of labels", "split", "score", "class", "checkpoint", "grid", "mean", "sd", "runs"]]
+    for (of, arm, fraction, split, score, label, checkpoint, grid), values in groups.items():
         mean_sd = (f"{value:.4f}" for value in statistics.mean_sd(np.array(values)))
-        rows.append([arm, of, f"{fraction:g}", split, score, label, checkpoint, *mean_sd, str(len(values))])
+        rows.append([arm, of, f"{fraction:g}", split, score, label, checkpoint, grid, *mean_sd, str(len(values))])
     return page.folded(f"{len(rows) - 1} means over repetitions, of {tables.RESULTS}", page.table(rows))
 
 
@@ -69,7 +69,7 @@ def _score(result: Comparison) -> Iterator[str]:
     yield page.heading(3, summary.heading(result))
     yield page.bullets(summary.in_words(result))
     caption = "Mean over repetitions by number of labelled cases; the bands are its 95 % intervals."
-    yield _drawn(figures.label_efficiency(result), caption)
+    yield _drawn(figures.label_efficiency(result), " ".join([caption, *summary.on_grid(result)]))
     yield page.table(summary.score_rows(result))
     if result.differences:
         yield _drawn(
@@ -112,7 +112,7 @@ def _cases(results: Sequence[Comparison]) -> Iterator[str]:
             f"{result.score} of every test case, averaged over repetitions: median, quartiles, whiskers to the last "
             "case within 1.5 quartile ranges."
         )
-        yield _drawn(figures.boxes(result), caption)
+        yield _drawn(figures.boxes(result), " ".join([caption, *summary.on_grid(result)]))
 
 
 def _overlays(found: Sequence[Run], result: Comparison) -> Iterator[str]:

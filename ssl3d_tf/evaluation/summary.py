@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from ssl3d_tf.data.records.manifest import SPLITS
-from ssl3d_tf.evaluation import comparison, runs
+from ssl3d_tf.evaluation import comparison, runs, scores
 from ssl3d_tf.evaluation.comparison import Comparison, Estimate
-from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Tables
+from ssl3d_tf.evaluation.tables import RECORD, SCRATCH, Arm, Tables
 
 METHOD = (
     "Columns are percent of the training labels, in brackets labelled cases. "
@@ -16,6 +16,12 @@ METHOD = (
     "(Hesterberg, 2015, arXiv:1411.5279) and added up. AULC is the area under the learning curve by the trapezoid rule "
     "over the logarithm of the fraction of labels, divided by its range, so that it reads as an average score. "
     "An interval that contains 0 shows no difference; it does not show that there is none."
+)
+
+
+RESAMPLED = (
+    "On the resampled grid: masks were compared as the records hold them, since not every test case has its own on the "
+    "grid that it was read on (data or tables of before that was kept, or --keep_native_masks=never)."
 )
 
 
@@ -110,6 +116,11 @@ def heading(result: Comparison) -> str:
     return f"{result.task}: {result.score} ({direction} is better)"
 
 
+def on_grid(result: Comparison) -> list[str]:
+    """A line where masks were not compared on the grid that their scans were read on."""
+    return [RESAMPLED] if result.score in scores.OF_MASKS and result.grid == RECORD else []
+
+
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     """Header and rows as a Markdown table, numbers to the right."""
     lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
@@ -124,7 +135,7 @@ def labelled_lines(tables: Tables, task: str) -> list[str]:
 
 
 def _section(result: Comparison) -> str:
-    parts = [f"## {heading(result)}", markdown_table(score_rows(result))]
+    parts = [f"## {heading(result)}", *on_grid(result), markdown_table(score_rows(result))]
     if result.differences:
         parts += ["Difference to scratch, with its 95 % interval:", markdown_table(difference_rows(result))]
     parts += ["\n".join(f"- {line}" for line in in_words(result))]

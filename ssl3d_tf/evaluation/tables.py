@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -11,6 +11,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 
 RESULTS, CASES, PREDICTIONS = "results.csv", "cases.csv", "predictions.csv"
+RECORD, NATIVE = GRIDS = ("record", "native")  # whose masks were compared: the record's, or the input's as it was read
 
 
 class Arm(NamedTuple):
@@ -24,7 +25,10 @@ SCRATCH = Arm("", "random")
 
 
 class Result(NamedTuple):
-    """One score of one run; fraction in percent of the training labels, label_class '' or 'mean' for the headline."""
+    """One score of one run; fraction in percent of the training labels, label_class '' or 'mean' for the headline.
+
+    grid: of GRIDS; tables of before there were two have no such column, and are of records.
+    """
 
     task: str
     encoder: str
@@ -37,6 +41,7 @@ class Result(NamedTuple):
     label_class: str
     value: float
     checkpoint: str
+    grid: str = RECORD
 
 
 class CaseScore(NamedTuple):
@@ -51,6 +56,7 @@ class CaseScore(NamedTuple):
     score: str
     label_class: str
     value: float
+    grid: str = RECORD
 
 
 class Prediction(NamedTuple):
@@ -115,6 +121,11 @@ def arm(row: Result | CaseScore | Prediction) -> Arm:
     return Arm(row.encoder, row.init)
 
 
+def shown_grid(grids: Iterable[str]) -> str:
+    """The one that is shown of those a score is there on."""
+    return NATIVE if NATIVE in grids else RECORD
+
+
 def _merge(workdirs: Sequence[Path], name: str, kind: type[Row]) -> tuple[Row, ...]:
     """Rows of all files of that name, in order of the files; files may be missing."""
     found: dict[tuple, Row] = {}
@@ -129,26 +140,29 @@ def _merge(workdirs: Sequence[Path], name: str, kind: type[Row]) -> tuple[Row, .
 
 
 def _rows(path: Path, kind: type[Row]) -> Iterator[Row]:
-    columns = [_COLUMNS.get(field, field) for field in kind._fields]
-    converters = list(kind.__annotations__.values())
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
-        places = _places(path, next(reader, []), columns)
+        header = next(reader, [])
+        places = _places(path, header, kind)
         for cells in filter(None, reader):
             where = f"{path}, line {reader.line_num}"
-            if len(cells) != len(columns):
-                raise InputError(f"{where}: {len(cells)} cells for {len(columns)} columns; mend or remove the line.")
-            values = [_convert(cells[place], to, where) for place, to in zip(places, converters, strict=True)]
-            yield kind._make(values)
+            if len(cells) != len(header):
+                raise InputError(f"{where}: {len(cells)} cells for {len(header)} columns; mend or remove the line.")
+            found = {f: _convert(cells[place], kind.__annotations__[f], where) for f, place in places.items()}
+            if found.get("grid", RECORD) not in GRIDS:
+                raise InputError(f"{where}: grid is '{found['grid']}', it must be {' or '.join(GRIDS)}; mend the line.")
+            yield kind._make({**kind._field_defaults, **found}[field] for field in kind._fields)
 
 
-def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
-    """Where each column stands; any order will do."""
-    for problem, names in (("lacks", set(columns) - set(header)), ("has a foreign", set(header) - set(columns))):
+def _places(path: Path, header: Sequence[str], kind: type[Row]) -> dict[str, int]:
+    """Where each field's column stands; any order will do, and those of a later version may be missing."""
+    columns = {field: _COLUMNS.get(field, field) for field in kind._fields}
+    needed = {column for field, column in columns.items() if field not in kind._field_defaults}
+    for problem, names in (("lacks", needed - set(header)), ("has a foreign", set(header) - set(columns.values()))):
         if names:
             listed = ", ".join(f"'{name}'" for name in sorted(names))
-            raise InputError(f"{path} {problem} column {listed}; its columns must be {','.join(columns)}.")
-    return [header.index(column) for column in columns]
+            raise InputError(f"{path} {problem} column {listed}; its columns must be {','.join(columns.values())}.")
+    return {field: header.index(column) for field, column in columns.items() if column in header}
 
 
 def _convert(text: str, to: Callable[[str], object], where: str) -> object:

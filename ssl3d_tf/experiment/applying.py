@@ -4,27 +4,21 @@ What is done stands in predictions.jsonl, a line as soon as a scan's files are w
 with the others, and ends with the same files.
 """
 
-import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import tensorflow as tf
 from tqdm import tqdm
 
-from ssl3d_tf.data import files
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation.runs import json_lines
+from ssl3d_tf.experiment import ledger
 from ssl3d_tf.experiment.prediction import Said
 
-ABOUT, DONE, FAILED = "prediction.json", "predictions.jsonl", "failed.jsonl"
+SHOWN = 10  # faults on the screen
 ALONE = 1 << 28  # bytes of what is said of a scan from which on it is written before the next is computed
-_NOT_COMPARED = ("model", "classes")  # of prediction.json: what the weights' hashes say
-_FAULTS = (InputError, MemoryError, tf.errors.ResourceExhaustedError)  # of one scan; the others go on
 
 
 class Scan(Protocol):
@@ -65,30 +59,6 @@ class Done(NamedTuple):
     computing_s: float
 
 
-def occupy(folder: Path, about: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Makes `folder` that of these predictions, unless it is already; to be called while it is locked.
-
-    Args:
-        about: what prediction.json says: 'input', the hashes of the weights, options; with others it is another's.
-
-    Raises:
-        InputError: it holds something else, and `overwrite` is not asked for or does not know what it is.
-    """
-    path, now = folder / ABOUT, json.loads(json.dumps(about))
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differences = [name for name in now if name not in _NOT_COMPARED and now[name] != before.get(name)]
-        if differences and not overwrite:
-            said = "; ".join(f"{name} {before.get(name)} there, {now[name]} here" for name in differences)
-            remedy = "take another folder, or replace them by --overwrite"
-            raise InputError(f"--output {folder} holds predictions made otherwise ({said}): {remedy}.")
-        if overwrite:
-            _remove(folder, [*_lines(folder).values()])
-    elif others := sorted(each.name for each in folder.iterdir() if not each.name.startswith(".")):
-        raise InputError(f"--output {folder} holds {others[0]} and no predictions: take an empty or a new folder.")
-    files.write_json(path, now)
-
-
 def run(scans: Sequence[Scan], faults: Sequence[Mapping[str, str]], work: Work) -> Done:
     """Predicts every scan that is not done yet, or whose files have changed.
 
@@ -98,9 +68,8 @@ def run(scans: Sequence[Scan], faults: Sequence[Mapping[str, str]], work: Work) 
     Raises:
         InputError: nothing could be predicted; says why of the first.
     """
-    began, before = time.monotonic(), _lines(work.folder)
-    book = _Book(work.folder, before, [dict(fault) for fault in faults])
-    _write_lines(work.folder / DONE, [*before.values()])  # without what a kill cut short
+    began, before = time.monotonic(), ledger.lines(work.folder)
+    book = ledger.Book(work.folder, before, [dict(fault) for fault in faults])
     with (
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
@@ -110,18 +79,29 @@ def run(scans: Sequence[Scan], faults: Sequence[Mapping[str, str]], work: Work) 
         for scan, reading in _read_ahead(scans, before, reader):
             writing = _predicted(work, book, scan, reading, writer)
             del reading  # a future holds what it read
-            book.settle(pending)
+            _settle(book, pending)
             pending = writing
             if writing is not None and writing.is_large:
-                book.settle(pending)
+                _settle(book, pending)
                 pending = None
             bar.update()
-        book.settle(pending)
-    lines = book.close(scans)
+        _settle(book, pending)
+    lines = book.close([scan.id for scan in scans])
     if not lines:
         first = book.faults[0]
-        raise InputError(f"none of {len(book.faults)} scans can be predicted; {first['path']}: {first['reason']}")
+        raise InputError(f"none of {len(book.faults)} scans can be predicted; {ledger.told(first)}")
     return Done(lines, book.faults, len(book.kept), time.monotonic() - began, sum(book.computing_s))
+
+
+def report(done: Done, folder: Path, tables: Sequence[str]) -> str:
+    """What a user wants to know at the end. tables: files that are of all scans."""
+    lines = [f"failed: {ledger.told(fault)}" for fault in done.faults[:SHOWN]]
+    lines += [f"failed: {len(done.faults) - SHOWN} more, in {ledger.FAILED}"] if len(done.faults) > SHOWN else []
+    share = f", {done.computing_s / done.seconds:.0%} of it in the network" if done.computing_s else ""
+    counts = f"{len(done.lines)} scans predicted, {done.kept} of them before, {len(done.faults)} failed"
+    return "\n".join(
+        [*lines, f"{folder}: {counts}, in {done.seconds:.1f} s{share}; {', '.join([*tables, ledger.DONE])}."]
+    )
 
 
 class _Writing(NamedTuple):
@@ -131,45 +111,6 @@ class _Writing(NamedTuple):
     sha256: str
     future: Future
     is_large: bool
-
-
-class _Book:
-    """What is done and what failed, in memory and on disk."""
-
-    def __init__(self, folder: Path, lines: dict[str, dict[str, Any]], faults: list[dict[str, str]]) -> None:
-        self.folder, self.lines, self.faults = folder, lines, faults
-        self.kept: list[str] = []
-        self.computing_s: list[float] = []
-
-    @contextlib.contextmanager
-    def faults_of(self, scan: Scan) -> Iterator[None]:
-        """Notes a fault of one scan, whose former files are then no longer true, and goes on."""
-        try:
-            yield
-        except _FAULTS as error:
-            _remove(self.folder, [self.lines.pop(scan.id)] if scan.id in self.lines else [], whole=False)
-            text = str(error) if isinstance(error, InputError) else ""
-            self.faults.append(
-                {"path": scan.path, "reason": text or "memory ran out: predict it by itself, or crop it."}
-            )
-
-    def settle(self, writing: _Writing | None) -> None:
-        """Waits for what is being written, and notes it as done."""
-        if writing is None:
-            return
-        with self.faults_of(writing.scan):
-            found = {"case": writing.scan.id, "sha256": writing.sha256, **writing.future.result()}
-            self.lines[writing.scan.id] = found
-            with (self.folder / DONE).open("a", encoding="utf-8") as file:
-                file.write(_text(found))
-
-    def close(self, scans: Sequence[Scan]) -> list[dict[str, Any]]:
-        """Writes both files in the order of the scans, whenever which was predicted; returns the lines of these."""
-        ids = [scan.id for scan in scans if scan.id in self.lines]
-        others = [line for name, line in self.lines.items() if name not in set(ids)]  # of scans that are gone
-        _write_lines(self.folder / DONE, [self.lines[name] for name in ids] + others)
-        _write_lines(self.folder / FAILED, sorted(self.faults, key=lambda fault: fault["path"]))
-        return [self.lines[name] for name in ids]
 
 
 def _read_ahead(
@@ -192,9 +133,9 @@ def _read(scan: Scan, known: Mapping[str, str]) -> tuple[str, Example | None]:
     return sha256, None if known.get(scan.id) == sha256 else scan.read()
 
 
-def _predicted(work: Work, book: _Book, scan: Scan, reading: Future, writer: Executor) -> _Writing | None:
+def _predicted(work: Work, book: ledger.Book, scan: Scan, reading: Future, writer: Executor) -> _Writing | None:
     """What is being written of a scan; None where it is kept, or has failed."""
-    with book.faults_of(scan):
+    with book.faults_of(scan.id, scan.path):
         sha256, example = reading.result()
         if example is None:
             book.kept.append(scan.id)
@@ -207,25 +148,9 @@ def _predicted(work: Work, book: _Book, scan: Scan, reading: Future, writer: Exe
     return None
 
 
-def _lines(folder: Path) -> dict[str, dict[str, Any]]:
-    """What is done by the name of the scan, if all its files are there."""
-    found = {line["case"]: line for line in json_lines(folder / DONE) if "case" in line}
-    return {name: line for name, line in found.items() if all((folder / each).is_file() for each in line["files"])}
-
-
-def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    if not lines:
-        path.unlink(missing_ok=True)
-        return
-    with files.atomic(path) as file:
-        file.writelines(_text(line).encode() for line in lines)
-
-
-def _text(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _remove(folder: Path, lines: Sequence[Mapping[str, Any]], *, whole: bool = True) -> None:
-    """Removes the files of these scans; `whole`: and what is of all of them."""
-    for name in [name for line in lines for name in line["files"]] + ([DONE, FAILED] if whole else []):
-        (folder / name).unlink(missing_ok=True)
+def _settle(book: ledger.Book, writing: _Writing | None) -> None:
+    """Waits for what is being written, and notes it as done."""
+    if writing is not None:
+        with book.faults_of(writing.scan.id, writing.scan.path):
+            about = {"case": writing.scan.id, "path": writing.scan.path, "sha256": writing.sha256}
+            book.note({**about, **writing.future.result()})

@@ -91,6 +91,8 @@ def _validation(model: Path, found: Sequence[Run]) -> list[tuple[Run, str, float
     by_run = {(one.arm, one.fraction, one.repetition): one for one in found}
     rows = [row for row in tables.read([model]).results if (row.split, row.checkpoint) == ("val", "best")]
     rows = [row for row in rows if row.label_class in comparison.HEADLINE]
+    shown = tables.shown_grid(row.grid for row in rows)
+    rows = [row for row in rows if row.grid == shown]
     values: dict[Run, tuple[str, float]] = {}
     for row in rows:
         one = by_run.get((tables.arm(row), row.fraction, row.repetition))

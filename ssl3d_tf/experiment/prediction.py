@@ -19,6 +19,7 @@ from ssl3d_tf.evaluation import native
 from ssl3d_tf.evaluation.sliding_window import predict_volume, windows
 from ssl3d_tf.experiment.choosing import Chosen
 from ssl3d_tf.experiment.scoring import ACTIVATED, Predict, prediction
+from ssl3d_tf.models import unet
 from ssl3d_tf.training import encoders, health
 from ssl3d_tf.views import volumes
 
@@ -177,6 +178,12 @@ def _embedding(encoder: keras.Model) -> Predict:
 
 
 def _encoder_of(model: keras.Model) -> keras.Model:
-    """The encoder in a finetuned model, with its first output alone."""
+    """The encoder in a finetuned model: of a U-Net pooled behind its bottleneck, as encoders are.
+
+    Behind a norm per channel the mean over space would be the same for every scan.
+    """
     (inner,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
-    return keras.Model(inner.inputs, inner.outputs[0])
+    features = inner.outputs[0]
+    if unet.has_skips(inner) and all(layer.name != "final_pool" for layer in inner.layers):
+        features = unet.layer("MaxPooling{}D", len(features.shape) - 2)(2, name="final_pool")(features)
+    return keras.Model(inner.inputs, features)

@@ -109,7 +109,8 @@ def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
         of_run, repetition = (experiment.plan.name, *cell.arm, cell.fraction), cell.repetition
         for key, scores in found["scores"].items():
             split, checkpoint = key.split("/")
-            rows = [(*of_run, found["labelled"], repetition, split, *row, checkpoint) for row in scores["summary"]]
+            run = (*of_run, found["labelled"], repetition, split)
+            rows = [(*run, *row[:3], checkpoint, *row[3:]) for row in scores["summary"]]
             results += itertools.starmap(tables.Result, rows)
         tested = found["scores"]["test/best"]
         cases += [tables.CaseScore(*of_run, repetition, *row) for row in tested["cases"]]

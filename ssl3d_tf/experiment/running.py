@@ -23,6 +23,7 @@ from ssl3d_tf.training import run as training_run
 from ssl3d_tf.training.loop import Hooks
 from ssl3d_tf.training.run import Run
 
+CASE_ROW = 5  # fields of `Scores.cases`, of which versions before grids were told apart have four
 OVERLAYS, PARTS, CHECKPOINTS = "overlays", "scores.json", ("best", "last")
 
 
@@ -150,7 +151,8 @@ def _heeding(stopped_by: Callable[[], str | None], predict: Predict) -> Predict:
 def _scores(scorer: Scorer, predict: Predict, built: Run, data: DataFolder, folder: Path) -> dict[str, Any]:
     """Scores by 'split/checkpoint', each written as soon as it is there, and taken from there when stopped before."""
     kept = json.loads((folder / PARTS).read_text(encoding="utf-8")) if (folder / PARTS).is_file() else {}
-    scored = {key: Scores(**found) for key, found in kept.items()}
+    read = {key: Scores(**found) for key, found in kept.items()}
+    scored = {key: one for key, one in read.items() if all(len(row) == CASE_ROW for row in one.cases)}  # older: again
 
     def score(split: str, checkpoint: str) -> Scores:
         key = f"{split}/{checkpoint}"

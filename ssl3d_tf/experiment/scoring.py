@@ -4,7 +4,6 @@ Segmentation predicts whole volumes in windows, one case at a time, whatever the
 list of all predictions. Neither depends on a batch size.
 """
 
-import functools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,23 +17,26 @@ from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import grading, overlays, scores, surfaces
+from ssl3d_tf.evaluation import grading, overlays, scores, tables
 from ssl3d_tf.evaluation.sliding_window import predict_volume
-from ssl3d_tf.experiment import picturing
+from ssl3d_tf.experiment import per_grid, picturing
+from ssl3d_tf.experiment.per_grid import MEAN, Measure
 from ssl3d_tf.losses.regions import Regions
 from ssl3d_tf.task import Batch, Inputs, Params, Task
 from ssl3d_tf.tasks.classification import Labels
 
 Predict = Callable[[np.ndarray], np.ndarray]  # a batch -> outputs, always of that size
 View = Callable[[DataFolder, str], Iterator[tuple[tf.Tensor, np.ndarray]]]
-MEAN = "mean"  # the class of a score over all foreground regions
 
 
 class Scores(NamedTuple):
-    """summary: (score, class, value). cases: (case, score, class, value). predictions: (case, true, predicted)."""
+    """summary: (score, class, value, grid). cases: (case, score, class, value, grid), the grid one of `tables.GRIDS`.
 
-    summary: list[tuple[str, str, float]]
-    cases: list[tuple[str, str, str, float]]
+    predictions: (case, true, predicted).
+    """
+
+    summary: list[tuple[str, str, float, str]]
+    cases: list[tuple[str, str, str, float, str]]
     predictions: list[tuple[str, int, int]]
 
 
@@ -80,7 +82,7 @@ def segmentation(
     batch_size: int = 4,
     tolerance_mm: float = 1.0,
 ) -> Scorer:
-    """Scores of whole cases. Regions without a score in a case, as neither mask has them, count in no mean.
+    """Scores of whole cases, on both grids (`per_grid`). Regions that neither mask of a case has count in no mean.
 
     The network's classes are those of the data from low to high; masks and predictions are compared in stored values.
     Where the mask says that the class is not known, both are of none.
@@ -95,12 +97,12 @@ def segmentation(
     Raises:
         InputError: no such score.
     """
-    known = {"dice", "jaccard", "hd95", "nsd", *_POOLED}
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {', '.join(sorted(known))}.")
+    if unknown := [name for name in names if name not in scores.OF_MASKS]:
+        known = ", ".join(sorted(scores.OF_MASKS))
+        raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {known}.")
 
-    def segment(predict: Predict, data: DataFolder, volume: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        rank, ignore = data.manifest.rank, data.manifest.ignore_label
+    def segment(predict: Predict, data: DataFolder, example: Example, volume: np.ndarray) -> dict[str, per_grid.Masks]:
+        rank = data.manifest.rank
         logits = predict_volume(
             volume,
             predict=predict,
@@ -109,29 +111,24 @@ def segmentation(
             batch_size=batch_size,
             flip_axes=tuple(range(rank)) if flips else (),
         )
-        predicted = _values(data)[np.argmax(logits, axis=-1)]
-        return predicted if ignore is None else np.where(truth == ignore, ignore, predicted)
+        return per_grid.masks(example, logits, values=_values(data), ignore=data.manifest.ignore_label)
 
     def score(predict: Predict, data: DataFolder, split: str) -> Scores:
-        classes, areas = _values(data), regions or _foreground(data)
-        cases, counts = [], np.zeros((len(classes), len(classes)), np.int64)
-        for example, truth, volume in _cases(data, split):
-            predicted = segment(predict, data, volume, truth)
-            counts += _confusion(truth, predicted, classes, ignore=data.manifest.ignore_label)
-            for name in (name for name in names if name not in _POOLED):
-                how = _score_of(name, spacing_mm=example.spacing_mm, tolerance_mm=tolerance_mm)
-                values = scores.per_region(how, truth, predicted, regions=areas)
-                cases += [(example.id, name, label, value) for label, value in values.items()]
-                cases.append((example.id, name, MEAN, scores.mean(values.values())))
-        pooled = [(name, "", _POOLED[name](counts)) for name in names if name in _POOLED]
-        return Scores([*_means(cases), *pooled], cases, [])
+        how = Measure(names, regions or _foreground(data), _values(data), data.manifest.ignore_label, tolerance_mm)
+        cases = [
+            (example.id, per_grid.measured(segment(predict, data, example, volume), how))
+            for example, _, volume in _cases(data, split)
+        ]
+        return Scores(per_grid.summary(cases, names), per_grid.of_cases(cases), [])
 
     def draw(predict: Predict, data: DataFolder, scored: Scores, folder: Path) -> None:
-        chosen = overlays.choose(scored.cases, MEAN)
+        shown = tables.shown_grid(grid for *_, grid in scored.summary)
+        rows = [(case, name, label, value) for case, name, label, value, grid in scored.cases if grid == shown]
+        chosen = overlays.choose(rows, MEAN)
         for example, truth, volume in _cases(data, "test", only=set(chosen.values())):
-            predicted = segment(predict, data, volume, truth)
+            predicted = segment(predict, data, example, volume)[tables.RECORD].predicted
             for name in (name for name, case in chosen.items() if case == example.id):
-                about = f"{name}: {example.id}\n{picturing.told(scored.cases, example.id)}"
+                about = f"{name}: {example.id}\n{picturing.told(rows, example.id)}"
                 picturing.overlay(
                     folder / f"{name}.png", about, data, example, truth, volume=volume, predicted=predicted
                 )
@@ -144,11 +141,6 @@ def _applied(
 ) -> Mapping[str, Any]:
     window = {"overlap": overlap, "flips": flips, "batch_size": batch_size}
     return {"task": "segmentation", "view_size": view_size, "window": window, "regions": regions}
-
-
-def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: np.ndarray, *, ignore: int | None) -> np.ndarray:
-    masks = [mask if ignore is None else mask[truth != ignore] for mask in (truth, predicted)]
-    return scores.confusion(*(scores.places(mask, classes) for mask in masks), classes=len(classes))
 
 
 def _foreground(data: DataFolder) -> Regions:
@@ -179,7 +171,7 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
         raise InputError(f"SCORES holds {', '.join(unknown)}; for {kind} labels there are {', '.join(known)}.")
 
     def of_values(truth: np.ndarray, values: np.ndarray, ids: Sequence[str]) -> Scores:
-        summary = [(name, "", float(known[name](truth, values, classes))) for name in names]
+        summary = [(name, "", float(known[name](truth, values, classes)), tables.RECORD) for name in names]
         decided = grading.DECIDED.get(kind)
         if decided is None:
             return Scores(summary, [], [])
@@ -227,24 +219,10 @@ def _cases(
             yield example, example.mask, reading.intensities(example.volume, example)
 
 
-def _score_of(name: str, *, spacing_mm: Sequence[float], tolerance_mm: float) -> scores.Score:
-    if name == "hd95":
-        return functools.partial(surfaces.hd95, spacing_mm=spacing_mm)
-    if name == "nsd":
-        return functools.partial(surfaces.nsd, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
-    return {"dice": scores.dice, "jaccard": scores.jaccard}[name]
-
-
-def _means(cases: Sequence[tuple[str, str, str, float]]) -> list[tuple[str, str, float]]:
-    keys = list(dict.fromkeys((name, label) for _, name, label, _ in cases))
-    return [(*key, scores.mean(value for _, name, label, value in cases if (name, label) == key)) for key in keys]
-
-
 def _sigmoid(values: np.ndarray) -> np.ndarray:
     return tf.sigmoid(values).numpy()
 
 
-_POOLED = {"pooled_dice": scores.pooled_dice, "pooled_jaccard": scores.pooled_jaccard}
 ACTIVATED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "nominal": lambda logits: tf.nn.softmax(logits).numpy(),
     "ordinal": _sigmoid,

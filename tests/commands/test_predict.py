@@ -13,16 +13,18 @@ import nibabel
 import numpy as np
 import pytest
 from absl import flags
+from PIL import Image
 
 import ssl3d_tf
-from ssl3d_tf import finetune, predict
+from ssl3d_tf import finetune, predict, train
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data.records import manifest, reading
-from ssl3d_tf.evaluation import native, overlays, report
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import native, overlays, report, scores, tables
 from ssl3d_tf.evaluation.sliding_window import predict_volume
-from ssl3d_tf.experiment import answers, applying, choosing, prediction, scoring
+from ssl3d_tf.experiment import answers, choosing, ledger, prediction, scoring
 from tests.tools import converting
-from tools.prediction import inputs, outputs
+from tools.prediction import inputs, records
 from tools.readers import layouts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +111,7 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name[0] != "."
+        if path.is_file() and path.name != ".lock"
     }
 
 
@@ -170,6 +172,19 @@ def test_the_files_of_the_test_split_get_what_was_scored(raw, grid, tmp_path):
         other = nibabel.load(tmp_path.parent / "out_records" / f"{entry.id}.nii.gz")
         np.testing.assert_array_equal(np.asarray(other.dataobj), expected)
         np.testing.assert_array_equal(other.affine, nibabel.load(one).affine)
+        truth = np.asarray(nibabel.load(raw / "masks" / one.name).dataobj)
+        found = np.mean([scores.dice(truth == value, expected == value) for value in VALUES[1:]])
+        assert found == pytest.approx(native_score(workdir, best, entry.id), abs=1e-6)
+
+
+def native_score(workdir, chosen, case):
+    """The mean Dice of a case on its own grid, as cases.csv has it for that run."""
+    repetition = chosen.contract["run"]["repetition"]
+    rows = [row for row in tables.read([workdir]).cases if (row.case, row.grid) == (case, tables.NATIVE)]
+    (value,) = (
+        row.value for row in rows if (row.repetition, row.score, row.label_class) == (repetition, "dice", "mean")
+    )
+    return value
 
 
 def test_the_best_run_in_validation_is_taken_and_another_by_name(grid, capsys):
@@ -178,7 +193,7 @@ def test_the_best_run_in_validation_is_taken_and_another_by_name(grid, capsys):
         rows = [
             row
             for row in csv.DictReader(file)
-            if (row["split"], row["checkpoint"], row["class"]) == ("val", "best", "mean")
+            if (row["split"], row["checkpoint"], row["class"], row["grid"]) == ("val", "best", "mean", "native")
         ]
     best = max(rows, key=lambda row: float(row["value"]))
     found = choosing.find(workdir)
@@ -224,18 +239,19 @@ def test_killed_and_run_again_the_files_are_the_same(grid, new, predicted, tmp_p
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(1200):
-            if (out / applying.DONE).is_file() or process.poll() is not None:
+            if (out / ledger.DONE).is_file() or process.poll() is not None:
                 break
             time.sleep(0.05)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert (out / applying.DONE).is_file()
+    assert (out / ledger.DONE).is_file()
     assert not (out / answers.EMBEDDINGS).exists()
+    (out / f".a.nii.gz.{'0' * 16}.tmp").write_bytes(b"half")  # as a kill leaves behind
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nii.gz")}
     run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
     assert contents(out) == contents(predicted)
-    first = json.loads((out / applying.DONE).read_text().splitlines()[0])["files"][0]
+    first = json.loads((out / ledger.DONE).read_text().splitlines()[0])["files"][0]
     assert before[out / first] == (out / first).stat().st_mtime_ns  # kept
 
 
@@ -246,7 +262,7 @@ def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, c
     broken.write_bytes(broken.read_bytes()[:-2000])
     save(root / "four.nii.gz", np.zeros((8, 8, 8, 4), np.int16), "RAS")
     run("--nooverlays", model=grid[1], input=root, output=out)
-    lines = [json.loads(line) for line in (out / applying.FAILED).read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / ledger.FAILED).read_text().splitlines()]
     assert [line["path"] for line in lines] == ["d.nii.gz", "four.nii.gz"]
     assert "it is 3D with 4 channels, the model is for 3D with 1 channel" in lines[1]["reason"]
     told = capsys.readouterr().out
@@ -256,31 +272,177 @@ def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, c
     (root / "four.nii.gz").unlink()
     run("--nooverlays", model=grid[1], input=root, output=out)
     assert "3 scans predicted, 2 of them before, 0 failed" in capsys.readouterr().out
-    assert not (out / applying.FAILED).exists()
-    assert [json.loads(line)["case"] for line in (out / applying.DONE).read_text().splitlines()] == ["a", "b/c", "d"]
+    assert not (out / ledger.FAILED).exists()
+    assert [json.loads(line)["case"] for line in (out / ledger.DONE).read_text().splitlines()] == ["a", "b/c", "d"]
     shutil.copy(new[0] / "a.nii.gz", broken)  # another scan by the same name
     run("--nooverlays", model=grid[1], input=root, output=out)
     assert nibabel.load(out / "d.nii.gz").shape == nibabel.load(new[0] / "a.nii.gz").shape
+    broken.write_bytes(b"no header")
+    run("--nooverlays", model=grid[1], input=root, output=out)
+    assert not (out / "d.nii.gz").exists()  # it was of another file than the one that is there
+    assert [json.loads(line)["case"] for line in (out / ledger.DONE).read_text().splitlines()] == ["a", "b/c"]
 
 
-def test_pictures_and_arrays_get_masks_of_their_size(tmp_path):
-    pixels = np.arange(30, dtype=np.uint8).reshape(5, 6)
-    for name, value, ending in (
-        ("p.png", 3, ".png"),
-        ("p.png", 40000, ".png"),
-        ("p.png", 70000, ".npy"),
-        ("a.npy", 3, ".npy"),
-    ):
-        found = np.where(pixels > 9, value, 0).astype(np.int32 if value > 65535 else np.uint16)
-        written = outputs.labels(tmp_path, Named("x/y", tmp_path / name), found, {"affine": None, "shape": [5, 6]})
-        assert written == f"x/y{ending}"
-        from tools.readers import files as readers
-
-        np.testing.assert_array_equal(readers.read_mask(tmp_path / written).voxels[..., 0], found)
+# 2D: slices of volumes, pictures with labels, an encoder alone
 
 
-class Named:
-    """A scan of that name and file."""
+def test_a_model_of_slices_predicts_volumes_slice_by_slice(raw, new, tmp_path, undrawn):
+    chosen = converting.settings(slices="coronal", how="minmax")._replace(fractions=(0.5, 0.25, 0.25))
+    converting.convert(raw, tmp_path / "data", chosen)
+    sources = configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*SMALL, "STEPS=1", "REPETITIONS=1"))
+    assert finetune.run(sources, tmp_path / "data", [], tmp_path / "ft") == 0
+    run("--embeddings", model=tmp_path / "ft", input=new[0], output=tmp_path / "out")
+    there, here = (nibabel.load(folder / "b" / "c.nii.gz") for folder in (new[0], tmp_path / "out"))
+    np.testing.assert_array_equal(here.affine, there.affine)
+    network = scoring.prediction(ssl3d_tf.load_model(tmp_path / "ft/runs/scratch-random/100/0"))
+    found, _ = inputs.find(layouts.Request(str(new[0])), inputs.how(choosing.find(tmp_path / "ft").contract, "", {}))
+    example = found[1].read()
+    volume, axial = reading.intensities(example.volume, example), []
+    for number in range(volume.shape[1]):
+        logits = predict_volume(volume[:, number], network, size=(SIZE,) * 2, batch_size=4)
+        axial.append(np.array(VALUES)[logits.argmax(-1)])
+    np.testing.assert_array_equal(np.asarray(nibabel.as_closest_canonical(here).dataobj), np.stack(axial, 1))
+    (first, *_) = records.find(tmp_path / "data", choosing.find(tmp_path / "ft").contract)
+    (whole,) = (one for one in inputs.find(layouts.Request(str(raw)), found[0].how)[0] if one.id == first.id)
+    np.testing.assert_array_equal(first.read().volume, whole.read().volume)
+    picture(tmp_path / "flat" / "p.png", 0)
+    with pytest.raises(InputError, match=r"it is 2D .* the model is for 3D .*of coronal slices of volumes"):
+        run(model=tmp_path / "ft", input=tmp_path / "flat", output=tmp_path / "other")
 
-    def __init__(self, name, template):
-        self.id, self.template = name, template
+
+def picture(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(value).integers(0, 50, (20, 18)) + value
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """(data, workdir): pictures labelled 3 and 7, and a classifier of two steps."""
+    root = tmp_path_factory.mktemp("pictures")
+    rows = ["path,label"]
+    for number in range(8):
+        picture(root / "raw" / f"p{number}.png", 20 * number)
+        rows.append(f"p{number}.png,{3 if number % 2 else 7}")
+    (root / "raw" / "table.csv").write_text("\n".join(rows))
+    converting.convert(root / "raw", root / "data", converting.settings()._replace(fractions=(0.5, 0.25, 0.25)))
+    params = (*SMALL, "STEPS=2", "REPETITIONS=1", "SCORES=('cat_accuracy',)", "classification.task.transforms=[]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "write", lambda *_: None)
+        sources = configuration.Sources(("gin/finetune/classification_2d.gin",), params)
+        assert finetune.run(sources, root / "data", [], root / "ft") == 0
+    return root
+
+
+def test_classes_of_pictures_are_a_table_and_those_that_were_scored(pictures, tmp_path):
+    run(model=pictures / "ft", input=pictures / "raw", output=tmp_path / "out")
+    with (tmp_path / "out" / answers.PREDICTIONS).open() as file:
+        rows = {row["case"]: row for row in csv.DictReader(file)}
+    assert list(rows) == [f"p{number}" for number in range(8)]
+    for row in rows.values():
+        shares = {value: float(row[f"probability_{value}"]) for value in (3, 7)}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-6)
+        assert (row["class"], row["name"]) == (str(max(shares, key=shares.get)), f"class {row['class']}")
+    tested = tables.read([pictures / "ft"]).predictions
+    assert tested
+    assert all(rows[row.case]["class"] == str(row.predicted) for row in tested)
+    run(model=pictures / "ft", input=pictures / "data", output=tmp_path / "records")
+    with (tmp_path / "records" / answers.PREDICTIONS).open() as file:
+        assert {row["case"]: row for row in csv.DictReader(file)} == rows
+
+
+def test_every_kind_of_label_has_its_columns(tmp_path):
+    def table(labels, values):
+        network = prediction.Network(
+            {"task": "classification", "labels": labels, "classes": {"1": "low"}, "recipe": {}}, (), None, False
+        )
+        answers.tables(network, [{"case": "a", "values": values}], tmp_path)
+        return [line.split(",") for line in (tmp_path / answers.PREDICTIONS).read_text().splitlines()]
+
+    head, row = table({"kind": "ordinal", "values": [1, 2, 5]}, [[0.25, 0.5]])
+    assert head == ["case", "class", "name", "probability_1", "probability_2", "probability_5"]
+    assert row == ["a", "1", "low", "0.75", "0.0", "0.25"]
+    assert table({"kind": "multilabel", "values": []}, [[0.75, 0.5]]) == [
+        ["case", "label_0", "label_1", "probability_0", "probability_1"],
+        ["a", "1", "0", "0.75", "0.5"],
+    ]
+    assert table({"kind": "regression", "values": []}, [[-1.5]]) == [["case", "value_0"], ["a", "-1.5"]]
+
+
+def test_an_encoder_alone_gives_embeddings_and_nothing_else(pictures, tmp_path):
+    sources = configuration.Sources(("gin/rotation_2d.gin",), (*SMALL[:-1], "STEPS=1"))
+    train.pretrain(sources, pictures / "data", tmp_path / "run")
+    with pytest.raises(InputError, match=r"is a pretrained encoder, which knows no classes: add --embeddings"):
+        run(model=tmp_path / "run", input=pictures / "raw", output=tmp_path / "out")
+    run("--embeddings", model=tmp_path / "run", input=pictures / "raw", output=tmp_path / "out")
+    with np.load(tmp_path / "out" / answers.EMBEDDINGS) as found:
+        embeddings = dict(zip(found["cases"].tolist(), found["embeddings"], strict=True))
+    assert not (tmp_path / "out" / answers.PREDICTIONS).exists()
+    pixels = np.asarray(Image.open(pictures / "raw" / "p4.png"), np.float32)[None, ..., None] / 255
+    encoder = ssl3d_tf.load_encoder(tmp_path / "run")
+    parts = [encoder(pixels[:, a : a + SIZE, b : b + SIZE]).numpy().mean((0, 1, 2)) for a in (0, 4) for b in (0, 2)]
+    np.testing.assert_allclose(embeddings["p4"], np.mean(parts, axis=0), atol=1e-5)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": "{new}"}, r"holds no encoder or model \(no contract.json in it\); give .*FRACTION/REPETITION"),
+        (
+            {"run": "runs/scratch-randm/100/0"},
+            r"--run=runs/scratch-randm/100/0 is no run .*there are runs/scratch-random/100/",
+        ),
+        (
+            {"model": "{ft}/runs/scratch-random/100/0", "run": "runs/x"},
+            "is of the --workdir of finetuning.*leave it out",
+        ),
+        ({"input": "{new}/nothing"}, "--input .*nothing does not exist"),
+        ({"input": "{empty}"}, "holds no file of a known kind"),
+        (
+            {"input": "{pictures}/raw/p0.png"},
+            r"none of 1 scans .* p0.png: it is 2D with 1 channel, the model is for 3D",
+        ),
+        (
+            {"input": "{pictures}/data"},
+            "was made otherwise than the model's data: rank 3 there, 2 here.*; give the scans",
+        ),
+        ({"output": "{new}/out"}, "lies inside the input"),
+        ({"output": "{new}"}, "lies inside the input"),
+        ({"output": "{pictures}/raw"}, r"holds p0.png and no predictions: take an empty or a new folder"),
+        ({"output": "{predicted}"}, r"made otherwise \(probabilities True there, False here; embeddings .*--overwrite"),
+        ({"output": "{predicted}", "run": "runs/scratch-random/100/0"}, None),
+        ({"model": "{pictures}/ft", "input": "{pictures}/raw", "flips": "true"}, "--flips averages .* leave it out"),
+        (
+            {"model": "{pictures}/ft", "input": "{pictures}/raw", "ensemble": "true"},
+            "--ensemble averages the repetitions",
+        ),
+        ({"ensemble": "true", "embeddings": "true"}, "embeddings of several networks have nothing in common"),
+    ],
+)
+def test_a_mistake_is_one_line(given, message, grid, new, pictures, predicted, tmp_path):
+    (tmp_path / "empty").mkdir()
+    places = {"ft": grid[1], "new": new[0], "pictures": pictures, "predicted": predicted, "empty": tmp_path / "empty"}
+    chosen = {"model": "{ft}", "input": "{new}", "output": str(tmp_path / "out"), **given}
+    if message is None:  # another model than that of what is there
+        contract = choosing.find(grid[1]).contract["run"]["repetition"]
+        chosen["run"], message = f"runs/scratch-random/100/{1 - contract}", r"made otherwise \(weights \['.*--overwrite"
+    before = contents(new[0])
+    with pytest.raises(InputError, match=message) as caught:
+        run(**{name: value.format(**places) for name, value in chosen.items()})
+    assert "\n" not in str(caught.value)
+    assert contents(new[0]) == before
+    assert not (tmp_path / "out").exists()
+    assert not (pictures / "raw" / ".lock").exists()
+
+
+def test_overwrite_replaces_predictions_and_nothing_else(grid, new, tmp_path):
+    out = tmp_path / "out"
+    run(model=grid[1], input=new[0], output=out)
+    (out / "mine.txt").write_text("kept")
+    run("--overwrite", "--nooverlays", "--probabilities", model=grid[1], input=new[0], output=out)
+    assert "mine.txt" in contents(out)
+    assert "a_probabilities.npz" in contents(out)
+    assert "a_overlay.png" not in contents(out)

@@ -38,6 +38,41 @@ def test_means_and_paired_differences_by_hand():
     assert found.differences[PRETRAINED, 10.0].repetitions == 2
 
 
+def on(grid, rows):
+    return tuple(row._replace(grid=grid) for row in rows)
+
+
+def test_the_native_grid_is_compared_where_every_run_has_it_and_else_the_record_s():
+    scores = {(PRETRAINED, 10.0): [0.9, 0.9], (SCRATCH, 10.0): [0.8, 0.8]}
+    of_cases = {key: np.full((2, 5), values[0]) for key, values in scores.items()}
+    lower = {key: [value - 0.2 for value in values] for key, values in scores.items()}
+    cases = per_case(of_cases) + on("native", per_case({key: values - 0.2 for key, values in of_cases.items()}))
+    both = compare(results(scores) + on("native", results(lower)), cases)
+    assert both.grid == "native"
+    assert both.estimates[SCRATCH, 10.0].mean == pytest.approx(0.6)
+    assert both.values[SCRATCH] == pytest.approx(0.6)
+    assert both.estimates[SCRATCH, 10.0].cases == 5
+    one_lacks_it = compare(results(scores) + on("native", results(lower))[1:], cases)
+    assert one_lacks_it.grid == "record"
+    assert one_lacks_it.estimates[SCRATCH, 10.0].mean == pytest.approx(0.8)
+    assert one_lacks_it.values[SCRATCH] == pytest.approx(0.8)
+    tables_of_both = Tables(results(scores) + on("native", results(lower)), cases, (), {})
+    assert len(comparison.compare_all(tables_of_both)) == 1
+    assert comparison.missing_runs(tables_of_both, "organ") == ([], 4)
+
+
+def test_masks_of_records_are_said_to_be_resampled_and_other_scores_are_not():
+    scores = {(PRETRAINED, 10.0): [0.9, 0.9], (SCRATCH, 10.0): [0.8, 0.8]}
+
+    def shown(rows, score):
+        found = Tables(rows, (), (), {})
+        return "On the resampled grid" in summary.text(found, [comparison.compare(found, "organ", score)])
+
+    assert shown(results(scores), "dice")
+    assert not shown(on("native", results(scores)), "dice")
+    assert not shown(results(scores, score="cat_accuracy"), "cat_accuracy")
+
+
 def test_a_difference_counts_only_repetitions_that_both_have():
     found = compare(results({(PRETRAINED, 10.0): [0.5, 0.7, 0.9], (SCRATCH, 10.0): [0.4, 0.5]}))
     assert found.differences[PRETRAINED, 10.0].mean == pytest.approx(0.15)

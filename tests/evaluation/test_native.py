@@ -168,9 +168,12 @@ def test_slices_have_a_grid_where_they_are_those_of_the_input():
 def test_what_cannot_be_had_is_said():
     resampled = {"from": [8, 8], "to": [4, 4], "factors": [2.0, 2.0]}
     assert placement.of({"resampled": resampled}, (4, 4)) is None  # no shape
-    assert placement.of({"brick": {}}, (4, 4)) is None
-    with pytest.raises(InputError, match="cannot be had: it is a brick"):
-        native.labels(np.zeros((4, 4, 2)), {"brick": {}}, values=[0, 1])
+    with pytest.raises(InputError, match="cannot be had: the record does not say its shape"):
+        native.labels(np.zeros((4, 4, 2)), {"resampled": resampled}, values=[0, 1])
+    with pytest.raises(InputError, match="cannot be had: slices across"):
+        native.labels(np.zeros((10, 10, 2)), slice_source(square=True), values=[0, 1])
+    with pytest.raises(InputError, match=r"outputs have \(4, 4\) voxels, the volume \(8, 4\); put its bricks together"):
+        native.labels(np.zeros((4, 4, 2)), {"brick": {"shape": [8, 4]}}, values=[0, 1])
     with pytest.raises(InputError, match=r"has \(5, 4\) voxels, but its source says \(4, 4\)"):
         placement.of({"shape": [8, 8], "resampled": resampled}, (5, 4))
     with pytest.raises(InputError, match="it is damaged"):

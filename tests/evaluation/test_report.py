@@ -67,6 +67,18 @@ def test_a_score_that_no_run_has_is_said_to_be_undefined(small):
     assert "hd95 is undefined in every run" in (small / "summary.md").read_text(encoding="utf-8")
 
 
+def test_captions_say_that_masks_are_resampled_where_the_native_grid_cannot_be_had(small, whole):
+    assert whole.count("On the resampled grid") > 2  # of curves and of cases
+    for name in ("results.csv", "cases.csv"):
+        head, *lines = (small / name).read_text().splitlines()
+        rows = [f"{head},grid", *(f"{line},{grid}" for grid in ("record", "native") for line in lines)]
+        (small / name).write_text("\n".join(rows) + "\n")
+    page = render(small)
+    assert "On the resampled grid" not in page
+    assert "On the resampled grid" not in (small / "summary.md").read_text(encoding="utf-8")
+    assert "<td>native</td>" in page
+
+
 def test_equal_files_make_equal_pages(small):
     assert render(small) == render(small)
 

@@ -22,6 +22,20 @@ def test_rows_are_read_whatever_the_order_of_the_columns(tmp_path):
     assert found.workdirs == {"segmentation": (tmp_path,)}
 
 
+def test_tables_of_before_there_were_two_grids_are_of_records(tmp_path):
+    (row,) = tables.read([folder(tmp_path / "old", ROW)]).results
+    assert row.grid == tables.RECORD
+    columns = made.RESULT_COLUMNS + ",grid"
+    native = tables.read([folder(tmp_path / "new", (*ROW, "native"), columns=columns)])
+    assert native.results == (tables.Result(*ROW, grid="native"),)
+    tables.write(tmp_path / "new" / tables.RESULTS, native.results, tables.Result)
+    assert (tmp_path / "new" / tables.RESULTS).read_text().splitlines()[0] == columns
+    together = tables.read([tmp_path / "old", tmp_path / "new"])
+    assert {row.grid for row in together.results} == {"record", "native"}
+    with pytest.raises(InputError, match="line 2: grid is 'naitve', it must be record or native"):
+        tables.read([folder(tmp_path / "typo", (*ROW, "naitve"), columns=columns)])
+
+
 def test_an_empty_value_is_an_undefined_score(tmp_path):
     found = tables.read([folder(tmp_path, (*ROW[:9], "", "best"), ())])
     assert math.isnan(found.results[0].value)

@@ -217,10 +217,10 @@ def test_scores_do_not_change_with_what_is_predicted_where_the_class_is_not_know
 
     found = [scored(value) for value in (0, 1, 2)]
     assert repr(found[0]) == repr(found[1]) == repr(found[2])
-    values = {(case, score, of): value for case, score, of, value in found[0].cases}
+    values = {(case, score, of): value for case, score, of, value, _ in found[0].cases}
     assert all(np.isnan(value) for (case, _, _), value in values.items() if case == "test0")
     assert 0.5 < values["test1", "dice", "class 1"] <= 1
-    assert all(np.isfinite(value) for _, _, value in found[0].summary)
+    assert all(np.isfinite(value) for _, _, value, _ in found[0].summary)
 
 
 def test_finetuning_has_no_class_for_what_is_not_known(partly, tmp_path, undrawn):

@@ -28,6 +28,7 @@ OTHERS = {  # of every option, each value that differs from the default
     "square": [True],
     "slices": list(slices.AXES),
     "antialias": [True],
+    "keep_native_masks": ["always", "never"],
     "reading": [
         *(Reading(channels=name) for name in arrays.LAYOUTS[1:]),
         Reading(nan="min"),

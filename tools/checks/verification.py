@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import manifest, schema, writer
+from ssl3d_tf.data.records import manifest, placement, schema, writer
 from ssl3d_tf.errors import InputError
 
 
@@ -29,8 +29,16 @@ def _verify_shard(path: Place, shard: writer.Shard, entries: Sequence[manifest.E
         listed = (entry.id, entry.patient, entry.offset, entry.length, entry.shape)
         if found != listed:
             raise InputError(f"{where} is {found}, but {manifest.FILE} says {listed}; convert again.")
+        _check_native_mask(example, where)
         offset, count = offset + writer.HEADER_BYTES + len(payload) + writer.FOOTER_BYTES, count + 1
     if count != len(entries) or count != shard.records:
         raise InputError(f"{path} holds {count} records, but {manifest.FILE} lists {len(entries)}; convert again.")
     if writer.file_crc32c(path) != shard.crc32c:
         raise InputError(f"{path} does not agree with its checksum in {manifest.FILE}; convert again.")
+
+
+def _check_native_mask(example: schema.Example, where: str) -> None:
+    """Raises InputError where a mask is on another grid than the one that the record's source says it was read on."""
+    mask, placed = example.native_mask, placement.of(example.source, example.volume.shape[:-1])
+    if mask is not None and placed is not None and mask.shape != placed.shape:
+        raise InputError(f"{where} has a native mask of {mask.shape}, its source says {placed.shape}; convert again.")

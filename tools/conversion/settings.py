@@ -56,6 +56,7 @@ def parse(given: Mapping[str, Any]) -> Settings:
         given["slices"],
         given["antialias"],
         Reading(given["channels"], given["nan"] or "", given["mask_grid"]),
+        given["keep_native_masks"],
     )
     return Settings(
         options,

@@ -11,7 +11,7 @@ SAMPLE = 64  # examples per split that intensities are read from
 
 
 def summarise(folder: Place, data: manifest.Manifest) -> dict[str, Any]:
-    """The table's numbers, JSON-able. Intensities are those of up to SAMPLE examples per split."""
+    """The table's numbers, JSON-able. Intensities and grids are those of up to SAMPLE examples per split."""
     named = ["name", "rank", "channels", "modality", "classes", "ignore_label", "label_classes"]
     named += ["dtypes", "mask_dtypes", "codec", "label_size"]
     fields = data._asdict()
@@ -29,11 +29,13 @@ def text(summary: dict[str, Any]) -> str:
         classes += f"; {summary['ignore_label']} is ignored"
     labels = ", ".join(f"{value} {name}" for value, name in summary["label_classes"].items())
     rows = [["split", "examples", "masks", "labels", "shards", "MB", "shape min", "median", "max", "intensity"]]
+    rows[0] += ["scored on"]
     for name, split in summary["splits"].items():
         shapes = ["×".join(map(str, split["shape"][key])) for key in ("min", "median", "max")]
         counts = [str(split[key]) for key in ("examples", "masks", "labels", "shards")]
         low, high = split["intensity"]
         rows.append([name, *counts, f"{split['bytes'] / 1e6:.1f}", *shapes, f"{low:.4g} to {high:.4g}"])
+        rows[-1] += [f"{split['scored_on']} grid" if split["scored_on"] else "–"]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(
@@ -44,7 +46,8 @@ def text(summary: dict[str, Any]) -> str:
 def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:
     shapes = np.array([entry.shape for entry in split.entries])
     step = -(-len(split.entries) // SAMPLE)
-    ranges = [_range(reading.read_example(folder, split, entry)) for entry in split.entries[::step]]
+    found = [_look(reading.read_example(folder, split, entry)) for entry in split.entries[::step]]
+    grids = {grid for *_, grid in found if grid}
     return {
         "examples": len(split.entries),
         "masks": sum(entry.counts is not None for entry in split.entries),
@@ -56,8 +59,15 @@ def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:
             "median": np.percentile(shapes, 50, axis=0, method="lower").tolist(),
             "max": shapes.max(axis=0).tolist(),
         },
-        "intensity": [min(low for low, _ in ranges), max(high for _, high in ranges)],
+        "intensity": [min(low for low, *_ in found), max(high for _, high, _ in found)],
+        "scored_on": "record" if "record" in grids else "native" if grids else None,
     }
+
+
+def _look(example: schema.Example) -> tuple[float, float, str | None]:
+    """Lowest and highest intensity, and on which grid its mask is scored; None where it has none to say."""
+    is_said = example.mask is not None and not any(example.source.get("brick", {}).get("start", ()))
+    return *_range(example), ("native" if reading.native(example) else "record") if is_said else None
 
 
 def _range(example: schema.Example) -> tuple[float, float]:

@@ -17,7 +17,14 @@ from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
 from tools.prepare import recipe
 
-_OPEN = ("max_gb", "relabel", "channels", "nan", "mask_grid")  # of a recipe: what does not shape a volume that was read
+_OPEN = (
+    "max_gb",
+    "relabel",
+    "channels",
+    "nan",
+    "mask_grid",
+    "keep_native_masks",
+)  # of a recipe: what does not shape a volume that was read
 
 
 class Record(NamedTuple):

@@ -32,6 +32,7 @@ def cut(example: Example, shape: Sequence[int] | None) -> Iterator[Example]:
             volume=example.volume[part],
             mask=None if example.mask is None else example.mask[part],
             affine=example.affine @ shift,
+            native_mask=None if number else example.native_mask,
             source={**example.source, "brick": Brick(example.id, corner, sizes)._asdict()},
         )
 

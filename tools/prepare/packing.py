@@ -1,11 +1,12 @@
 """A volume and its mask as they were read -> one Example: relabel, crop, resample, normalise, pack."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ssl3d_tf.data.records import placement
 from ssl3d_tf.data.records.schema import Example
 from tools.prepare import geometry, intensity, slices
 from tools.prepare.intensity import Normalisation
@@ -14,6 +15,8 @@ from tools.readers.contract import Item, Reading, Volume
 from tools.voxels import foreground
 from tools.voxels.ranges import Range
 
+KEEP = ("auto", "always", "never")  # auto: where the stored grid is another one
+
 
 class Options(NamedTuple):
     """What is done to every volume. shape: [rank] voxels; spacing_mm: one number, or [rank]; either or neither.
@@ -21,6 +24,7 @@ class Options(NamedTuple):
     max_bytes: volumes and masks that claim more are not read. relabel: (mask value, the one stored instead).
     square: shorter axes are lengthened by zeros, after the crop. antialias: as `geometry.resample`.
     slices: a key of `slices.AXES`; `shape` and `spacing_mm` may then be a slice's. reading: how files are read.
+    keep_native_masks: one of KEEP: of which volumes the mask is stored on the grid that was read, too.
     """
 
     shape: tuple[int, ...] | None = None
@@ -34,6 +38,7 @@ class Options(NamedTuple):
     slices: str | None = None
     antialias: bool = False
     reading: Reading = Reading()
+    keep_native_masks: str = "auto"
 
 
 def pack(
@@ -47,8 +52,9 @@ def pack(
     if mask is not None and options.relabel:
         mask = mask._replace(voxels=files.as_labels(_relabelled(mask.voxels, options.relabel), str(item.mask)))
     slices.check(volume, options.slices)
-    source, voxels = items.source(root, item, volume), volume.voxels
+    source, voxels, native = items.source(root, item, volume), volume.voxels, mask
     volume, mask, steps = _place(volume, mask, options)
+    source |= steps
     known = found if volume.voxels is voxels else None
     stored = intensity.store(volume.voxels, options.intensity, options.dtype, found=known)
     return Example(
@@ -59,10 +65,18 @@ def pack(
         offset=stored.offset,
         spacing_mm=volume.spacing_mm,
         affine=volume.affine,
-        source={**source, **steps},
+        source=source,
         mask=None if mask is None else mask.voxels[..., 0],
         label=item.label,
+        native_mask=native.voxels[..., 0] if native is not None and _is_kept(source, volume, options) else None,
     )
+
+
+def _is_kept(source: Mapping[str, Any], volume: Volume, options: Options) -> bool:
+    if options.keep_native_masks != "auto":
+        return options.keep_native_masks == "always"
+    placed = placement.of(source, volume.voxels.shape[:-1])
+    return placed is not None and not placed.is_same
 
 
 def _relabelled(values: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -24,6 +24,7 @@ def of_options(options: Options) -> dict[str, Any]:
         "antialias": options.antialias,
         "slices": options.slices,
         "max_gb": options.max_bytes / _GIGABYTE,
+        **({} if options.keep_native_masks == "auto" else {"keep_native_masks": options.keep_native_masks}),
         **{name: value for name, value in options.reading._asdict().items() if value != getattr(Reading(), name)},
     }
 
@@ -57,6 +58,7 @@ def options(recipe: Mapping[str, Any], *, where: str) -> Options:
             square=bool(recipe.get("square", default.square)),
             slices=recipe.get("slices"),
             antialias=bool(recipe.get("antialias", default.antialias)),
+            keep_native_masks=str(recipe.get("keep_native_masks", default.keep_native_masks)),
             reading=Reading(**{name: recipe[name] for name in Reading._fields if name in recipe}),
         )
     except (InputError, TypeError, ValueError) as error:

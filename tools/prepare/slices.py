@@ -5,12 +5,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from ssl3d_tf.data.records.placement import PLANES
+from ssl3d_tf.data.records import placement
 from ssl3d_tf.data.records.schema import Example
 from tools.readers.contract import UnusableFileError, Volume
 
 _N = TypeVar("_N")
-AXES = {name: axis for axis, name in enumerate(PLANES)}  # of RAS+
+AXES = {name: axis for axis, name in enumerate(placement.PLANES)}  # of RAS+
 
 
 def orientation(name: str | None) -> str:
@@ -46,16 +46,21 @@ def cut(example: Example, name: str) -> Iterator[Example]:
 
     The third column of a slice's affine is the dropped axis, as of every single slice.
     """
-    axis = AXES[name]
+    axis, native = AXES[name], example.native_mask
     order = [number for number in range(3) if number != axis] + [axis, 3]
     for number in range(example.volume.shape[axis]):
         shift = np.eye(4)
         shift[axis, 3] = number
+        volume = np.take(example.volume, number, axis)
+        source = {**example.source, "slice": {"of": example.id, "plane": name, "number": number}}
+        if native is not None and placement.of(source, volume.shape[:-1]) is None:
+            native = None  # it is no slice of the input
         yield example._replace(
             id=f"{example.id}_{name}{number:03d}",
-            volume=np.take(example.volume, number, axis),
+            volume=volume,
             mask=None if example.mask is None else np.take(example.mask, number, axis),
             affine=(example.affine @ shift)[:, order],
             spacing_mm=tuple(size for at, size in enumerate(example.spacing_mm) if at != axis),
-            source={**example.source, "slice": {"of": example.id, "plane": name, "number": number}},
+            source=source,
+            native_mask=None if native is None else native.take(placement.slice_number(source, number, name), axis),
         )

@@ -62,18 +62,16 @@ class Placement(NamedTuple):
 
 
 def of(source: Mapping[str, Any], stored: Sequence[int]) -> Placement | None:
-    """The placement of a record of this `source` and `stored` shape [*spatial].
+    """The placement of a record of this `source` and `stored` shape [*spatial]; of a brick, that of the whole volume.
 
     Returns:
-        None where there is none: of a single brick, of a slice across an axis that was resampled or lengthened, and of
-        what does not say what shape its input had.
+        None where there is none: of a slice across an axis that was resampled or lengthened, and of what does not say
+        what shape its input had.
 
     Raises:
         InputError: the source says another shape than `stored`.
     """
-    stored = tuple(stored)
-    if "brick" in source:
-        return None
+    stored = tuple(source["brick"]["shape"] if "brick" in source else stored)
     if not (source.get("crop_box") or source.get("resampled") or source.get("square")):
         return Placement(tuple(Axis(size, 0, np.arange(size)) for size in stored), stored)
     shape = input_shape(source)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import schema, writer
+from ssl3d_tf.data.records import placement, schema, writer
 from ssl3d_tf.data.records.manifest import Entry, Split
+from ssl3d_tf.data.records.placement import Placement
 
 
 def read_example(folder: Place, split: Split, entry: Entry) -> schema.Example:
@@ -38,6 +39,15 @@ def read_case(folder: Place, split: Split, entries: Sequence[Entry]) -> schema.E
             mask[part] = read.mask
     source = {key: value for key, value in first.source.items() if key != "brick"}
     return first._replace(id=brick.of, volume=volume, mask=mask, source=source)
+
+
+def native(example: schema.Example) -> tuple[Placement, np.ndarray] | None:
+    """Where a case lies on the grid that its input was read on, and its mask there; None where that cannot be had."""
+    placed = placement.of(example.source, example.volume.shape[:-1])
+    if placed is None:
+        return None
+    mask = example.mask if placed.is_same else example.native_mask
+    return None if mask is None else (placed, mask)
 
 
 def intensities(stored: np.ndarray, example: schema.Example) -> np.ndarray:

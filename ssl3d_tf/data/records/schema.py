@@ -16,6 +16,7 @@ SCHEMA_VERSION = 2
 DTYPES = ("uint8", "int16", "uint16", "float16", "float32")
 MASK_DTYPES = ("uint8", "uint16", "int32")
 CODECS = ("raw", "zlib")
+NATIVE_CODEC = "zlib"  # of masks that are read to score, and never to train
 ALIGNMENT = 64  # bytes; what is aligned TensorFlow reads where it lies, without a copy
 HEADER_BYTES, FOOTER_BYTES = 12, 4  # of a TFRecord: length and its checksum before it, the payload's checksum behind
 ZLIB_LEVEL = 1  # levels 2 to 9 gain a few per cent of size on 8- and 16-bit scans and cost several times the time
@@ -44,11 +45,10 @@ class Stored(NamedTuple):
 class Example(NamedTuple):
     """One volume, ready to be stored.
 
-    volume: [*spatial, channels], one of DTYPES; stored value × scale + offset = intensity.
-    scale, offset: one number per channel.
-    mask: [*spatial] integer label map, one of MASK_DTYPES.
-    affine: 4 × 4, voxel index -> mm in RAS+.
+    volume: [*spatial, channels], one of DTYPES; stored value × scale + offset (one each per channel) = intensity.
+    mask: [*spatial] integer label map, one of MASK_DTYPES. affine: 4 × 4, voxel index -> mm in RAS+.
     source: all that is needed to put a prediction back on the input's own grid (JSON-able).
+    native_mask: the mask on that grid (`placement`), where it is kept; with a volume in bricks, of its first one.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Example(NamedTuple):
     source: Mapping[str, Any]
     mask: np.ndarray | None = None
     label: Sequence[float] | None = None
+    native_mask: np.ndarray | None = None
 
 
 def encode(example: Example, codec: str = "raw") -> bytes:
@@ -86,12 +87,8 @@ def encode(example: Example, codec: str = "raw") -> bytes:
         "affine": _float_feature(np.asarray(example.affine).ravel()),
         "source": _bytes_feature(json.dumps(example.source, sort_keys=True).encode()),
     }
-    if example.mask is not None:
-        if example.mask.dtype.name not in MASK_DTYPES:
-            raise ValueError(f"mask dtype {example.mask.dtype} must be among {MASK_DTYPES}")
-        features["mask"] = _bytes_feature(_payload(example.mask, codec))
-        features["mask_dtype"] = _bytes_feature(example.mask.dtype.name.encode())
-        features["mask_shape"] = _int_feature(example.mask.shape)
+    features |= _label_map("mask", example.mask, codec)
+    features |= _label_map("native_mask", example.native_mask, NATIVE_CODEC)
     if example.label is not None:
         features["label"] = _float_feature(example.label)
     entries = [_field(1, _field(1, [name.encode()]) + _field(2, features[name])) for name in sorted(features)]
@@ -122,19 +119,19 @@ def decode(data: bytes) -> Example:
     """
     try:
         features = _features(data)
-        mask, label = features.get("mask"), features.get("label")
-        codec = bytes(features["codec"]).decode()
+        codec, label = bytes(features["codec"]).decode(), features.get("label")
         return Example(
             id=bytes(features["id"]).decode(),
             patient=bytes(features["patient"]).decode(),
-            volume=_array(features["volume"], features["dtype"], features["shape"], codec),
+            volume=_array(features, "volume", codec),
             scale=tuple(features["scale"].tolist()),
             offset=tuple(features["offset"].tolist()),
             spacing_mm=tuple(features["spacing_mm"].tolist()),
             affine=features["affine"].reshape(4, 4),
             source=json.loads(bytes(features["source"])),
-            mask=None if mask is None else _array(mask, features["mask_dtype"], features["mask_shape"], codec),
+            mask=_array(features, "mask", codec, "mask_"),
             label=None if label is None else tuple(label.tolist()),
+            native_mask=_array(features, "native_mask", NATIVE_CODEC, "native_mask_"),
         )
     except (KeyError, IndexError, AttributeError, struct.error, zlib.error) as error:
         raise ValueError(f"not a record of schema {SCHEMA_VERSION}: {type(error).__name__} {error}") from error
@@ -143,6 +140,15 @@ def decode(data: bytes) -> Example:
 def mask_dtype(maximum: int) -> str:
     """The smallest of MASK_DTYPES that holds `maximum`."""
     return next(name for name in MASK_DTYPES if maximum <= np.iinfo(name).max)
+
+
+def _label_map(name: str, labels: np.ndarray | None, codec: str) -> dict[str, list[bytes | memoryview]]:
+    if labels is None:
+        return {}
+    if labels.dtype.name not in MASK_DTYPES:
+        raise ValueError(f"{name} dtype {labels.dtype} must be among {MASK_DTYPES}")
+    dtype, shape = _bytes_feature(labels.dtype.name.encode()), _int_feature(labels.shape)
+    return {name: _bytes_feature(_payload(labels, codec)), f"{name}_dtype": dtype, f"{name}_shape": shape}
 
 
 def _payload(array: np.ndarray, codec: str) -> bytes | memoryview:
@@ -245,7 +251,10 @@ def _read_ints(value: memoryview) -> list[int]:
     return numbers
 
 
-def _array(payload: memoryview, dtype: memoryview, shape: Sequence[int], codec: str) -> np.ndarray:
-    data = zlib.decompress(payload) if codec == "zlib" else payload
-    native = np.dtype(bytes(dtype).decode())
-    return np.frombuffer(data, native.newbyteorder("<")).astype(native, copy=False).reshape(shape)
+def _array(features: Mapping[str, Any], name: str, codec: str, of: str = "") -> Any:
+    """The array of the feature `name`, its dtype and shape named with `of` before; None for a label map not there."""
+    if of and name not in features:
+        return None
+    data = zlib.decompress(features[name]) if codec == "zlib" else features[name]
+    native = np.dtype(bytes(features[f"{of}dtype"]).decode())
+    return np.frombuffer(data, native.newbyteorder("<")).astype(native, copy=False).reshape(features[f"{of}shape"])

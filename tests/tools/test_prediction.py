@@ -1,0 +1,177 @@
+"""tools/prediction: scans in and labels out, each on the axes of its own file."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from ssl3d_tf.data.records import manifest, reading
+from ssl3d_tf.errors import InputError
+from tests.tools import converting
+from tests.tools import dicom_files as made
+from tests.tools.test_dicom import oblique, sagittal, tilted
+from tools.prediction import inputs, outputs, records
+from tools.prepare import packing, recipe
+from tools.prepare.intensity import Normalisation
+from tools.readers import files, layouts
+from tools.readers.contract import Kind, UnusableFileError
+
+AS_READ = packing.Options(intensity=Normalisation("none"))
+
+
+class Named:
+    """A scan of that name and file."""
+
+    def __init__(self, name, template=None):
+        self.id, self.template = name, template
+
+
+def find(root, kind=(3, 1), layout="auto"):
+    return inputs.find(layouts.Request(str(root)), inputs.Prepared(AS_READ, Kind(*kind), layout))
+
+
+def written(folder, scan):
+    """The NIfTI file of where a scan is above 900."""
+    example = scan.read()
+    bright = (reading.intensities(example.volume, example)[..., 0] > 900).astype(np.uint16)
+    assert bright.any()
+    return nibabel.load(folder / outputs.labels(folder, scan, bright, example.source))
+
+
+@pytest.mark.parametrize("affine", [oblique(), sagittal(), tilted()], ids=["oblique", "sagittal", "tilted"])
+def test_labels_of_a_dicom_series_lie_on_its_slices(affine, tmp_path):
+    voxels = np.random.default_rng(0).integers(-1000, 2000, (7, 6, 8)).astype(np.int16)
+    made.write_series(tmp_path / "in", voxels, affine)
+    (scan,), _ = find(tmp_path / "in")
+    image = written(tmp_path, scan)
+    np.testing.assert_array_equal(np.asarray(image.dataobj), voxels > 900)
+    np.testing.assert_allclose(image.affine, affine, atol=1e-4)
+    assert image.header.get_xyzt_units()[0] == "mm"
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "PSR", "ILA"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_labels_of_nifti_have_its_header(codes, kind, tmp_path):
+    voxels = np.random.default_rng(1).integers(0, 2000, (5, 6, 7, 1)).astype(np.int16)
+    turn = nibabel.orientations.axcodes2ornt(codes)
+    affine = np.diag([0.7, 2, 1.5, 1]) @ nibabel.orientations.inv_ornt_aff(turn, (5, 6, 7))
+    image = kind(voxels, affine)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["cal_max"] = 5
+    image.set_qform(affine, 2)
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    (scan,), _ = find(tmp_path / "a.nii.gz")
+    found = written(tmp_path, Renamed(scan))
+    assert isinstance(found, kind)
+    np.testing.assert_array_equal(np.asarray(found.dataobj), voxels[..., 0] > 900)
+    header, there = found.header, nibabel.load(tmp_path / "a.nii.gz").header
+    for name in ("get_sform", "get_qform", "get_xyzt_units"):
+        np.testing.assert_array_equal(getattr(header, name)(), getattr(there, name)())
+    assert (int(header["qform_code"]), int(header["sform_code"]), float(header["cal_max"])) == (2, 2, 0)
+    assert found.get_data_dtype() == np.uint16
+    assert found.dataobj.slope == 1
+
+
+class Renamed:
+    """A scan by another name, so that its labels are not its file."""
+
+    def __init__(self, scan):
+        self.id, self.template, self.read = "labels", scan.template, scan.read
+
+
+def test_a_file_of_one_slice_gets_a_mask_of_one_slice(tmp_path):
+    voxels = np.random.default_rng(2).integers(0, 2000, (5, 6)).astype(np.int16)
+    for name, shape in (("flat", (5, 6)), ("thin", (5, 6, 1)), ("across", (5, 1, 6))):
+        nibabel.save(nibabel.Nifti1Image(voxels.reshape(shape), np.diag([-1, 1, 2, 1])), tmp_path / f"{name}.nii")
+        (scan,), _ = find(tmp_path / f"{name}.nii", kind=(2, 1))
+        found = written(tmp_path, scan)
+        assert found.shape == shape
+        np.testing.assert_array_equal(np.asarray(found.dataobj), voxels.reshape(shape) > 900)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ending"),
+    [("p.png", 3, ".png"), ("p.jpg", 40000, ".png"), ("p.png", 70000, ".npy"), ("a.npy", 3, ".npy"), ("", 3, ".png")],
+)
+def test_pictures_and_arrays_get_masks_of_their_size(name, value, ending, tmp_path):
+    pixels = np.arange(30).reshape(5, 6)
+    found = np.where(pixels > 9, value, 0).astype(np.int32 if value > 65535 else np.uint16)
+    scan = Named("x/y", tmp_path / name if name else None)
+    assert outputs.labels(tmp_path, scan, found, {"affine": None, "shape": [5, 6]}) == f"x/y{ending}"
+    np.testing.assert_array_equal(files.read_mask(tmp_path / f"x/y{ending}").voxels[..., 0], found)
+
+
+def test_pages_get_pages_and_volumes_of_arrays_arrays(tmp_path):
+    found = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) + 300
+    for name, ending in (("pages.tiff", ".tif"), ("array.npz", ".npy")):
+        written_as = outputs.labels(tmp_path, Named("pages", tmp_path / name), found, {"affine": None})
+        assert written_as == f"pages{ending}"
+        np.testing.assert_array_equal(files.read_mask(tmp_path / written_as).voxels[..., 0], found)
+
+
+def test_a_name_stays_inside_the_output():
+    assert [outputs.stem(Named(name)) for name in ("a/b.c", "/tmp/a", "../../a")] == ["a/b.c", "tmp/a", "a"]
+
+
+def test_equal_labels_are_equal_bytes(tmp_path):
+    found, source = np.zeros((4, 5, 6), np.uint8), {"affine": np.eye(4).tolist(), "shape": [4, 5, 6]}
+    for name in ("a", "b"):
+        outputs.labels(tmp_path, Named(name), found, source)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+def test_masks_beside_the_scans_are_not_read(tmp_path):
+    converting.make_scans(tmp_path / "raw", count=2)
+    for mask in (tmp_path / "raw" / "masks").iterdir():
+        mask.write_bytes(b"damaged")
+    found, faults = find(tmp_path / "raw")
+    assert (len(found), faults) == (2, [])
+    assert found[0].read().mask is None
+
+
+def test_what_is_of_another_kind_is_told_with_the_layout_that_joins_channels(tmp_path):
+    converting.make_scans(tmp_path / "raw", count=2)
+    with pytest.raises(InputError, match=r"it is 3D with 1 channel, the model is for 3D with 4 .*--layout=brats\.$"):
+        find(tmp_path / "raw", kind=(3, 4), layout="brats")
+    with pytest.raises(
+        InputError, match=r"it is 3D with 1 channel, the model is for 2D with 1 channel; give such scans"
+    ):
+        find(tmp_path / "raw", kind=(2, 1), layout="brats")
+
+
+def test_a_file_that_vanishes_is_one_fault(tmp_path):
+    converting.make_scans(tmp_path / "raw", count=1)
+    (scan,), _ = find(tmp_path / "raw")
+    (tmp_path / "raw" / "images" / "c0.nii.gz").unlink()
+    with pytest.raises(UnusableFileError, match="it cannot be read: No such file"):
+        scan.sha256()
+
+
+def test_bricks_and_slices_come_back_as_the_volume_that_they_are_of(tmp_path):
+    converting.make_scans(tmp_path / "raw", count=4)
+    for name, chosen in (
+        ("bricks", converting.settings()._replace(brick_shape=(5, 5, 5))),
+        ("slices", converting.settings(slices="sagittal")),
+    ):
+        chosen = chosen._replace(fractions=(0.5, 0.25, 0.25))
+        converting.convert(tmp_path / "raw", tmp_path / name, chosen)
+        data = manifest.read(tmp_path / name)
+        contract = {"rank": data.rank, "channels": ["x"], "recipe": data.recipe}
+        how = inputs.how(contract, "RUN", {})
+        in_files = {scan.id: scan for scan in inputs.find(layouts.Request(str(tmp_path / "raw")), how)[0]}
+        stored = records.find(tmp_path / name, contract)
+        assert {scan.id for scan in stored} == set(in_files)
+        for scan in stored:
+            one, other = scan.read(), in_files[scan.id].read()
+            np.testing.assert_array_equal(one.volume, other.volume)
+            assert (one.scale, one.offset) == (pytest.approx(other.scale), pytest.approx(other.offset))
+            assert one.source["affine"] == other.source["affine"]
+            assert list(one.spacing_mm) == pytest.approx(list(other.spacing_mm))
+        assert len({scan.sha256() for scan in stored}) == 4
+
+
+def test_flags_of_reading_go_before_those_of_the_model_s_data():
+    made_with = converting.settings(spacing_mm=(2.0,), relabel=((4, 3),)).options
+    contract = {"rank": 3, "channels": ["x"], "recipe": {"tool": "x", **recipe.of_options(made_with)}}
+    found = inputs.how(contract, "RUN", {"channels": "last", "nan": None, "max_gb": 1.5}).options
+    assert (found.spacing_mm, found.reading.channels, found.reading.nan) == ((2.0,), "last", "")
+    assert (found.max_bytes, found.relabel) == (1_500_000_000, ())
