@@ -88,12 +88,13 @@ def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[a
 
 def describe(values: flags.FlagValues, chosen: choosing.Chosen) -> dict[str, Any]:
     """What prediction.json says: with which weights and how these predictions are made."""
-    options = ("ensemble", "flips", "probabilities", "embeddings", "overlays", "layout", "channels", "nan")
+    options = ("probabilities", "embeddings", "overlays", "layout", "channels", "nan")
     return {
         "model": [str(each) for each in chosen.folders],
         "classes": chosen.contract.get("classes"),
         "weights": [contracts.read_contract(each)["weights_sha256"] for each in chosen.folders],
         "input": str(Path(values.input).resolve()),
+        "flips": prediction.flips_of(chosen.contract, values.flips),
         **{name: values[name].value for name in options},
     }
 

@@ -88,8 +88,13 @@ def load(chosen: Chosen, *, flips: bool | None = None, embeddings: bool = False)
         return Network(contract, (), _embedding(encoders.load_encoder(where)), False)
     models = [encoders.load_model(folder) for folder in chosen.folders]
     embed = _embedding(_encoder_of(models[0])) if embeddings else None
-    usual = contract.get("window", {}).get("flips", False)
-    return Network(contract, tuple(prediction(model) for model in models), embed, usual if flips is None else flips)
+    predicts = tuple(prediction(model) for model in models)
+    return Network(contract, predicts, embed, flips_of(contract, flips))
+
+
+def flips_of(contract: Mapping[str, Any], asked: bool | None) -> bool:
+    """Whether mirrored scans are averaged over: as `asked`, or as the experiment scored."""
+    return bool(contract.get("window", {}).get("flips") if asked is None else asked)
 
 
 def say(network: Network, example: Example) -> Said:
