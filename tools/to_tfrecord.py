@@ -34,9 +34,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_list("segments", [], "Names of the segments or ROIs to take, the one on top last (dicom).")
     flags.DEFINE_string("patients_from", patients.NAMES, patients.HELP)
-    flags.DEFINE_enum(
-        "labels_from", None, ("folder",), "Label images by their folders: benign/x.png, train/benign/x.png."
-    )
+    flags.DEFINE_enum("labels_from", None, ("folder",), "Label images by their folders: train/benign/x.png.")
     flags.DEFINE_string("like", None, "Prepare as the data of this run, encoder/, model/ or data folder were.")
     flags.DEFINE_list("shape", None, "Resample to this many voxels, in stored axis order: D,H,W or H,W.")
     flags.DEFINE_list("spacing_mm", None, "Resample to this voxel size: one number, or one per axis.")
