@@ -170,7 +170,7 @@ def test_bricks_and_slices_come_back_as_the_volume_that_they_are_of(tmp_path):
 
 
 def test_a_data_folder_is_the_model_s_by_what_its_volumes_are(tmp_path):
-    """make_scans has voxels of 1 × 1 × 2 mm: whoever asks for them has the same data, of 2 × 2 × 2 mm they are others."""
+    """Of scans in voxels of 1 × 1 × 2 mm: who asks for these has the same data, who asks for 2 mm has others."""
     converting.make_scans(tmp_path / "raw", count=2)
     contract = None
     for name, spacing_mm in (("model", None), ("same", (1.0, 1.0, 2.0)), ("other", (2.0,))):
