@@ -55,7 +55,8 @@ def run(model: Path, run: str, name: str, output: Path, *, overwrite: bool = Fal
         print(f"its sides must be multiples of {about['multiple_of']}: a Keras file cannot lengthen them itself.")
     for module in about["needs"]:
         print(f"note: nobody can load it without {module}: import that first, or take another --format.")
-    print(f"{output}: {name} and contract.json; read again, max |difference| {about['max_abs_difference']:.2g}.")
+    differs, largest = about["max_abs_difference"], about["max_abs_output"]
+    print(f"{output}: {name} and contract.json; differs by {differs:.2g} at most, of outputs up to {largest:.2g}.")
 
 
 def command() -> None:

@@ -10,11 +10,12 @@ import keras
 
 from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records import likeness
 from ssl3d_tf.data.records.manifest import SPLITS, Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment.scoring import Probe
 from ssl3d_tf.losses.regions import Regions
-from ssl3d_tf.training import contracts, likeness, weights
+from ssl3d_tf.training import contracts, weights
 
 ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
 

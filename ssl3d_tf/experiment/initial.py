@@ -9,9 +9,10 @@ import keras
 
 from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records import likeness
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import admission
-from ssl3d_tf.training import checkpoints, contracts, likeness
+from ssl3d_tf.training import checkpoints, contracts
 from ssl3d_tf.training.run import Settings
 
 PARTS = ("model", "encoder")

@@ -4,9 +4,9 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,6 +20,7 @@ from ssl3d_tf.training.contracts import CONTRACT
 from ssl3d_tf.training.formats import FORMATS, INPUT, Predict
 
 TOLERANCE = 1e-3  # of the largest output: what rounding may add up to, and a fault does not stay under
+_SIDE = 32  # voxels, of a trial where an old contract does not say what the network has seen
 _NOT_NEEDED = ("folder", "architecture", "weights")  # of the contract: what the export is instead
 
 
@@ -29,8 +30,8 @@ def export(
     """Writes `model` and its contract into the folder `output`, which is there at once or not at all.
 
     contract.json gains 'export': 'format', 'input' and 'output' (name and shape, None for any size), 'multiple_of'
-    (which sides are to be), 'needs' (modules that are to be imported first), 'packages' and 'max_abs_difference', by
-    which what was written, read again by that format's own reader, differs from `model`.
+    (which sides are to be), 'needs' (modules that are to be imported first), 'packages', and 'max_abs_difference', by
+    which what was written, read again by that format's own reader, differs from `model`, beside 'max_abs_output'.
 
     Args:
         model: as `encoders.load_model` and `encoders.load_encoder` return it.
@@ -49,7 +50,7 @@ def export(
     kept = {key: value for key, value in contract.items() if key not in _NOT_NEEDED}
     with _whole(output) as folder:
         made.write(network, result, {**kept, "export": about}, folder)
-        about["max_abs_difference"] = _difference(model, made.read(folder, result), contract, about, name)
+        about |= _compared(model, made.read(folder, result), _trials(contract, about), name)._asdict()
         files.write_json(folder / CONTRACT, {**kept, "export": about})
     return about
 
@@ -98,25 +99,41 @@ def _packages() -> dict[str, str]:
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
-def _difference(
-    model: keras.Model, predict: Predict, contract: Mapping[str, Any], about: Mapping[str, Any], name: str
-) -> float:
-    """The largest difference of outputs, of two volumes of the size of training and of one of another size."""
-    largest = 0.0
-    for volumes in _trials(contract["input_shape"], about):
-        expected = np.asarray(model(volumes, training=False))
-        found = predict(volumes)
-        off = np.abs(found - expected).max() if found.shape == expected.shape else np.inf
-        if not off <= TOLERANCE * max(1.0, np.abs(expected).max()):
-            what = f"shape {found.shape}" if found.shape != expected.shape else f"max |difference| {off:.2g}"
-            raise InputError(f"--format={name} computes something else than the model ({what} for {volumes.shape}).")
-        largest = max(largest, float(off))
+class _Compared(NamedTuple):
+    """max_abs_difference: the largest one between two outputs. max_abs_output: the largest of the model's own."""
+
+    max_abs_difference: float = 0.0
+    max_abs_output: float = 0.0
+
+
+def _compared(model: keras.Model, predict: Predict, trials: Iterable[np.ndarray], name: str) -> _Compared:
+    largest = _Compared()
+    for volumes in trials:
+        expected, found = np.asarray(model(volumes, training=False)), predict(volumes)
+        if found.shape != expected.shape:
+            said = f"shape {found.shape} for {expected.shape}"
+        else:
+            now = _Compared(float(np.abs(found - expected).max()), float(np.abs(expected).max()))
+            largest = _Compared(*map(max, largest, now))
+            if now.max_abs_difference <= TOLERANCE * now.max_abs_output:
+                continue
+            said = f"max |difference| {now.max_abs_difference:.2g} of outputs up to {now.max_abs_output:.2g}"
+        raise InputError(
+            f"--format={name} computes something else than the model ({said}, of volumes {volumes.shape})."
+        )
     return largest
 
 
-def _trials(shape: Sequence[int], about: Mapping[str, Any]) -> Iterator[np.ndarray]:
-    random, (_, *sides, _) = np.random.default_rng(0), about["input"]["shape"]
-    yield random.random((2, *shape), np.float32)
-    if None in sides:
-        other = [size + about["multiple_of"] * (axis + 1) for axis, size in enumerate(shape[:-1])]
-        yield random.random((1, *other, shape[-1]), np.float32)
+def _trials(contract: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """Two volumes of the size of training, lengthened to what fits, and where any size fits one of another."""
+    random, n, (_, *free, channels) = np.random.default_rng(0), about["multiple_of"], about["input"]["shape"]
+    view = contract.get("input_shape") or [None] * len(free)
+    known = (fixed or seen or contract.get("view_size", _SIDE) for fixed, seen in zip(free, view, strict=False))
+    sides = [-(-side // n) * n for side in known]
+    yield random.random((2, *sides, channels), np.float32)
+    if None in free:
+        others = [
+            side + n * (axis + 1) if size is None else side
+            for axis, (side, size) in enumerate(zip(sides, free, strict=True))
+        ]
+        yield random.random((1, *others, channels), np.float32)

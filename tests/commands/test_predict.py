@@ -407,7 +407,7 @@ def test_an_encoder_alone_gives_embeddings_and_nothing_else(pictures, tmp_path):
         ),
         (
             {"input": "{pictures}/data"},
-            "was made otherwise than the model's data: rank 3 there, 2 here.*; give the scans",
+            "was made otherwise than the model's data: spatial axes 3 there, 2 here.*; give the scans",
         ),
         ({"output": "{new}/out"}, "lies inside the input"),
         ({"output": "{new}"}, "lies inside the input"),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.data.records import manifest
+from ssl3d_tf.data.records import likeness, manifest
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.training import contracts, likeness
+from ssl3d_tf.training import contracts
 from tests.tools.converting import convert, run, settings
 from tools.conversion import like, presets
 from tools.conversion.settings import Settings

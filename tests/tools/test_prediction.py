@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from ssl3d_tf.data.records import manifest, reading
+from ssl3d_tf.data.records import grids, manifest, reading
 from ssl3d_tf.errors import InputError
 from tests.tools import converting
 from tests.tools import dicom_files as made
@@ -167,6 +167,22 @@ def test_bricks_and_slices_come_back_as_the_volume_that_they_are_of(tmp_path):
             assert one.source["affine"] == other.source["affine"]
             assert list(one.spacing_mm) == pytest.approx(list(other.spacing_mm))
         assert len({scan.sha256() for scan in stored}) == 4
+
+
+def test_a_data_folder_is_the_model_s_by_what_its_volumes_are(tmp_path):
+    """Of scans in voxels of 1 × 1 × 2 mm: who asks for these has the same data, who asks for 2 mm has others."""
+    converting.make_scans(tmp_path / "raw", count=2)
+    contract = None
+    for name, spacing_mm in (("model", None), ("same", (1.0, 1.0, 2.0)), ("other", (2.0,))):
+        converting.convert(tmp_path / "raw", tmp_path / name, converting.settings(spacing_mm=spacing_mm))
+        data = manifest.read(tmp_path / name)
+        grid = grids.of_manifest(data)._asdict()
+        contract = contract or {"rank": 3, "channels": list(data.channels), "recipe": data.recipe, "grid": grid}
+    assert len(records.find(tmp_path / "same", contract)) == 2
+    with pytest.raises(InputError, match=r"spacing 1 × 1 × 2 mm there, 2 × 2 × 2 mm here; give the scans"):
+        records.find(tmp_path / "other", contract)
+    with pytest.raises(InputError, match=r"crop_foreground True there, False here; give the scans"):
+        records.find(tmp_path / "same", {**contract, "recipe": {**contract["recipe"], "crop_foreground": True}})
 
 
 def test_flags_of_reading_go_before_those_of_the_model_s_data():

@@ -9,22 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl3d_tf.data.places import Place
+from ssl3d_tf.data.records import likeness, reading
 from ssl3d_tf.data.records import manifest as manifests
-from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.manifest import Entry, Manifest, Split
 from ssl3d_tf.data.records.placement import PLANES
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
 from tools.prepare import recipe
 
+# Of a recipe: what likeness compares by what it came to, and what does not shape a volume that was read.
 _OPEN = (
-    "max_gb",
-    "relabel",
-    "channels",
-    "nan",
-    "mask_grid",
-    "keep_native_masks",
-)  # of a recipe: what does not shape a volume that was read
+    *("shape", "spacing_mm", "intensity", "dtype"),
+    *("max_gb", "relabel", "channels", "nan", "mask_grid", "keep_native_masks"),
+)
 
 
 class Record(NamedTuple):
@@ -89,17 +86,16 @@ def find(folder: Place, contract: Mapping[str, Any]) -> list[Record]:
 
 
 def _differences(data: Manifest, contract: Mapping[str, Any]) -> list[str]:
-    made: dict[str, tuple[Any, Any]] = {
-        "rank": (contract["rank"], data.rank),
-        "channels": (len(contract["channels"]), len(data.channels)),
-    }
+    """What of the model's input these are not, by what they are; and what else was done to volumes, as it was asked."""
+    found = {name: said for name, said in likeness.differences(contract, data).items() if name != likeness.NAMES}
     if data.recipe != contract["recipe"]:  # else it need not be one of files
         there, here = (
             recipe.of_options(recipe.options(one, where=where))
             for one, where in ((contract["recipe"], "the model's contract"), (data.recipe, "the input's manifest"))
         )
-        made |= {name: (there.get(name), here.get(name)) for name in there if name not in _OPEN}
-    return [f"{name} {before} there, {now} here" for name, (before, now) in made.items() if before != now]
+        asked = {name: (there.get(name), here.get(name)) for name in there if name not in _OPEN}
+        found |= {name: f"{before} there, {now} here" for name, (before, now) in asked.items() if before != now}
+    return [f"{name} {said}" for name, said in found.items()]
 
 
 def _records(folder: Place, split: Split, plane: str | None) -> Iterator[Record]:

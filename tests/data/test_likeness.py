@@ -1,9 +1,10 @@
-"""training/likeness: data fit an encoder by what they are, not by how they were asked for."""
+"""data/records/likeness: data fit an encoder by what they are, not by how they were asked for."""
 
 import pytest
 
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.training import contracts, likeness
+from ssl3d_tf.data.records import likeness
+from ssl3d_tf.training import contracts
 from tests.data.test_grids import manifest_of
 
 ONE, TWO = (1.0, 1.0, 1.0), (2.0, 2.0, 2.0)
