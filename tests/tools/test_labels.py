@@ -143,6 +143,7 @@ def test_labels_from_folders_need_two_classes_and_no_other_labels(tmp_path):
         ([f"train/{kind}/{number}.npy" for kind in "01" for number in range(6)], True),
         ([f"patient{kind}/{number}.npy" for kind in range(3) for number in range(5)], False),
         ([f"images/{number}.npy" for number in range(9)], False),
+        ([f"{kind}/{number}.npy" for kind in ("T1", "FLAIR") for number in range(9)], False),
         ([f"{kind}/{number}.npy" for kind in "ab" for number in range(2)], False),
     ],
 )

@@ -16,7 +16,7 @@ from tools.voxels import ranges, regions
 MOST = 16  # files of either kind that are looked at, spread over all
 
 
-def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item]) -> None:
+def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item], *, max_bytes: int) -> None:
     """Looks at what is `kept` for converting, and at what is set aside for its kind beside scans without a mask.
 
     Raises:
@@ -26,7 +26,7 @@ def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item]) -> Non
         pairs = list(_pairs([item for item in labels if not item.mask and item.key is None], scans))
         for number in np.unique(np.linspace(0, len(pairs) - 1, min(MOST, len(pairs))).round().astype(int)):
             label, scan = pairs[number]
-            if _is_label_map_of(listing, label, scan):
+            if _is_label_map_of(listing, label, scan, max_bytes):
                 raise label_maps.refusal(listing, label.path, scan.path)
 
 
@@ -46,10 +46,11 @@ def _stem(item: Item) -> str:
     return files.stem_of(PurePosixPath(item.path).name)
 
 
-def _is_label_map_of(listing: Listing, label: Item, scan: Item) -> bool:
+def _is_label_map_of(listing: Listing, label: Item, scan: Item, max_bytes: int) -> bool:
     """Not where one of them cannot be read, which is said elsewhere."""
     try:
-        volumes = [files.read(listing.root / item.path).voxels for item in (label, scan)]
+        paths = (listing.root / item.path for item in (label, scan))
+        volumes = [files.read(path, max_bytes=max_bytes).voxels for path in paths]
     except (UnusableFileError, MemoryError):
         return False
     is_alike = volumes[0].shape[:-1] == volumes[1].shape[: volumes[0].ndim - 1]

@@ -62,7 +62,8 @@ def convert(
         are_told_apart = listing.layout not in LOOKED_AT or request.label_maps == "scans"
         look = _pass if are_told_apart else functools.partial(label_maps.check, listing, {})
         if planned.others and not are_told_apart:
-            other_kinds.check(listing, [item for job in planned.jobs for item in job.items], planned.others)
+            kept = [item for job in planned.jobs for item in job.items]
+            other_kinds.check(listing, kept, planned.others, max_bytes=planned.settings.options.max_bytes)
         planned, done = _write_shards(listing, planned, folder, make, strict, look=look)
         files.write_json(folder / sources.FILE, stamps)
         made = publication.publish(listing, planned, folder, done)

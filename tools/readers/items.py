@@ -65,7 +65,7 @@ def _mask(root: Path, item: Item, volume: Volume, max_bytes: int, how: Reading) 
     name = str(item.mask)
     if item.segments is not None:
         return annotations.read(root / name, volume.origin, item.segments, max_bytes=max_bytes)
-    mask = _united(root, item, files.read_mask(root / name, max_bytes=max_bytes), max_bytes)
+    mask = _united(root, item, files.read_mask(root / name, max_bytes=max_bytes), max_bytes, how)
     if how.mask_grid == "header" or not grids.difference(volume, mask):
         return mask
     if grids.stored_shape(mask) != grids.stored_shape(volume):
@@ -77,16 +77,19 @@ def _mask(root: Path, item: Item, volume: Volume, max_bytes: int, how: Reading) 
     return mask._replace(has_spacing=volume.has_spacing)
 
 
-def _united(root: Path, item: Item, mask: Volume, max_bytes: int) -> Volume:
+def _united(root: Path, item: Item, mask: Volume, max_bytes: int, how: Reading) -> Volume:
     """`mask` with the further ones of `item`, as one class.
 
     Raises:
-        UnusableFileError: they are of several classes, or of another size.
+        UnusableFileError: they are of several classes, or of another grid.
     """
     for name in item.further:
-        other = files.read_mask(root / name, max_bytes=max_bytes).voxels
-        if other.shape != mask.voxels.shape:
-            raise UnusableFileError(f"its masks {item.mask} and {name} differ in size", "draw both on the image")
+        volume = files.read_mask(root / name, max_bytes=max_bytes)
+        are_alike = how.mask_grid == "image" and volume.voxels.shape == mask.voxels.shape
+        if not are_alike and (difference := grids.difference(mask, volume)):
+            reason = f"its mask {name} lies on another grid than {item.mask}: {difference.what}"
+            raise UnusableFileError(reason, "draw both on the image")
+        other = volume.voxels
         values = {*np.unique(mask.voxels).tolist(), *np.unique(other).tolist()} - {0}
         if len(values) > 1:
             shown = ", ".join(map(str, sorted(values)))

@@ -194,7 +194,8 @@ def _alike(label: _File, folders: Sequence[PurePosixPath], index: _Index) -> lis
 
 
 def _contradict(label: _File, image: _File) -> bool:
-    return label_folders.contradict(label.folder, PurePosixPath(image.path).parent)
+    home = PurePosixPath(image.path).parent
+    return label.folder != home and label_folders.contradict(label.folder, home)
 
 
 def _stray(label: _File, groups: Sequence[Sequence[PurePosixPath]], index: _Index) -> Fault:
