@@ -7,6 +7,7 @@ of an undisturbed run, bit for bit, or an error of one line and, after its remed
 import contextlib
 import itertools
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -62,7 +63,11 @@ def main(argv: Sequence[str]) -> None:
         found = _rounds(Path(root), values.rounds, seed, jobs=values.jobs, only=values.only)
     failed = sum(bool(verdict.fault) for verdict in found)
     told = sum(bool(verdict.told) for verdict in found)
-    print(f"{len(found)} rounds, seed {seed}: {failed} failed, {told} told in one line and mended, others went on.")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{len(found)} rounds, seed {seed}: {failed} failed, {told} told in one line and mended, others went on; "
+        f"{used.ru_utime + used.ru_stime:.0f} s of CPU."
+    )
     sys.exit(1 if failed else 0)
 
 

@@ -5,12 +5,15 @@ No TensorFlow here: commands that do without it start quickly.
 """
 
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from absl import app, flags, logging
 
+from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 
 
@@ -75,7 +78,18 @@ def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None
     except (InputError, OSError) as error:
         if flags.FLAGS.verbosity >= 1:
             raise
-        _fail(error, 1)
+        _fail(InputError(files.full(_writes_to())) if _is_full(error) else error, 1)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _writes_to() -> Path:
+    """The folder that the command writes to, as far as it is there: the error of a full disk names none."""
+    given = (flags.FLAGS[name].value for name in ("output", "workdir") if name in flags.FLAGS)
+    folder = Path(next((text for text in given if text), ".")).resolve()
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _fail(error: Exception, code: int) -> NoReturn:

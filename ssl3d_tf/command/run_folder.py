@@ -3,7 +3,6 @@
 import datetime
 import difflib
 import itertools
-import json
 import platform
 import shlex
 import subprocess
@@ -47,7 +46,7 @@ def check(workdir: Path, config: str, *, data: dict[str, Any], may_change: Seque
     if before.exists() and record.exists():
         if has_begun(workdir):
             _same_config(workdir, before.read_text(encoding="utf-8"), config, may_change)
-            _same_data(workdir, json.loads(record.read_text(encoding="utf-8"))["data"], data)
+            _same_data(workdir, _record(record)["data"], data)
     elif any(path for path in workdir.iterdir() if not path.name.startswith(".") and path != record):
         raise InputError(f"--workdir {workdir} holds other files and is no run of this program; take an empty folder.")
 
@@ -83,7 +82,7 @@ def trained(workdir: Path) -> dict[str, Any]:
         raise InputError(f"--workdir {workdir} holds no run: no {CONFIG} and {RECORD}; give that of ssl3d_tf.train.")
     if not (workdir / "checkpoints" / "checkpoint").is_file():
         raise InputError(f"the run in --workdir {workdir} has no checkpoint yet: let it train until SAVE_EVERY.")
-    return json.loads((workdir / RECORD).read_text(encoding="utf-8"))
+    return _record(workdir / RECORD)
 
 
 def about() -> dict[str, Any]:
@@ -99,8 +98,12 @@ def about() -> dict[str, Any]:
     }
 
 
+def _record(path: Path) -> dict[str, Any]:
+    return files.read_json(path, "put a copy back, or take another folder")
+
+
 def _note_kernels(path: Path) -> None:
-    record, now = json.loads(path.read_text(encoding="utf-8")), kernels.in_use()
+    record, now = _record(path), kernels.in_use()
     before = [record.get("kernels"), *record.get("went_on_with", ())][-1]
     if before in (None, now):  # None: a run of before kernels were noted
         return
@@ -116,7 +119,7 @@ def _note_extension(workdir: Path, config: str) -> None:
     before, record = (workdir / CONFIG).read_text(encoding="utf-8"), workdir / RECORD
     if before == config:
         return
-    said = json.loads(record.read_text(encoding="utf-8"))
+    said = _record(record)
     now = {"command": shlex.join(sys.argv), "changes": _changes(before, config)}
     files.write_json(record, {**said, "extended": [*said.get("extended", ()), now]})
     with files.atomic(workdir / CONFIG) as file:

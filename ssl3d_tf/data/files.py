@@ -96,6 +96,20 @@ def write_json(path: Place, value: Any) -> None:
         file.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
+def read_json(path: Path, remedy: str) -> Any:
+    """What a JSON file of ours holds.
+
+    Raises:
+        InputError: it cannot be read, or is damaged; with what to do.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): {remedy}.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): {remedy}.") from error
+
+
 def make_folder(path: PlaceT, what: str) -> PlaceT:
     """Makes `path` with its parents and, on this machine, tries to write in it.
 

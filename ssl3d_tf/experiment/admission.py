@@ -1,6 +1,5 @@
 """What a finetuning experiment is refused for before it begins: its data, their labels, and encoders made otherwise."""
 
-import json
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import keras
 
 from ssl3d_tf.command import configuration, run_folder
+from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import likeness
 from ssl3d_tf.data.records.manifest import SPLITS, Entry
@@ -156,7 +156,7 @@ def origin(folder: Path) -> dict[str, str]:
 def check_same_encoders(workdir: Path, encoders: Mapping[str, Mapping[str, str]]) -> None:
     """Raises InputError where runs of the folder used other weights by the same name, as of a run that has gone on."""
     record = workdir / run_folder.RECORD
-    before = json.loads(record.read_text(encoding="utf-8")).get("encoders", {}) if record.is_file() else {}
+    before = files.read_json(record, "put a copy back").get("encoders", {}) if record.is_file() else {}
     for name in sorted(before.keys() & encoders.keys()):
         if run_folder.has_begun(workdir) and before[name]["sha256"] != encoders[name]["sha256"]:
             found = f"--workdir {workdir} has runs of encoder '{name}' with other weights"

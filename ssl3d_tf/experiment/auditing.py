@@ -1,5 +1,6 @@
 """Does a pretrained network, or its task, live on shortcuts? The same network on inputs with and without anatomy."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +45,11 @@ class Row(NamedTuple):
 
 
 def audit(
-    workdir: Path, moved: Sequence[str] = (), *, steps: int | None = None, imports: Sequence[str] = ()
+    workdir: Path,
+    moved: Sequence[str | os.PathLike[str]] = (),
+    *,
+    steps: int | None = None,
+    imports: Sequence[str] = (),
 ) -> list[Row]:
     """Audits the run in `workdir` on its own data, or on the same data `moved`; writes audit.json and audit.png.
 
@@ -62,7 +67,7 @@ def audit(
     return rows
 
 
-def _open(workdir: Path, moved: Sequence[str], steps: int | None, imports: Sequence[str]) -> Audit:
+def _open(workdir: Path, moved: Sequence[str | os.PathLike[str]], steps: int | None, imports: Sequence[str]) -> Audit:
     record = run_folder.trained(workdir)
     params = () if steps is None else (f"STEPS={steps}",)
     sources = configuration.Sources((str(workdir / run_folder.CONFIG),), params, tuple(imports))
@@ -75,7 +80,7 @@ def _open(workdir: Path, moved: Sequence[str], steps: int | None, imports: Seque
     return Audit(workdir, data, distribution, settings, {REAL: settings.task, **removed})
 
 
-def _data(workdir: Path, recorded: Mapping[str, Any], moved: Sequence[str]) -> folders.DataFolder:
+def _data(workdir: Path, recorded: Mapping[str, Any], moved: Sequence[str | os.PathLike[str]]) -> folders.DataFolder:
     asked = moved or mixing.texts(recorded)
     gone = [each.path for each in shares.wanted(asked) if not (each.path / manifests.FILE).is_file()]
     if gone and not moved:

@@ -1,6 +1,5 @@
 """--init: a run that begins with the weights of another, and says which of them it took."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 
 from ssl3d_tf.command import configuration, run_folder
+from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import likeness
 from ssl3d_tf.errors import InputError
@@ -35,7 +35,7 @@ def notes(workdir: Path, init: Init | None) -> dict[str, Any]:
     """
     record = workdir / run_folder.RECORD
     if record.is_file() and run_folder.has_begun(workdir):
-        before = json.loads(record.read_text(encoding="utf-8")).get("init")
+        before = files.read_json(record, "put a copy back, or take another folder").get("init")
         asked = init and {"run": str(init.run.resolve()), "part": init.part}
         began = before and {name: before[name] for name in ("run", "part")}
         if asked != began:

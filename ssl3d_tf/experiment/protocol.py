@@ -7,7 +7,6 @@ done again; the tables are made of these files, so that they do not depend on ho
 
 import functools
 import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records.manifest import Entry
 from ssl3d_tf.errors import InputError
@@ -130,7 +130,7 @@ def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
     scored = [cell for cell in planned if (cell.folder(experiment.workdir) / RESULT).is_file()]
     patients = _patients(experiment.data)
     for cell in scored:
-        found = json.loads((cell.folder(experiment.workdir) / RESULT).read_text(encoding="utf-8"))
+        found = files.read_json(cell.folder(experiment.workdir) / RESULT, "remove it, and that run is made again")
         of_run, repetition = (experiment.plan.name, *cell.arm, cell.fraction), cell.repetition
         for key, scores in found["scores"].items():
             split, checkpoint = key.split("/")

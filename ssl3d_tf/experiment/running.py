@@ -1,6 +1,5 @@
 """One run of an experiment, and all of them, one after the other; one that fails leaves the others."""
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -161,7 +160,7 @@ def _heeding(stopped_by: Callable[[], str | None], predict: Predict) -> Predict:
 
 def _scores(scorer: Scorer, predict: Predict, built: Run, data: DataFolder, folder: Path) -> dict[str, Any]:
     """Scores by 'split/checkpoint', each written as soon as it is there, and taken from there when stopped before."""
-    kept = json.loads((folder / PARTS).read_text(encoding="utf-8")) if (folder / PARTS).is_file() else {}
+    kept = files.read_json(folder / PARTS, "remove it, and it is scored again") if (folder / PARTS).is_file() else {}
     read = {key: Scores(**found) for key, found in kept.items()}
     scored = {key: one for key, one in read.items() if all(len(row) == CASE_ROW for row in one.cases)}  # older: again
 

@@ -6,7 +6,6 @@ shows is made of these files, so that it depends neither on how often it was sto
 
 import csv
 import io
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -69,7 +68,7 @@ def write(workdir: Path, trial: Trial) -> None:
 def read(workdir: Path) -> list[Trial]:
     """All trials so far, in order."""
     paths = sorted((workdir / FOLDER).glob(f"*/{_RECORD}"))
-    return [Trial(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    return [Trial(**files.read_json(path, "put a copy back")) for path in paths]
 
 
 def ranked(found: Sequence[Trial], objective: Objective) -> list[Trial]:

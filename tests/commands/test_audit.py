@@ -72,12 +72,12 @@ def test_data_that_moved_are_asked_for_and_found_again(root, tmp_path):
     (run / "run.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"no longer in .*gone; say with --data"):
         auditing.audit(run)
-    assert auditing.audit(run, root / "data3")
+    assert auditing.audit(run, [root / "data3"])
 
 
 def test_other_data_are_refused(root):
     with pytest.raises(InputError, match=r"is not what .*rotation_2d was trained on"):
-        auditing.audit(root / "rotation_2d", root / "data3")
+        auditing.audit(root / "rotation_2d", [root / "data3"])
 
 
 def test_a_folder_without_a_run_or_without_a_checkpoint_is_one_clear_error(root, tmp_path):

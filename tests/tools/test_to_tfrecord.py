@@ -12,10 +12,11 @@ import nibabel
 import numpy as np
 import pytest
 
+from ssl3d_tf.data import files
 from ssl3d_tf.data.records import manifest, reading
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import command, contents, convert, examples, make_scans, run, settings
-from tools.conversion import plan, publication, workers
+from tools.conversion import plan, publication, shards, workers
 from tools.readers import layouts
 from tools.readers.layouts import Request
 
@@ -267,3 +268,17 @@ def test_an_interrupt_is_one_line(tmp_path, how):
 def test_tensorflow_is_not_imported():
     code = "import sys, tools.to_tfrecord, tools.inspect_records; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_two_conversions_never_work_in_one_folder(tmp_path):
+    root, progress = make_scans(tmp_path / "raw"), tmp_path / "out" / shards.PROGRESS
+    progress.mkdir(parents=True)
+    half = tmp_path / "out" / ".train-00000.tfrecord.0123.tmp"
+    half.write_text("what the other one writes")
+    for overwrite in (False, True):
+        with files.locked(progress), pytest.raises(InputError, match=r"\.progress is in use by process \d+ on "):
+            convert(root, tmp_path / "out", overwrite=overwrite)
+    assert half.exists()
+    convert(root, tmp_path / "out")  # once that one has ended
+    assert not half.exists()
+    assert not progress.exists()

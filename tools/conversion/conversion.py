@@ -41,6 +41,20 @@ def convert(
     Raises:
         InputError: nothing usable, an output that cannot be used, or with `strict` a file that cannot be used.
     """
+    with contextlib.ExitStack() as held:
+        return _convert(request, folder, settings, make=make, strict=strict, overwrite=overwrite, held=held)
+
+
+def _convert(
+    request: layouts.Request,
+    folder: Place,
+    settings: Settings,
+    *,
+    make: shards.Make,
+    strict: bool,
+    overwrite: bool,
+    held: contextlib.ExitStack,
+) -> publication.Summary:
     start = time.monotonic()
     listing = layouts.find(request)
     if not Path(request.input).is_file():  # one file names all that is read: what lies beside it does not matter
@@ -50,7 +64,7 @@ def convert(
     if strict:
         _refuse_faults(planned.faults)
     stamps = sources.stamps(listing)
-    if output.open_folder(folder, planned.recipe, overwrite=overwrite):
+    if output.open_folder(folder, planned.recipe, overwrite=overwrite, held=held):
         faults = publication.read_quarantine(folder)
         if strict:
             _refuse_faults(faults)

@@ -1,5 +1,6 @@
 """The output folder: new, to be gone on with, complete, or someone else's."""
 
+import contextlib
 import fnmatch
 import json
 from collections.abc import Iterator, Mapping
@@ -28,12 +29,17 @@ def check_apart(folder: Place, root: Path) -> None:
         raise InputError(f"--output {folder} lies inside the input {root}; choose a folder outside it.")
 
 
-def open_folder(folder: Place, recipe: Mapping[str, Any], *, overwrite: bool) -> bool:
+def open_folder(folder: Place, recipe: Mapping[str, Any], *, overwrite: bool, held: contextlib.ExitStack) -> bool:
     """Makes `folder` ready for `recipe`. Returns True if it already holds the finished data.
 
+    Args:
+        held: keeps other conversions out of a folder of this machine as long as it is open.
+
     Raises:
-        InputError: it cannot be written, or holds something else and `overwrite` is not asked for.
+        InputError: another conversion is at work in it, it cannot be written, or it holds something else and
+            `overwrite` is not asked for.
     """
+    _lock(folder / PROGRESS, held)
     found = _found_recipe(folder)
     if overwrite and found is not None:
         remove_ours(folder)
@@ -46,11 +52,19 @@ def open_folder(folder: Place, recipe: Mapping[str, Any], *, overwrite: bool) ->
         return True
     if found is None and folder.is_dir() and any(path.name != PROGRESS for path in folder.iterdir()):
         raise InputError(f"--output {folder} is not empty and holds no data set; choose an empty or a new folder.")
-    files.make_folder(folder / PROGRESS, "--output")
+    if not (folder / PROGRESS).is_dir():
+        files.make_folder(folder / PROGRESS, "--output")
+        _lock(folder / PROGRESS, held)
     files.write_json(folder / PROGRESS / RECIPE, recipe)
     for path in (*_named(folder, *HALVES), *_named(folder / PROGRESS, ".*.tmp")):
         path.unlink(missing_ok=True)
     return False
+
+
+def _lock(progress: Place, held: contextlib.ExitStack) -> None:
+    """Of a conversion that is at work, or was: where none is, there is nothing to keep anybody out of."""
+    if isinstance(progress, Path) and progress.is_dir():
+        held.enter_context(files.locked(progress))
 
 
 def finish(folder: Place) -> None:
