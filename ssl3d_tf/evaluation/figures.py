@@ -173,7 +173,8 @@ def _within(ax: Axes, scale: Scale, *, axis: str) -> None:
     for line in (part for each in ax.figure.axes for part in (*each.lines, *each.collections)):
         line.set_clip_on(False)
     low, high = getattr(ax, f"get_{axis}lim")()
-    getattr(ax, f"set_{axis}lim")(max(low, scale.low), min(high, scale.high))
+    if low < scale.high and high > scale.low:  # else it is no such score: everything is outside
+        getattr(ax, f"set_{axis}lim")(max(low, scale.low), min(high, scale.high))
 
 
 def _curve(ax: Axes, curves: Sequence[Curve], one: Arm, encoders: Sequence[str]) -> None:

@@ -76,7 +76,8 @@ def of_each(kind: str, name: str, labels: np.ndarray, values: np.ndarray, classe
     else:
         kept = (np.arange(n) != case for case in range(n))
         rest = np.array([score(labels[one], values[one], classes) if n > 1 else np.nan for one in kept])
-    return np.round(n * score(labels, values, classes) - (n - 1) * rest, 9)  # of a mean exact but for rounding
+    found = n * score(labels, values, classes) - (n - 1) * rest
+    return np.round(found, 9) + 0.0  # of a mean exact but for rounding, in which −0 comes too
 
 
 def cat_acc_kaggle(labels: np.ndarray, probabilities: np.ndarray, scale: np.ndarray | None = None) -> float:

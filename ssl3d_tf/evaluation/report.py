@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data import files
-from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, scales, sections, summary, tables
+from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
 
@@ -35,7 +35,7 @@ def draw(workdirs: Sequence[Path], folder: Path) -> None:
         drawing.png(figures.label_efficiency(result), folder / f"{stem}-curve.png")
         if result.differences:
             drawing.png(figures.differences(result), folder / f"{stem}-difference.png")
-        if scales.of(result.score).of_masks:
+        if sections.has_cases(result):
             drawing.png(figures.boxes(result), folder / f"{stem}-cases.png")
 
 

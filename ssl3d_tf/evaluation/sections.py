@@ -104,8 +104,7 @@ def _learning(found: Sequence[Run], result: Comparison) -> Iterator[str]:
 
 def _cases(results: Sequence[Comparison]) -> Iterator[str]:
     yield page.heading(3, "Test cases")
-    masks = [result for result in results if scales.of(result.score).of_masks]
-    with_cases = [result for result in masks if any(estimate.cases for estimate in result.estimates.values())]
+    with_cases = [result for result in results if has_cases(result)]
     if not with_cases:
         yield page.paragraph(f"No scores of single cases: there is no {tables.CASES}, or none of these scores.", "note")
     for result in with_cases:
@@ -114,6 +113,11 @@ def _cases(results: Sequence[Comparison]) -> Iterator[str]:
             "case within 1.5 quartile ranges."
         )
         yield _drawn(figures.boxes(result), " ".join([caption, *summary.on_grid(result)]))
+
+
+def has_cases(result: Comparison) -> bool:
+    """Whether a single case has such a score, and it is known."""
+    return scales.of(result.score).of_masks and any(estimate.cases for estimate in result.estimates.values())
 
 
 def _overlays(found: Sequence[Run], result: Comparison) -> Iterator[str]:

@@ -237,7 +237,7 @@ def test_labels_of_whole_images_have_linear_and_nearest_neighbour_probes(folder,
     assert run(folder, tmp_path / "ft", *params, encoders=[pretrained], task="classification") == 0
     found = tables.read([tmp_path / "ft"])
     assert {row.init for row in found.results} == {"random", "linear", "knn"}
-    assert {row.score for row in found.results} == {"auc", "cat_accuracy"}
+    assert {row.score for row in found.results} == {"auc", "cat_accuracy", "balanced_accuracy"}
     assert len(found.predictions) == 3 * 3
     assert all(row.true in (0, 1) and row.predicted in (0, 1) for row in found.predictions)
 

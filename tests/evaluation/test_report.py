@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from ssl3d_tf.evaluation import comparison, drawing, figures, report, runs, tables
@@ -181,6 +182,7 @@ def test_figures_are_written_as_files_that_are_equal_each_time(small, tmp_path):
     report.draw([small], tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names[:3] == [f"segmentation-dice-{what}.png" for what in ("cases", "curve", "difference")]
+    assert "segmentation-hd95-cases.png" not in names  # cases.csv has none of them
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
 
 
@@ -207,3 +209,41 @@ def test_input_that_was_accepted_in_spite_of_its_differences_stands_in_page_and_
     for name in ("report.html", "summary.md"):
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert (text.count(said), text.count(line)) == (1, 1)
+
+
+def limits(figure, axis):
+    return [limit for ax in figure.axes for limit in getattr(ax, f"get_{axis}lim")()]
+
+
+def test_axes_end_where_scores_end(small):
+    rng = np.random.default_rng(0)
+    for name, column in (("results.csv", 9), ("cases.csv", 8)):  # nearly all of it perfect
+        head, *rows = [line.split(",") for line in (small / name).read_text().splitlines()]
+        rows = [[*row[:column], str(0.9 + 0.1 * rng.integers(0, 2)), *row[column + 1 :]] for row in rows]
+        (small / name).write_text("\n".join(map(",".join, [head, *rows])) + "\n")
+    found = tables.read([small])
+    result = comparison.compare(found, "segmentation", "dice")
+    assert max(limits(figures.label_efficiency(result), "y")) == 1.0
+    assert max(limits(figures.boxes(result), "x")) == 1.0
+    assert max(limits(figures.differences(result), "y")) <= 1.0
+    curve = runs.Curve("val_accuracy", (1, 2), (0.0, 1.0))
+    arms = [tables.SCRATCH]
+    drawn = figures.learning_curves({(tables.SCRATCH, 5.0): [curve]}, arms)
+    assert limits(drawn, "y") == [0.0, 1.0]
+    of_loss = figures.learning_curves({(tables.SCRATCH, 5.0): [curve._replace(name="val_loss")]}, arms)
+    assert max(limits(of_loss, "y")) > 1.0  # of which nothing is known
+
+
+def test_a_classification_has_no_boxes_and_no_pictures(tmp_path):
+    folder = made.write(tmp_path, repetitions=2, cases=8, encoders=["cpc_3d"], inits=["frozen"], task="grading")
+    for name in ("results.csv", "cases.csv"):
+        lines = [line for line in (folder / name).read_text().splitlines() if ",hd95," not in line]
+        (folder / name).write_text("\n".join(lines).replace(",dice,", ",cat_accuracy,") + "\n")
+    page = render(folder)
+    for heading in ("Test cases", "Best, median and worst test case"):
+        assert f">{heading}</h3>" not in page
+    assert ">Confusion</h3>" in page
+    assert "the most frequent class alone" in page
+    assert "Dotted: what naming the most frequent class" in page
+    report.draw([folder], tmp_path / "figures")
+    assert not list((tmp_path / "figures").glob("*-cases.png"))

@@ -1,18 +1,21 @@
 """experiment/overlap: test scans that an encoder was pretrained on are counted, or it is said why they cannot be."""
 
 import json
+import re
 import shutil
 
 import pytest
 
+from ssl3d_tf.command import configuration
 from ssl3d_tf.data import folders
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records.manifest import Entry, Split
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import report, runs
-from ssl3d_tf.experiment import overlap
+from ssl3d_tf.experiment import overlap, preparing
 from ssl3d_tf.training import contracts
 from tests.evaluation import finetuning_workdir as made
+from tests.experiment import test_labelled as labelled
 
 
 def write(folder, name, **contents):
@@ -87,6 +90,17 @@ def test_scans_of_every_fold_are_tested(pretrained, tested):
     folds = [tested, write(tested.path.parent / "C", "other", train=["a"], val=["b"], test=["x"])[0]]
     found = overlap.of(pretrained(train=["x", "a"]), folds)
     assert (found["test_scans_seen"], found["val_scans_seen"]) == (2, 0)
+
+
+@pytest.mark.parametrize(("repetitions", "tested"), [(3, r"6 of 13"), (1, r"\d of [45]")])
+def test_folds_are_compared_as_far_as_they_are_tested(repetitions, tested, tmp_path):
+    data = labelled.make(tmp_path, masks={}, labels=labelled.LABELS)
+    (tmp_path / "enc").mkdir()
+    contracts.write(tmp_path / "enc", {**contracts.of_run(folders.open_folder(data), ""), "weights_sha256": "0"})
+    params = (*labelled.TINY, "ARMS=('frozen',)", "FOLDS=3", f"REPETITIONS={repetitions}")
+    sources = configuration.Sources(("gin/finetune/classification_2d.gin",), params)
+    prepared = preparing.prepare(sources, data, [tmp_path / "enc"], tmp_path / "ft")
+    assert re.match(rf"{tested} test scans were in pretraining", prepared.encoders["enc"]["overlap"])
 
 
 def test_a_scan_in_slices_is_one_scan(pretrained, tested):

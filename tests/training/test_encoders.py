@@ -11,7 +11,7 @@ import tensorflow as tf
 from ssl3d_tf import contract, load_encoder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import applications, resnet, unet
-from ssl3d_tf.training import weights
+from ssl3d_tf.training import contracts, weights
 
 OF_0_1 = Path(__file__).with_name("contract-0.1.json")
 
@@ -131,6 +131,16 @@ def test_weights_that_are_not_those_of_the_contract_are_refused(tmp_path, damage
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"weights-3.npz is not what contract.json beside it describes"):
         load_encoder(tmp_path)
+
+
+def test_the_scans_it_was_trained_on_lie_beside_the_contract_and_an_old_one_has_none(tmp_path):
+    made, scans = unet.encoder(1, rank=2, filters=2, levels=1), frozenset({"b" * 16, "a" * 16})
+    checkpoints.save_encoder(tmp_path, made, step=3, contract={"trained_on": scans})
+    checkpoints.save_encoder(tmp_path, made, step=4, contract={"trained_on": scans})
+    assert (tmp_path / "trained_on.txt").read_text() == f"{'a' * 16}\n{'b' * 16}\n"
+    assert contracts.trained_on(contract(tmp_path)) == scans
+    assert contract(tmp_path)["trained_on"] == 2
+    assert contracts.trained_on(json.loads(OF_0_1.read_text())) is None
 
 
 @pytest.mark.parametrize("text", ["[1]", "null", "3", "{"])
