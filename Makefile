@@ -1,5 +1,5 @@
 # make demo   a first result on phantoms        make test            the test suite
-# make check  format, lint, types               make science-smoke   does every pretext task learn? 5 minutes
+# make check  format, lint, types               make science-smoke   does each task learn, do intervals hold? 7 minutes
 # make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
 # make bench-step    a training step, ours and PyTorch's, of every task: 15 minutes
@@ -43,7 +43,7 @@ test-pythons:
 	done; printf "$$report"; case $$report in *failed*) exit 1;; *passed*) ;; *) exit 1;; esac
 
 science-smoke: $(STAMP)
-	$(BIN)/python -m pytest tests/science_smoke.py -n 2
+	$(BIN)/python -m pytest tests/science_smoke.py tests/interval_coverage.py -n 2
 
 $(PEERS_VENV)/.installed:
 	@$(PYTHON) -m venv $(PEERS_VENV)

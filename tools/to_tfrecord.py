@@ -58,8 +58,7 @@ def define_flags() -> None:
     flags.DEFINE_float("max_gb", limits.MAX_BYTES / 1e9, "Set aside volumes of more gigabytes.", lower_bound=0.0)
     flags.DEFINE_enum("channels", "auto", arrays.LAYOUTS, "Axis of .npy and .npz arrays that holds channels.")
     flags.DEFINE_enum("nan", None, ("min", "0"), "Fill NaN with the smallest value of its channel, or with 0.")
-    grid_help = "Masks lie where their header says, or on the voxels of their image, whatever it says."
-    flags.DEFINE_enum("mask_grid", "header", ("header", "image"), grid_help)
+    flags.DEFINE_enum("mask_grid", "header", ("header", "image"), "Masks lie as their header says, or on their image.")
     flags.DEFINE_bool("strict", False, "Fail if any file cannot be used, instead of leaving it out.")
     flags.DEFINE_bool("overwrite", False, "Replace other data in --output.")
 

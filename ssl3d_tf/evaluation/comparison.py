@@ -1,28 +1,32 @@
 """From the tables to what one asks: how good is each arm, how much better than scratch, and how sure is that?"""
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.evaluation import statistics
-from ssl3d_tf.evaluation.statistics import Interval, Shifts
+from ssl3d_tf.evaluation import one_class, scales, statistics
+from ssl3d_tf.evaluation.scales import Scale
+from ssl3d_tf.evaluation.statistics import Interval
 from ssl3d_tf.evaluation.tables import GRIDS, NATIVE, RECORD, SCRATCH, Arm, CaseScore, Result, Tables, arm, shown_grid
 
 HEADLINE = ("", "mean")  # classes of the rows that stand for all classes
-LOWER_IS_BETTER = frozenset({"hd95", "mse"})
-SEED = 0  # of the resampling: one table has one report
 
 
 class Estimate(NamedTuple):
-    """A mean over repetitions with its interval; `cases` per repetition, 0 where no scores per case are known."""
+    """A mean over repetitions with its interval, which keeps to the range of the score.
+
+    cases, patients: that have a score in any repetition; 0 where no scores per case are known.
+    """
 
     mean: float
     sd: float
     interval: Interval
     repetitions: int
     cases: int
+    patients: int
 
 
 class Comparison(NamedTuple):
@@ -34,6 +38,8 @@ class Comparison(NamedTuple):
         estimates: by arm and fraction; what has no run is left out.
         differences: to scratch, paired; their `sd` is that of the repetitions' differences.
         values: [fractions, repetitions, cases] by arm, for figures; one nameless case where none are known.
+        names_patients: whether it is known whose every case is. constant: what naming one class for every case scores,
+            the most frequent one; None where that is not known.
         grid: of `tables.GRIDS`: the native one where every run has the score on it.
     """
 
@@ -45,7 +51,9 @@ class Comparison(NamedTuple):
     estimates: dict[tuple[Arm, float | None], Estimate]
     differences: dict[tuple[Arm, float | None], Estimate]
     values: dict[Arm, np.ndarray]
-    grid: str = RECORD
+    names_patients: bool
+    constant: float | None
+    grid: str
 
 
 def compare_all(tables: Tables) -> list[Comparison]:
@@ -64,21 +72,25 @@ def compare(tables: Tables, task: str, score: str) -> Comparison:
     fractions = tuple(sorted({row.fraction for row in rows}))
     repetitions = tuple(sorted({row.repetition for row in rows}))
     runs, by_case = (_cubes(found, fractions, repetitions) for found in (rows, cases))
+    owners = _owners(cases)
     labelled = {f: float(np.mean([row.labelled for row in rows if row.fraction == f])) for f in fractions}
     weights: dict[float | None, np.ndarray] = dict(zip(fractions, np.eye(len(fractions)), strict=True))
     if len(fractions) > 1:
         weights[None] = statistics.area_weights(fractions)
     estimates, differences = {}, {}
+    measured = functools.partial(_estimate, runs, by_case, owners)
     for one in arms:
         for key, weight in weights.items():
-            estimates[one, key] = _estimate([runs[one]], [by_case.get(one)], weight)
+            estimates[one, key] = measured([one], weight, scales.of(score))
             if one != SCRATCH and SCRATCH in arms:
-                pair = (one, SCRATCH)
-                differences[one, key] = _estimate([runs[a] for a in pair], [by_case.get(a) for a in pair], weight)
+                differences[one, key] = measured([one, SCRATCH], weight, scales.of_difference(score))
     values = {one: by_case.get(one, runs[one]) for one in arms}
     return Comparison(
-        task, score, arms, fractions, labelled, _measured(estimates), _measured(differences), values, grid
-    )
+        task, score, arms, fractions, labelled, _measured(estimates), _measured(differences), values,
+        names_patients=all(row.patient for row in cases),
+        constant=one_class.score(tables, task, score),
+        grid=grid,
+    )  # fmt: skip
 
 
 def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
@@ -101,13 +113,15 @@ def name(one: Arm) -> str:
 
 
 def verdict(difference: Estimate, score: str) -> str:
-    """What an interval of a difference to scratch says."""
+    """What an interval of a difference to scratch says; of one repetition nothing, as the next may differ."""
     low, high = difference.interval
     if math.isnan(low):
         return "one number only"
+    if difference.repetitions < 2:
+        return "one repetition only"
     if low <= 0 <= high:
         return "no difference shown"
-    return "better" if (low > 0) != (score in LOWER_IS_BETTER) else "worse"
+    return "better" if (low > 0) != scales.of(score).lower_is_better else "worse"
 
 
 def _reported(tables: Tables) -> list[Result]:
@@ -144,22 +158,38 @@ def _cubes(
     return cubes
 
 
-def _estimate(runs: Sequence[np.ndarray], by_case: Sequence[np.ndarray | None], weight: np.ndarray) -> Estimate:
+def _owners(cases: Sequence[CaseScore]) -> np.ndarray:
+    """Whose each case is, as a number, in the order of `_cubes`; a case of no patient that is known is its own."""
+    owner = {row.case: f"patient {row.patient}" if row.patient else f"case {row.case}" for row in cases}
+    return np.unique([owner[case] for case in sorted(owner)], return_inverse=True)[1]
+
+
+def _estimate(
+    runs: Mapping[Arm, np.ndarray],
+    by_case: Mapping[Arm, np.ndarray],
+    owners: np.ndarray,
+    arms: Sequence[Arm],
+    weight: np.ndarray,
+    scale: Scale,
+) -> Estimate:
     """Of one arm, or of the first less the second, with these weights of the fractions.
 
-    The mean is that of results.csv. The interval comes from the cases where every arm has them.
+    Only repetitions count that have all of it. The mean is that of results.csv; the interval is of the cases, where
+    every arm has them.
     """
-    signs, used = (1.0, -1.0)[: len(runs)], weight != 0
-    of_runs = [weight[used] @ run[used, :, 0] for run in runs]
-    totals = np.sum([sign * total for sign, total in zip(signs, of_runs, strict=True)], axis=0)
+    signs, used = (1.0, -1.0)[: len(arms)], weight != 0
+    totals = sum(sign * (weight[used] @ runs[one][used, :, 0]) for sign, one in zip(signs, arms, strict=True))
     kept = ~np.isnan(totals)
     if not kept.any():
-        return Estimate(math.nan, math.nan, Interval(math.nan, math.nan), 0, 0)
-    with_cases = [cube for cube in by_case if cube is not None]
-    has_cases = len(with_cases) == len(runs)
-    cubes = [cube[used][:, kept] for cube in (with_cases if has_cases else runs)]
-    parts = [statistics.shifts(scores, seed=SEED) for cube in cubes for scores in cube]
-    moved = statistics.combine(parts, [sign * one for sign in signs for one in weight[used]])
-    cases = int((~np.isnan(cubes[0])).any(axis=(0, 1)).sum()) if has_cases else 0
+        return Estimate(math.nan, math.nan, Interval(math.nan, math.nan), 0, 0, 0)
+    cubes = [by_case[one][used][:, kept] for one in arms if one in by_case]
+    has_cases = len(cubes) == len(arms) and all((~np.isnan(cube)).any(axis=2).all() for cube in cubes)
+    if not has_cases:
+        cubes = [runs[one][used][:, kept] for one in arms]
+    parts = [statistics.spread(scores, owners if has_cases else None) for cube in cubes for scores in cube]
+    found = statistics.combine(parts, [sign * one for sign in signs for one in weight[used]])
     mean, sd = statistics.mean_sd(totals)
-    return Estimate(mean, sd, statistics.interval(Shifts(mean, moved.resampled)), int(kept.sum()), cases)
+    low, high = np.clip(statistics.interval(found._replace(mean=mean)), scale.low, scale.high)
+    cases = int((~np.isnan(np.stack(cubes))).any(axis=(0, 1, 2)).sum()) if has_cases else 0
+    patients = statistics.patients_counted(found) if has_cases else 0
+    return Estimate(mean, sd, Interval(float(low), float(high)), int(kept.sum()), cases, patients)

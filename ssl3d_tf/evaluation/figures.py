@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from ssl3d_tf.evaluation import comparison, statistics
+from ssl3d_tf.evaluation import comparison, one_class, scales, statistics
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.drawing import INK, colour_and_marker, style
 from ssl3d_tf.evaluation.runs import Curve
+from ssl3d_tf.evaluation.scales import Scale
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 
 WIDTH = 9.6  # inches; the page scales it
@@ -36,8 +37,12 @@ def label_efficiency(result: Comparison) -> Figure:
             low, high = zip(*(estimate.interval for estimate in found), strict=True)
             ax.fill_between(at, low, high, color=colour, alpha=0.16, linewidth=0)
             ax.plot(at, [estimate.mean for estimate in found], **_line(one, colour, marker))
+        if result.constant is not None:
+            ax.axhline(result.constant, color=INK, linewidth=1, linestyle=":", label=one_class.NAME)
         _labelled_axis(ax, result)
-    next(iter(axes.values())).set_ylabel(result.score)
+    first = next(iter(axes.values()))
+    first.set_ylabel(result.score)
+    _within(first, scales.of(result.score), axis="y")
     _legend(figure, result)
     return figure
 
@@ -61,7 +66,9 @@ def differences(result: Comparison) -> Figure:
             ax.vlines(at, *zip(*(estimate.interval for estimate in found), strict=True), color=colour, linewidth=1.6)
             ax.plot(at, [estimate.mean for estimate in found], color=colour, marker=marker, linestyle="none")
         _labelled_axis(ax, result)
-    next(iter(axes.values())).set_ylabel(f"{result.score}, less scratch")
+    first = next(iter(axes.values()))
+    first.set_ylabel(f"{result.score}, less scratch")
+    _within(first, scales.of_difference(result.score), axis="y")
     _legend(figure, result)
     return figure
 
@@ -79,7 +86,9 @@ def learning_curves(curves: Mapping[tuple[Arm, float], Sequence[Curve]], arms: S
                 if one in (SCRATCH, Arm(one.encoder, init)) and (one, fraction) in curves:
                     _curve(ax, curves[one, fraction], one, _encoders(arms))
             ax.set_title(f"{init}, {fraction:g} % of labels" if init else f"{fraction:g} % of labels")
-        row[0].set_ylabel(next(iter(curves.values()))[0].name)
+        name = next(iter(curves.values()))[0].name
+        row[0].set_ylabel(name)
+        _within(row[0], scales.of(name.removeprefix("val_")), axis="y")
     for ax in grid[-1]:
         ax.set_xlabel("step")
     handles, labels = _handles(grid.flat)
@@ -107,6 +116,7 @@ def boxes(result: Comparison) -> Figure:
         ax.set_xlabel(f"{result.score} of a test case")
         ax.locator_params(axis="x", nbins=6)
         ax.grid(visible=False, axis="y")
+    _within(panels[0], scales.of(result.score), axis="x")
     panels[0].set_yticks(range(len(result.arms)), [comparison.name(one) for one in result.arms])
     panels[0].invert_yaxis()
     return figure
@@ -158,6 +168,14 @@ def _labelled_axis(ax: Axes, result: Comparison) -> None:
     ax.set_xlabel("labelled cases")
 
 
+def _within(ax: Axes, scale: Scale, *, axis: str) -> None:
+    """Ends an axis, and all that share it, where the score ends; what lies at the very end stays whole."""
+    for line in (part for each in ax.figure.axes for part in (*each.lines, *each.collections)):
+        line.set_clip_on(False)
+    low, high = getattr(ax, f"get_{axis}lim")()
+    getattr(ax, f"set_{axis}lim")(max(low, scale.low), min(high, scale.high))
+
+
 def _curve(ax: Axes, curves: Sequence[Curve], one: Arm, encoders: Sequence[str]) -> None:
     """Of one arm; the steps are those that all repetitions have."""
     steps = sorted(set.intersection(*(set(curve.steps) for curve in curves)))
@@ -178,6 +196,8 @@ def _legend(figure: Figure, result: Comparison) -> None:
     for label, one in shown.items():
         colour, marker = colour_and_marker(one, _encoders(result.arms))
         handles.append(figure.axes[0].plot([], [], **_line(one, colour, marker) | {"label": label})[0])
+    known = dict(zip(*figure.axes[0].get_legend_handles_labels()[::-1], strict=True))
+    handles += [known[one_class.NAME]] if one_class.NAME in known else []
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
 
 

@@ -49,6 +49,36 @@ def cat_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     return float(np.mean(labels == predictions))
 
 
+def balanced_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of right predictions of each class, averaged over the classes that `labels` have: whole numbers [n] both.
+
+    Naming one class for all of K scores 1 / K, however frequent it is. Brodersen et al., 2010,
+    doi:10.1109/ICPR.2010.764.
+    """
+    labels, predictions = _lists(labels, predictions)
+    return float(np.mean([np.mean(predictions[labels == one] == one) for one in np.unique(labels)]))
+
+
+def of_each(kind: str, name: str, labels: np.ndarray, values: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """What each case adds to a score of a list, its pseudo-value: n · score − (n − 1) · score without it, float64 [n].
+
+    Of a mean, such as accuracy, the case's own number; of others, such as the AUC, numbers whose spread is that of the
+    score (the jackknife: Efron & Stein, 1981, doi:10.1214/aos/1176345462). They may lie outside its range. NaN where
+    there is no score without the case.
+
+    Args:
+        kind, name: of a score in `SCORES`, which has the other arguments.
+    """
+    score, n = SCORES[kind][name], len(labels)
+    if name == "auc":  # ordered once, not n times
+        yes = labels > 0.5 if kind == "multilabel" else labels == classes
+        rest = _auc_without_each(yes, values)
+    else:
+        kept = (np.arange(n) != case for case in range(n))
+        rest = np.array([score(labels[one], values[one], classes) if n > 1 else np.nan for one in kept])
+    return np.round(n * score(labels, values, classes) - (n - 1) * rest, 9)  # of a mean exact but for rounding
+
+
 def cat_acc_kaggle(labels: np.ndarray, probabilities: np.ndarray, scale: np.ndarray | None = None) -> float:
     """`cat_accuracy` of grades [n] and ordinal predictions [n, K − 1], decoded by `grades`; `scale` as there."""
     return cat_accuracy(labels, _on(scale, grades(probabilities)))
@@ -87,8 +117,29 @@ def _area(positive: np.ndarray, values: np.ndarray) -> float:
     high, low = values[positive], np.sort(values[~positive])
     if not len(high) or not len(low):
         return float("nan")
-    below, not_above = (np.searchsorted(low, high, side=side) for side in ("left", "right"))
-    return float(np.mean(below + not_above) / (2 * len(low)))
+    return float(np.mean(_share_below(low, high)))
+
+
+def _auc_without_each(yes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The AUC, mean over columns that have one, without each case: bool and float [n, columns] -> [n], NaN of none."""
+    areas = np.stack([_areas_without_each(*column) for column in zip(yes.T, values.T, strict=True)])
+    return np.array([scores.mean(of_case) for of_case in areas.T])
+
+
+def _areas_without_each(positive: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A case takes the share of pairs with it that are right out of their mean (placements: DeLong et al., 1988)."""
+    area, count = _area(positive, values), np.where(positive, positive.sum(), (~positive).sum())
+    if np.isnan(area):
+        return np.full(len(values), np.nan)
+    above_low, above_high = (_share_below(np.sort(values[one]), values) for one in (~positive, positive))
+    right = np.where(positive, above_low, 1.0 - above_high)
+    return np.divide(count * area - right, count - 1, out=np.full(len(values), np.nan), where=count > 1)
+
+
+def _share_below(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Of each value, the share of `ordered` that is below it; equal ones count half."""
+    below, not_above = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
+    return (below + not_above) / (2 * len(ordered))
 
 
 def _lists(labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,11 +161,13 @@ DECIDED = {"nominal": lambda values: np.argmax(values, axis=-1), "ordinal": grad
 SCORES: Mapping[str, Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]]] = {
     "nominal": {
         "cat_accuracy": lambda labels, values, of: cat_accuracy(labels[:, 0], of[np.argmax(values, axis=-1)]),
+        "balanced_accuracy": lambda labels, values, of: balanced_accuracy(labels[:, 0], of[np.argmax(values, axis=-1)]),
         "auc": lambda labels, values, of: auc(np.searchsorted(of, labels[:, 0]), values),
         "qw_kappa": lambda labels, values, of: qw_kappa(labels[:, 0], of[np.argmax(values, axis=-1)]),
     },
     "ordinal": {
         "cat_acc_kaggle": lambda labels, values, of: cat_acc_kaggle(labels[:, 0], values, of),
+        "balanced_accuracy": lambda labels, values, of: balanced_accuracy(labels[:, 0], of[grades(values)]),
         "qw_kappa_kaggle": lambda labels, values, of: qw_kappa_kaggle(labels[:, 0], values, of),
     },
     "multilabel": {

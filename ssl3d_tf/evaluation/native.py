@@ -90,7 +90,7 @@ def placed_of(source: Mapping[str, Any], stored: Sequence[int]) -> Placement:
     """
     found = placement.of(source, stored)
     if found is None:
-        what = "slices across a resampled axis have none" if "slice" in source else "the record does not say its shape"
+        what = "slices across a resampled axis have none" if "slice" in source else "its record does not say how"
         raise InputError(f"the grid that this was read on cannot be had: {what}; convert whole volumes again.")
     if found.stored != (given := tuple(stored)):
         raise InputError(f"outputs have {given} voxels, the volume {found.stored}; put its bricks together first.")

@@ -11,8 +11,7 @@ from matplotlib.patches import Patch
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.records.placement import PLANES
-from ssl3d_tf.evaluation import drawing, runs
-from ssl3d_tf.evaluation.comparison import LOWER_IS_BETTER
+from ssl3d_tf.evaluation import drawing, runs, scales
 
 _SHADE = 0.45  # how much of the prediction's colour covers the scan
 
@@ -24,7 +23,7 @@ def choose(cases: Sequence[tuple[str, str, str, float]], label: str) -> dict[str
     """
     name = cases[0][1] if cases else ""
     found = [(value, case) for case, score, of, value in cases if (score, of) == (name, label) and not np.isnan(value)]
-    ranked = [case for _, case in sorted(found, reverse=name not in LOWER_IS_BETTER)]
+    ranked = [case for _, case in sorted(found, reverse=not scales.of(name).lower_is_better)]
     if not ranked:
         return {}
     return dict(zip(runs.OVERLAYS, (ranked[0], ranked[len(ranked) // 2], ranked[-1]), strict=True))

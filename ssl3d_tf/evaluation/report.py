@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data import files
-from ssl3d_tf.evaluation import comparison, drawing, figures, page, sections, summary, tables
+from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, scales, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
 
@@ -28,14 +28,15 @@ def write(workdirs: Sequence[Path], output: Path) -> None:
 
 
 def draw(workdirs: Sequence[Path], folder: Path) -> None:
-    """Writes TASK-SCORE-curve.png, …-difference.png where there is scratch to compare with, and …-cases.png."""
+    """Writes TASK-SCORE-curve.png, …-difference.png where there is scratch to compare with, …-cases.png of masks."""
     files.make_folder(folder, "--figures")
     for result in comparison.compare_all(tables.read(workdirs)):
         stem = f"{result.task}-{result.score}"
         drawing.png(figures.label_efficiency(result), folder / f"{stem}-curve.png")
         if result.differences:
             drawing.png(figures.differences(result), folder / f"{stem}-difference.png")
-        drawing.png(figures.boxes(result), folder / f"{stem}-cases.png")
+        if scales.of(result.score).of_masks:
+            drawing.png(figures.boxes(result), folder / f"{stem}-cases.png")
 
 
 def render(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]) -> str:
@@ -52,6 +53,8 @@ def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]
     tasks = list(found.workdirs)
     entries = [(f"task-{number}", task) for number, task in enumerate(tasks)]
     yield page.contents([*entries, ("method", "method"), ("origin", "origin"), ("numbers", "all numbers")])
+    for line in runs.seen(workdirs):
+        yield page.paragraph(line, "note")
     if not results:
         yield page.paragraph("There are no results of the test split and the best checkpoint yet.", "note")
     for anchor, task in entries:

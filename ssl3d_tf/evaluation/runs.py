@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +67,18 @@ def mismatches(workdirs: Iterable[Path]) -> list[str]:
     return [
         f"Encoder '{name}' was pretrained on other input, accepted by ALLOW_MISMATCH: {what}." for name, what in lines
     ]
+
+
+def seen(workdirs: Iterable[Path]) -> list[str]:
+    """A sentence on each encoder that was, or may have been, pretrained on scans that it is tested or chosen by."""
+    encoders = [each for workdir in workdirs for each in (record(workdir).get("encoders") or {}).items()]
+    found = [f"Encoder '{name}': {encoder['overlap']}." for name, encoder in encoders if has_seen(encoder)]
+    return list(dict.fromkeys(found))
+
+
+def has_seen(encoder: Mapping[str, Any]) -> bool:
+    """Whether an encoder of run.json was, or may have been, pretrained on test or validation scans."""
+    return any(encoder.get(f"{split}_scans_seen", 0) != 0 for split in ("test", "val"))
 
 
 def sha256(path: Path) -> str | None:

@@ -13,8 +13,6 @@ import numpy as np
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses.regions import Regions
 
-OF_MASKS = frozenset({"dice", "jaccard", "hd95", "nsd", "pooled_dice", "pooled_jaccard"})
-
 Score = Callable[[np.ndarray, np.ndarray], float]
 
 

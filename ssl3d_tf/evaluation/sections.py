@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, statistics, summary, tables
+from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, scales, statistics, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.runs import Run
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Tables
@@ -24,14 +24,15 @@ def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[st
     yield page.paragraph(summary.runs_line(found, name), "note" if absent else "soft")
     for line in summary.labelled_lines(found, name):
         yield page.paragraph(line, "soft")
-    for line in runs.mismatches(found.workdirs[name]):
+    for line in (*runs.mismatches(found.workdirs[name]), *summary.one_class_lines(found, name)):
         yield page.paragraph(line, "note")
     for result in results:
         yield from _score(result)
     of_task = runs.find(found.workdirs[name])
     yield from _learning(of_task, results[0])
-    yield from _cases(results)
-    yield from _overlays(of_task, results[0])
+    if any(scales.of(result.score).of_masks for result in results):  # labels of whole images have neither
+        yield from _cases(results)
+        yield from _overlays(of_task, results[0])
     yield from _confusion(found, results[0])
 
 
@@ -40,9 +41,6 @@ def origin(workdir: Path) -> Iterator[str]:
     yield page.heading(3, str(workdir))
     record = runs.record(workdir)
     yield page.facts(_flat(record)) if record else page.paragraph("run.json is missing: versions unknown.", "note")
-    for name, encoder in record.get("encoders", {}).items():
-        if "overlap" in encoder and encoder["test_scans_seen"] != 0:
-            yield page.paragraph(f"Encoder '{name}': {encoder['overlap']}.", "note")
     hashes = [(f"{name}, sha256", runs.sha256(workdir / name)) for name in ("splits.json", tables.RESULTS)]
     yield page.facts((name, digest or "missing") for name, digest in hashes)
     config = workdir / "operative_config.gin"
@@ -69,6 +67,8 @@ def _score(result: Comparison) -> Iterator[str]:
     yield page.heading(3, summary.heading(result))
     yield page.bullets(summary.in_words(result))
     caption = "Mean over repetitions by number of labelled cases; the bands are its 95 % intervals."
+    if result.constant is not None:
+        caption += " Dotted: what naming the most frequent class of the test cases for all of them scores."
     yield _drawn(figures.label_efficiency(result), " ".join([caption, *summary.on_grid(result)]))
     yield page.table(summary.score_rows(result))
     if result.differences:
@@ -104,7 +104,8 @@ def _learning(found: Sequence[Run], result: Comparison) -> Iterator[str]:
 
 def _cases(results: Sequence[Comparison]) -> Iterator[str]:
     yield page.heading(3, "Test cases")
-    with_cases = [result for result in results if any(estimate.cases for estimate in result.estimates.values())]
+    masks = [result for result in results if scales.of(result.score).of_masks]
+    with_cases = [result for result in masks if any(estimate.cases for estimate in result.estimates.values())]
     if not with_cases:
         yield page.paragraph(f"No scores of single cases: there is no {tables.CASES}, or none of these scores.", "note")
     for result in with_cases:

@@ -1,10 +1,13 @@
-"""How sure a mean is: two-way bootstrap intervals over repetitions and cases, and the area under a learning curve.
+"""How sure a mean is: intervals over repetitions and patients, and the area under a learning curve.
 
-Scores are float64 [repetitions, cases]; NaN marks what was not measured. The same cases are scored in every
-repetition, so the two are crossed, not nested: resampling cases anew within each repetition would divide by
-repetitions × cases what divides by cases alone. Repetitions and cases are therefore resampled separately, as in the
-pigeonhole bootstrap (Owen, 2007, arXiv:0712.1111), and what each moves the mean by is added up. A bootstrap of few is
-too narrow (Hesterberg, 2015, arXiv:1411.5279): each part is widened to what Student's t gives for as many.
+Scores are float64 [repetitions, cases]; NaN marks what was not measured. Cases of one patient (slices, bricks, visits)
+are alike, so patients are the unit: one that is drawn brings all of their cases (to draw cases anew within patients
+would count their spread twice: Field & Welsh, 2007, doi:10.1111/j.1467-9868.2007.00593.x). The same patients are scored
+in every repetition, so the two are crossed, not nested, and drawn separately, as in the pigeonhole bootstrap (Owen,
+2007, arXiv:0712.1111); what each moves the mean by is added up. That gives an interval its shape. A bootstrap of few
+is too narrow (Hesterberg, 2015, arXiv:1411.5279), so its width is that of Student's t for the sum of the two variances,
+with the degrees of freedom of Satterthwaite, 1946, doi:10.2307/3002019, and never below that for either alone. Only
+what was measured counts in them. tests/interval_coverage.py has how often such an interval holds the truth.
 """
 
 import functools
@@ -13,10 +16,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
-RESAMPLES = 2000
+RESAMPLES, SEED = 2000, 0  # one table has one report
 _NORMAL = 1.959963984540054  # 97.5 % of the standard normal distribution lie below
-_STUDENT = {1: 12.706204736, 2: 4.302652730, 3: 3.182446305}  # and of Student's t, by degrees of freedom
 
 
 class Interval(NamedTuple):
@@ -26,11 +29,17 @@ class Interval(NamedTuple):
     high: float
 
 
-class Shifts(NamedTuple):
-    """A mean, and by how much each resample moves it: float64 [RESAMPLES], not yet widened intervals."""
+class Spread(NamedTuple):
+    """A mean over repetitions of means over cases, and what it is made of; all of it adds up, as means do.
+
+    of_repetition: float64 [repetitions], the mean in each. of_cell: [repetitions, patients], by how much a patient
+    moves the mean in a repetition; their sum is 0. known: bool of that shape, whether any case was measured there.
+    """
 
     mean: float
-    resampled: np.ndarray
+    of_repetition: np.ndarray
+    of_cell: np.ndarray
+    known: np.ndarray
 
 
 def mean_sd(values: np.ndarray) -> tuple[float, float]:
@@ -43,40 +52,49 @@ def mean_sd(values: np.ndarray) -> tuple[float, float]:
 
 def mean_of_cases(scores: np.ndarray) -> np.ndarray:
     """[repetitions, cases] -> the mean over the cases of each repetition, NaN left out."""
-    return _weighted(scores, np.ones((1, scores.shape[1])))[0]
+    known = ~np.isnan(scores)
+    sums, counts = np.where(known, scores, 0.0).sum(axis=1), known.sum(axis=1)
+    return np.divide(sums, counts, out=np.full(sums.shape, math.nan), where=counts > 0)
 
 
-def shifts(scores: np.ndarray, *, seed: int) -> Shifts:
-    """The mean over repetitions of the mean over cases, and how resampling moves it.
-
-    Equal seeds and shapes draw equal repetitions and cases, so that shifts of two arms may be subtracted: this pairs
-    them by repetition and case.
+def spread(scores: np.ndarray, patients: np.ndarray | None = None) -> Spread:
+    """The mean over repetitions of the mean over cases, and by how much each patient moves it.
 
     Args:
-        scores: [repetitions, cases]; one case where there is but one number per repetition.
+        scores: [repetitions, cases], in every repetition at least one number.
+        patients: int [cases] in 0..P−1, whose each case is; None: each is of a patient of its own.
     """
-    repetitions, cases = scores.shape
-    by_repetition = mean_of_cases(scores)[None]
-    mean = float(_mean(by_repetition)[0])
-    over_repetitions = _weighted(by_repetition, _draws(repetitions, seed=seed))[:, 0]
-    over_cases = _mean(_weighted(scores, _draws(cases, seed=seed + 1)))
-    moved = widening(repetitions) * (over_repetitions - mean) + widening(cases) * (over_cases - mean)
-    return Shifts(mean, moved if scores.size > 1 else np.full(RESAMPLES, math.nan))
+    owners = np.arange(scores.shape[1]) if patients is None else patients
+    known = ~np.isnan(scores)
+    sums, counts = (_by_owner(values, owners) for values in (np.where(known, scores, 0.0), known))
+    of_repetition = mean_of_cases(scores)
+    of_cell = (sums - counts * of_repetition[:, None]) / (len(scores) * counts.sum(axis=1, keepdims=True))
+    return Spread(float(of_repetition.mean()), of_repetition, of_cell, counts > 0)
 
 
-def interval(of: Shifts) -> Interval:
-    """The 95 % percentile interval of a mean, or of a combination of means; NaN where nothing can be resampled."""
-    if np.isnan(of.resampled).all():
+def combine(parts: Sequence[Spread], weights: Sequence[float]) -> Spread:
+    """Σ weight · part, such as a difference with weights 1 and −1: paired by repetition and patient."""
+    mean, of_repetition, of_cell = (
+        sum(weight * value for weight, value in zip(weights, values, strict=True))
+        for values in list(zip(*parts, strict=True))[:3]
+    )
+    return Spread(mean, of_repetition, of_cell, np.any([part.known for part in parts], axis=0))
+
+
+def interval(of: Spread) -> Interval:
+    """The 95 % interval of a mean, or of a combination of means; NaN where there is but one number."""
+    half = _half_width(_variances(of))
+    if math.isnan(half):
         return Interval(math.nan, math.nan)
-    low, high = np.nanpercentile(of.resampled, (2.5, 97.5))
+    moved = _resampled(of)
+    sd = float(moved.std())
+    low, high = np.percentile(moved, (2.5, 97.5)) * (half / (_NORMAL * sd) if sd > 0 else 0.0)
     return Interval(of.mean + float(low), of.mean + float(high))
 
 
-def combine(parts: Sequence[Shifts], weights: Sequence[float]) -> Shifts:
-    """Σ weight · mean of means that were resampled alike, such as a difference with weights 1 and −1."""
-    mean = sum(weight * part.mean for weight, part in zip(weights, parts, strict=True))
-    moved = [weight * part.resampled for weight, part in zip(weights, parts, strict=True)]
-    return Shifts(mean, np.sum(moved, axis=0))
+def patients_counted(of: Spread) -> int:
+    """How many patients have a score."""
+    return int(of.known.any(axis=0).sum())
 
 
 def area_weights(fractions: Sequence[float]) -> np.ndarray:
@@ -91,21 +109,48 @@ def area_weights(fractions: Sequence[float]) -> np.ndarray:
     return (np.append(steps, 0.0) + np.insert(steps, 0, 0.0)) / (2.0 * steps.sum())
 
 
-def widening(count: int) -> float:
-    """What makes the bootstrap of the mean of `count` numbers as wide as Student's t; 0 for one: it has no spread."""
-    return student(count - 1) / _NORMAL * math.sqrt(count / (count - 1)) if count > 1 else 0.0
+def _variances(of: Spread) -> list[tuple[float, int]]:
+    """What repetitions and patients add to the variance of the mean, each with its degrees of freedom; none of one."""
+    repetitions, patients, found = len(of.of_repetition), patients_counted(of), []
+    if repetitions > 1:
+        found.append((float(of.of_repetition.var(ddof=1)) / repetitions, repetitions - 1))
+    if patients > 1 and not _is_nested(of):
+        found.append((float((_of_patient(of) ** 2).sum()) * patients / (patients - 1), patients - 1))
+    return found
 
 
-def student(freedom: int) -> float:
-    """97.5 % of Student's t with so many degrees of freedom lie below; series: Abramowitz & Stegun, 26.7.5."""
-    if freedom in _STUDENT:
-        return _STUDENT[freedom]
-    z, n = _NORMAL, freedom
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    fourth = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + first / n + second / n**2 + third / n**3 + fourth / n**4
+def _half_width(parts: Sequence[tuple[float, float]]) -> float:
+    """Of Student's interval of a mean whose variance is the sum of (variance, degrees of freedom); NaN of no part.
+
+    Satterthwaite's degrees of freedom are too many where the larger part has few; but what is not known of either part
+    alone is not known of their sum.
+    """
+    total = sum(variance for variance, _ in parts)
+    if total == 0.0:
+        return 0.0 if parts else math.nan
+    freedom = total**2 / sum(variance**2 / known_by for variance, known_by in parts)
+    return max(float(stdtrit(f, 0.975)) * math.sqrt(variance) for variance, f in [(total, freedom), *parts])
+
+
+def _resampled(of: Spread) -> np.ndarray:
+    """By how much each resample moves the mean: [RESAMPLES]."""
+    repetitions, patients = of.known.shape
+    moved = _draws(repetitions, seed=SEED) @ (of.of_repetition - of.of_repetition.mean()) / repetitions
+    return moved if _is_nested(of) else moved + _draws(patients, seed=SEED + 1) @ _of_patient(of)
+
+
+def _is_nested(of: Spread) -> bool:
+    """Whether no patient is in two repetitions, as with folds: what repetitions differ by is then theirs too."""
+    return len(of.known) > 1 and int(of.known.sum(axis=0).max()) < 2
+
+
+def _of_patient(of: Spread) -> np.ndarray:
+    return of.of_cell.sum(axis=0)
+
+
+def _by_owner(values: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """[repetitions, cases] -> [repetitions, patients], summed."""
+    return np.stack([np.bincount(owners, row) for row in values.astype(np.float64)])
 
 
 @functools.lru_cache(maxsize=64)
@@ -113,16 +158,3 @@ def _draws(count: int, *, seed: int) -> np.ndarray:
     """How often each of `count` is drawn: [RESAMPLES, count], rows sum to `count`."""
     rng = np.random.default_rng((seed, count))
     return rng.multinomial(count, np.full(count, 1.0 / count), size=RESAMPLES).astype(np.float64)
-
-
-def _mean(by_repetition: np.ndarray) -> np.ndarray:
-    """[n, repetitions] -> [n], NaN left out."""
-    return _weighted(by_repetition, np.ones((1, by_repetition.shape[1])))[0]
-
-
-def _weighted(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted means over cases, NaN left out: [repetitions, cases], [n, cases] -> [n, repetitions]."""
-    known = ~np.isnan(scores)
-    sums = weights @ np.where(known, scores, 0.0).T
-    counts = weights @ known.T.astype(np.float64)
-    return np.divide(sums, counts, out=np.full(sums.shape, math.nan), where=counts > 0)

@@ -1,21 +1,28 @@
 """summary.md: what a comparison of arms shows, and what it does not, in tables and in words."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ssl3d_tf.data.records.manifest import SPLITS
-from ssl3d_tf.evaluation import comparison, runs, scores
+from ssl3d_tf.evaluation import comparison, one_class, runs, scales
 from ssl3d_tf.evaluation.comparison import Comparison, Estimate
-from ssl3d_tf.evaluation.tables import RECORD, SCRATCH, Arm, Tables
+from ssl3d_tf.evaluation.tables import RECORD, SCRATCH, Arm, Tables, arm
 
 METHOD = (
-    "Columns are percent of the training labels, in brackets labelled cases. "
-    "Means and standard deviations (n − 1) are over repetitions: test split, checkpoint that was best in validation. "
-    "Intervals are 95 % bootstrap intervals. Differences to scratch are paired by repetition, and by case where "
-    "cases.csv has them. Repetitions and cases, being crossed, are resampled separately (Owen, 2007, arXiv:0712.1111), "
-    "2,000 times with a fixed seed; what each moves the mean by is widened to what Student's t gives for as many "
-    "(Hesterberg, 2015, arXiv:1411.5279) and added up. AULC is the area under the learning curve by the trapezoid rule "
-    "over the logarithm of the fraction of labels, divided by its range, so that it reads as an average score. "
-    "An interval that contains 0 shows no difference; it does not show that there is none."
+    "Columns are percent of the training labels, in brackets labelled cases. Means and standard deviations (n − 1) "
+    "are over repetitions: test split, checkpoint that was best in validation. Intervals are 95 % bootstrap intervals "
+    "that keep to the range of the score. Differences to scratch are paired by repetition, and by case where "
+    "cases.csv has them. Patients are drawn with all of their cases (slices, bricks, visits), which are alike; "
+    "repetitions, being crossed with patients, are drawn separately (Owen, 2007, arXiv:0712.1111), 2,000 times with a "
+    "fixed seed, and what both move the mean by is added up. The width is made that of Student's t for the sum of "
+    "both variances (Hesterberg, 2015, arXiv:1411.5279; degrees of freedom by Satterthwaite, 1946), and never less "
+    "than for either alone; patients without a score count in neither. With folds, where no patient is in two "
+    "repetitions, repetitions alone are drawn, as they hold what patients differ by. Scores that only a list of "
+    "predictions has, such as the AUC and kappa, are spread over its cases by the jackknife's pseudo-values (Efron & "
+    "Stein, 1981, doi:10.1214/aos/1176345462). Of one repetition nothing is said to be better or worse: its interval "
+    "is of that one run. AULC is the area under the learning curve, of the repetitions that have every fraction, by "
+    "the trapezoid rule over the logarithm of the fraction of labels, divided by its range, so that it reads as an "
+    "average score. An interval that contains 0 shows no difference; it does not show that there is none."
 )
 
 
@@ -27,7 +34,7 @@ RESAMPLED = (
 
 def text(tables: Tables, results: Sequence[Comparison]) -> str:
     """The whole summary as Markdown; `results` are all comparisons of the tables."""
-    parts = ["# Finetuning: summary"]
+    parts = ["# Finetuning: summary", *(f"**{line}**" for line in runs.seen(workdirs(tables)))]
     parts += [_section(result) for result in results] or ["No results on the test split yet."]
     parts += [_runs(tables, task) for task in dict.fromkeys(result.task for result in results)]
     return "\n\n".join([*parts, "## Method", METHOD]) + "\n"
@@ -39,6 +46,8 @@ def score_rows(result: Comparison) -> list[list[str]]:
     for one in result.arms:
         cells = [mean_sd(result.estimates.get((one, key)), digits(result)) for key in columns(result)]
         rows.append([comparison.name(one), *cells])
+    if result.constant is not None:
+        rows.append([one_class.NAME, *[f"{result.constant:.{digits(result)}f}"] * len(columns(result))])
     return rows
 
 
@@ -82,23 +91,36 @@ def in_words(result: Comparison) -> list[str]:
 
 
 def basis(result: Comparison) -> str:
-    """How many repetitions and cases all of it rests on."""
+    """How many repetitions, cases and patients all of it rests on."""
     found = list(result.estimates.values())
     if not found:
         return f"{result.score} is undefined in every run."
-    repetitions = _range([estimate.repetitions for estimate in found], "repetition")
-    with_cases = sorted({estimate.cases for estimate in found})
-    count = len(result.differences)
-    if with_cases[-1:] in ([], [0]):
-        rest = f"{repetitions}; there are no scores per case, so intervals say nothing on the choice of test cases"
-    else:
-        rest = f"{repetitions} with {_range(with_cases, 'test case')} each"
-    if not count:
-        return f"Rests on {rest}."
-    return (
-        f"Rests on {rest}. The {count} intervals of differences are not corrected for their number: "
-        f"of as many without any difference, about {0.05 * count:.1f} would be said to differ."
-    )
+    said = [f"Rests on {_range([one.repetitions for one in found], 'repetition')}{_cases(result)}."]
+    if fewer := _incomplete(result):
+        said.append(f"AULC is of the repetitions that have every fraction: {'; '.join(fewer)}.")
+    if count := sum(one.repetitions > 1 for one in result.differences.values()):
+        said.append(
+            f"The {count} intervals of differences are not corrected for their number: "
+            f"of as many without any difference, about {0.05 * count:.1f} would be said to differ."
+        )
+    return " ".join(said)
+
+
+def _cases(result: Comparison) -> str:
+    cases, patients = ([getattr(one, name) for one in result.estimates.values()] for name in ("cases", "patients"))
+    if not all(cases):
+        return "; there are no scores per case, so intervals say nothing on the choice of test cases"
+    counted = f" and {_range(cases, 'test case')}"
+    if result.names_patients:
+        return f"{counted} of {_range(patients, 'patient')}"
+    return f"{counted}; cases.csv does not say whose each is, so each counts as a patient of its own"
+
+
+def _incomplete(result: Comparison) -> list[str]:
+    """Arms whose AULC is of fewer repetitions than they have: 'scratch 2 of 3'."""
+    counts = {one: [e.repetitions for (of, _), e in result.estimates.items() if of == one] for one in result.arms}
+    of_area = {one: result.estimates[one, None].repetitions for one in result.arms if (one, None) in result.estimates}
+    return [f"{comparison.name(one)} {n} of {max(counts[one])}" for one, n in of_area.items() if n < max(counts[one])]
 
 
 def runs_line(tables: Tables, task: str) -> str:
@@ -112,13 +134,13 @@ def runs_line(tables: Tables, task: str) -> str:
 
 def heading(result: Comparison) -> str:
     """'segmentation: dice (higher is better)'."""
-    direction = "lower" if result.score in comparison.LOWER_IS_BETTER else "higher"
+    direction = "lower" if scales.of(result.score).lower_is_better else "higher"
     return f"{result.task}: {result.score} ({direction} is better)"
 
 
 def on_grid(result: Comparison) -> list[str]:
     """A line where masks were not compared on the grid that their scans were read on."""
-    return [RESAMPLED] if result.score in scores.OF_MASKS and result.grid == RECORD else []
+    return [RESAMPLED] if scales.of(result.score).of_masks and result.grid == RECORD else []
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
@@ -134,6 +156,25 @@ def labelled_lines(tables: Tables, task: str) -> list[str]:
     return [f"{line}." for line in dict.fromkeys(lines)]
 
 
+def workdirs(tables: Tables) -> list[Path]:
+    """All that the tables are of, once each."""
+    return list(dict.fromkeys(one for several in tables.workdirs.values() for one in several))
+
+
+def one_class_lines(tables: Tables, task: str) -> list[str]:
+    """A line where models name one class for every test case: how many, and the first of them."""
+    found = one_class.runs(tables, task)
+    if not found:
+        return []
+    shown = [
+        f"{comparison.name(arm(row))}, {row.fraction:g} %, repetition {row.repetition} (class {row.predicted})"
+        for row, _ in found[:4]
+    ]
+    more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+    count = "One model names" if len(found) == 1 else f"{len(found)} models name"
+    return [f"{count} one class for every test case: {'; '.join(shown)}{more}."]
+
+
 def _section(result: Comparison) -> str:
     parts = [f"## {heading(result)}", *on_grid(result), markdown_table(score_rows(result))]
     if result.differences:
@@ -144,7 +185,8 @@ def _section(result: Comparison) -> str:
 
 def _runs(tables: Tables, task: str) -> str:
     accepted = runs.mismatches(tables.workdirs.get(task, ()))
-    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *labelled_lines(tables, task), *accepted])
+    said = [*labelled_lines(tables, task), *accepted, *one_class_lines(tables, task)]
+    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *said])
 
 
 def _findings(result: Comparison, one: Arm) -> Iterator[str]:

@@ -45,7 +45,11 @@ class Result(NamedTuple):
 
 
 class CaseScore(NamedTuple):
-    """One score of one test case, by the best checkpoint of a run."""
+    """One score of one test case, by the best checkpoint of a run.
+
+    patient: whose the case is, '' where that is not known. value: of a score that only a list of cases has, such as the
+    AUC, the case's pseudo-value, as `grading.of_each` says.
+    """
 
     task: str
     encoder: str
@@ -53,6 +57,7 @@ class CaseScore(NamedTuple):
     fraction: float
     repetition: int
     case: str
+    patient: str
     score: str
     label_class: str
     value: float
@@ -83,7 +88,8 @@ class Tables(NamedTuple):
 
 Row = TypeVar("Row", Result, CaseScore, Prediction)
 _COLUMNS = {"label_class": "class"}  # field -> column, where they differ
-_MEASURED = frozenset({"value", "labelled", "true", "predicted"})  # all other fields say what was measured
+_LATER = {"patient": "", "grid": RECORD}  # columns that older files lack, and what they would say
+_MEASURED = frozenset({"value", "labelled", "true", "predicted", "patient"})  # all other fields say what was measured
 
 
 def read(workdirs: Sequence[Path]) -> Tables:
@@ -140,29 +146,31 @@ def _merge(workdirs: Sequence[Path], name: str, kind: type[Row]) -> tuple[Row, .
 
 
 def _rows(path: Path, kind: type[Row]) -> Iterator[Row]:
+    columns = [_COLUMNS.get(field, field) for field in kind._fields]
+    converters = list(kind.__annotations__.values())
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
         header = next(reader, [])
-        places = _places(path, header, kind)
+        places = _places(path, header, columns)
         for cells in filter(None, reader):
             where = f"{path}, line {reader.line_num}"
             if len(cells) != len(header):
                 raise InputError(f"{where}: {len(cells)} cells for {len(header)} columns; mend or remove the line.")
-            found = {f: _convert(cells[place], kind.__annotations__[f], where) for f, place in places.items()}
-            if found.get("grid", RECORD) not in GRIDS:
-                raise InputError(f"{where}: grid is '{found['grid']}', it must be {' or '.join(GRIDS)}; mend the line.")
-            yield kind._make({**kind._field_defaults, **found}[field] for field in kind._fields)
+            found = [_LATER[name] if at < 0 else cells[at] for name, at in zip(columns, places, strict=True)]
+            values = [_convert(cell, to, where) for cell, to in zip(found, converters, strict=True)]
+            if "grid" in columns and (grid := values[columns.index("grid")]) not in GRIDS:
+                raise InputError(f"{where}: grid is '{grid}', it must be {' or '.join(GRIDS)}; mend the line.")
+            yield kind._make(values)
 
 
-def _places(path: Path, header: Sequence[str], kind: type[Row]) -> dict[str, int]:
-    """Where each field's column stands; any order will do, and those of a later version may be missing."""
-    columns = {field: _COLUMNS.get(field, field) for field in kind._fields}
-    needed = {column for field, column in columns.items() if field not in kind._field_defaults}
-    for problem, names in (("lacks", needed - set(header)), ("has a foreign", set(header) - set(columns.values()))):
+def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
+    """Where each column stands, −1 for one of `_LATER` that is not there; any order will do."""
+    lacks, foreign = set(columns) - set(header) - set(_LATER), set(header) - set(columns)
+    for problem, names in (("lacks", lacks), ("has a foreign", foreign)):
         if names:
             listed = ", ".join(f"'{name}'" for name in sorted(names))
-            raise InputError(f"{path} {problem} column {listed}; its columns must be {','.join(columns.values())}.")
-    return {field: header.index(column) for field, column in columns.items() if column in header}
+            raise InputError(f"{path} {problem} column {listed}; its columns must be {','.join(columns)}.")
+    return [header.index(column) if column in header else -1 for column in columns]
 
 
 def _convert(text: str, to: Callable[[str], object], where: str) -> object:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import comparison, runs, tables
+from ssl3d_tf.evaluation import comparison, runs, scales, tables
 from ssl3d_tf.evaluation.runs import Run
 from ssl3d_tf.training import contracts
 from ssl3d_tf.training.contracts import CONTRACT, MODEL_FOLDER
@@ -76,7 +76,7 @@ def _best(model: Path, found: Sequence[Run]) -> tuple[Path, str]:
     largest = max(one.fraction for one, _, _ in scored)
     among = [each for each in scored if each[0].fraction == largest]
     score = among[0][1]
-    sign = -1 if score in comparison.LOWER_IS_BETTER else 1
+    sign = -1 if scales.of(score).lower_is_better else 1
     best, _, value = max(among, key=lambda each: sign * each[2])  # the first of equals
     return (
         best.path,

@@ -1,6 +1,6 @@
-"""Test scans that an encoder was pretrained on, told by the content of their voxels: such a test says too much."""
+"""Test and validation scans that an encoder was pretrained on, told by their voxels: such a test says too much."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,31 +8,58 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.training import checkpoints
+from ssl3d_tf.training import checkpoints, contracts
 
 
 def of(folder: Path, folds: Sequence[DataFolder]) -> dict[str, Any]:
-    """What run.json says of the encoder in `folder` and the test scans of all `folds`.
+    """What run.json says of the encoder in `folder` and the test and validation scans of all `folds`.
+
+    Its contract says what it was trained on; an older one does not, and then its data do, if they are still there.
 
     Returns:
-        'overlap': a line. 'test_scans_seen': how many, None where it cannot be told.
+        'overlap': a line. 'test_scans_seen', 'val_scans_seen': how many, None where it cannot be told.
     """
-    pretrained = checkpoints.read_contract(folder).get("data") or {}
+    contract = checkpoints.read_contract(folder)
+    pretrained = contract.get("data") or {}
     where = f"'{pretrained.get('name')}' in {pretrained.get('path')}"
-    tested = {entry.content for data in folds for entry in data.manifest.split("test").entries}
+    try:
+        seen = _trained_on(contract, pretrained, where)
+        tested, validated = (_scans(folds, split) for split in ("test", "val"))
+    except _UntoldError as why:
+        line = f"whether it was pretrained on test scans could not be checked: {why}"
+        return {"overlap": line, "test_scans_seen": None, "val_scans_seen": None}
+    counts = len(tested & seen), len(validated & seen)
+    line = (
+        f"{counts[0] or 'none'} of {len(tested)} test scans were in pretraining, {counts[1] or 'none'} of "
+        f"{len(validated)} validation scans; it was trained on {len(seen)} scans, {where}"
+    )
+    return {"overlap": line, "test_scans_seen": counts[0], "val_scans_seen": counts[1]}
+
+
+class _UntoldError(Exception):
+    """Why it cannot be told."""
+
+
+def _trained_on(contract: Mapping[str, Any], pretrained: Mapping[str, Any], where: str) -> frozenset[str]:
+    if (known := contracts.trained_on(contract)) is not None:
+        return known
+    if "trained_on" in contract:
+        raise _UntoldError(f"its data, {where}, held no content hashes: convert them again, and pretrain again")
     try:
         then = manifests.read(str(pretrained.get("path")), unread=SPLITS)
-    except InputError:
-        return _untold(f"its data, {where}, cannot be read")
+    except InputError as error:
+        raise _UntoldError(f"its data, {where}, cannot be read") from error
     if manifests.fingerprint(then) != pretrained.get("sha256"):
-        return _untold(f"its data, {where}, have changed since")
-    seen = {entry.content for entry in then.split("train").entries}
-    if None in tested | seen:
-        return _untold("the data hold no content hashes; convert them again")
-    count = len(tested & seen)
-    line = f"{count or 'none'} of {len(tested)} test scans {'was' if count == 1 else 'were'} among the {len(seen)}"
-    return {"overlap": f"{line} it was pretrained on, {where}", "test_scans_seen": count}
+        raise _UntoldError(f"its data, {where}, have changed since")
+    return _known(contracts.contents(then, "train"), where)
 
 
-def _untold(why: str) -> dict[str, Any]:
-    return {"overlap": f"whether it was pretrained on test scans could not be checked: {why}", "test_scans_seen": None}
+def _scans(folds: Sequence[DataFolder], split: str) -> frozenset[str]:
+    found = [_known(contracts.contents(data.manifest, split), str(data.path)) for data in folds]
+    return frozenset().union(*found)
+
+
+def _known(scans: frozenset[str] | None, where: str) -> frozenset[str]:
+    if scans is None:
+        raise _UntoldError(f"the data, {where}, hold no content hashes; convert them again")
+    return scans

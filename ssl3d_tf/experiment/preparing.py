@@ -13,14 +13,14 @@ from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import subsets
+from ssl3d_tf.evaluation import runs, subsets
 from ssl3d_tf.experiment import admission, overlap, protocol, running
 from ssl3d_tf.experiment.protocol import Cell, Experiment
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import strategies
 from ssl3d_tf.training.run import Settings
 
-READ = ("SEED", "CLASSES", "IGNORE_LABEL", "LABEL_SIZE")  # macros that this file reads itself
+READ = ("SEED", "CLASSES", "CLASS_COUNTS", "IGNORE_LABEL", "LABEL_SIZE", "FOLDS")  # macros that this file reads itself
 
 
 class Prepared(NamedTuple):
@@ -68,6 +68,7 @@ def prepare(
     admission.check_regions(scorer.regions, experiment.data[0])
     allowed = experiment.plan.allow_mismatch
     accepted = {name: admission.check_input(name, path, data, allowed=allowed) for name, path in named.items()}
+    tested = _tested(experiment)
     return Prepared(
         experiment=experiment,
         planned=planned,
@@ -75,7 +76,7 @@ def prepare(
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
         encoders={
-            name: {**admission.origin(path), **overlap.of(path, experiment.data), "mismatch": accepted[name]}
+            name: {**admission.origin(path), **overlap.of(path, tested), "mismatch": accepted[name]}
             for name, path in named.items()
         },
         labelled=labelled,
@@ -93,7 +94,8 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
     admission.check_same_encoders(workdir, prepared.encoders)
     for name, path in experiment.encoders.items():
         print(admission.check_weights(name, path, experiment.settings.encoder(channels)), flush=True)
-        print(f"encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
+        begin = "warning: " if runs.has_seen(prepared.encoders[name]) else ""
+        print(f"{begin}encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
     running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
     configuration.check_all_used(prepared.free)
     notes = {"encoders": prepared.encoders, "labelled": prepared.labelled}
@@ -112,6 +114,8 @@ def experiment_of(
         InputError: SCORES, FOLDS or CLASSES do not fit the task or the data.
     """
     data = _with_classes(data)
+    if configuration.macro("CLASS_COUNTS") is None:
+        configuration.bind("CLASS_COUNTS", _class_counts(data))
     if configuration.macro("LABEL_SIZE") is None:
         configuration.bind("LABEL_SIZE", data.manifest.label_size)
     plan, seed = configuration.make(protocol.Plan), configuration.macro("SEED")
@@ -128,6 +132,11 @@ def experiment_of(
         distribution=distribution,
         seed=seed,
     )
+
+
+def _tested(experiment: Experiment) -> Sequence[DataFolder]:
+    """The folds that some repetition tests."""
+    return experiment.data[: experiment.plan.repetitions]
 
 
 def _tell(experiment: Experiment, labelled: Mapping[str, str]) -> None:
@@ -174,6 +183,16 @@ def _selected(data: DataFolder) -> tuple[DataFolder, dict[str, str]]:
 def _learnt_from(fields: Sequence[str]) -> str:
     """'mask' or 'label', or '' where a task reads neither."""
     return next((name for name in ("mask", "label") if name in fields), "")
+
+
+def _class_counts(data: DataFolder) -> tuple[int, ...] | None:
+    """Training cases of each class of labels, from low to high; of folds, which are stratified, all; None: masks."""
+    if _learnt_from(configuration.value("pipeline.read.fields")) != "label":
+        return None
+    names = manifests.SPLITS if configuration.macro("FOLDS") else ("train",)
+    splits = [data.manifest.splits[name] for name in names if name in data.manifest.splits]
+    labels = [entry.label[0] for split in splits for entry in split.entries if entry.label]
+    return tuple(labels.count(int(value)) for value in sorted(data.manifest.classes, key=int))
 
 
 def _with_classes(data: DataFolder) -> DataFolder:

@@ -104,6 +104,7 @@ def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
     cases: list[tables.CaseScore] = []
     predictions: list[tables.Prediction] = []
     scored = [cell for cell in planned if (cell.folder(experiment.workdir) / RESULT).is_file()]
+    patients = _patients(experiment.data)
     for cell in scored:
         found = json.loads((cell.folder(experiment.workdir) / RESULT).read_text(encoding="utf-8"))
         of_run, repetition = (experiment.plan.name, *cell.arm, cell.fraction), cell.repetition
@@ -113,12 +114,18 @@ def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
             rows = [(*run, *row[:3], checkpoint, *row[3:]) for row in scores["summary"]]
             results += itertools.starmap(tables.Result, rows)
         tested = found["scores"]["test/best"]
-        cases += [tables.CaseScore(*of_run, repetition, *row) for row in tested["cases"]]
+        cases += [tables.CaseScore(*of_run, repetition, case, patients[case], *row) for case, *row in tested["cases"]]
         predictions += [tables.Prediction(*of_run, repetition, *row) for row in tested["predictions"]]
     tables.write(experiment.workdir / tables.RESULTS, results, tables.Result)
     tables.write(experiment.workdir / tables.CASES, cases, tables.CaseScore)
     tables.write(experiment.workdir / tables.PREDICTIONS, predictions, tables.Prediction)
     return len(scored)
+
+
+def _patients(folds: Sequence[DataFolder]) -> dict[str, str]:
+    """Case -> patient, of every case that is tested."""
+    tested = [entry for data in folds for entry in data.manifest.split("test").entries]
+    return {entry.brick.of if entry.brick else entry.id: entry.patient for entry in tested}
 
 
 def splits(experiment: Experiment, planned: Sequence[Cell]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import neighbours, report
+from ssl3d_tf.evaluation import neighbours, one_class, report
 from ssl3d_tf.experiment import describing, protocol
 from ssl3d_tf.experiment.protocol import FAILED, MODEL, RESULT, Cell, Experiment
 from ssl3d_tf.experiment.scoring import Predict, Scorer, Scores, View, prediction
@@ -113,10 +113,21 @@ def run(experiment: Experiment, cell: Cell) -> bool:
             return False
         labelled = len(data.manifest.split("train").entries)
         files.write_json(folder / RESULT, {"labelled": labelled, "scores": scored})
+        _warn_of_one_class(scored)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # also what a kill left behind the result
     for name in (FAILED, PARTS):
         (folder / name).unlink(missing_ok=True)
     return True
+
+
+def _warn_of_one_class(scored: Mapping[str, Any]) -> None:
+    predictions = scored["test/best"]["predictions"]
+    if one_class.is_said([(true, predicted) for _, true, predicted in predictions]):
+        named, known = predictions[0][2], len({true for _, true, _ in predictions})
+        remedy = "train longer, or see CLASS_WEIGHTS in gin/finetune/base.gin"
+        print(
+            f"warning: class {named} for all {len(predictions)} test cases, which have {known}; {remedy}.", flush=True
+        )
 
 
 def _train(experiment: Experiment, cell: Cell, data: DataFolder) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import grading, overlays, scores, tables
+from ssl3d_tf.evaluation import grading, overlays, tables
 from ssl3d_tf.evaluation.sliding_window import predict_volume
 from ssl3d_tf.experiment import per_grid, picturing
 from ssl3d_tf.experiment.per_grid import MEAN, Measure
@@ -97,9 +97,9 @@ def segmentation(
     Raises:
         InputError: no such score.
     """
-    if unknown := [name for name in names if name not in scores.OF_MASKS]:
-        known = ", ".join(sorted(scores.OF_MASKS))
-        raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {known}.")
+    known = {"dice", "jaccard", "hd95", "nsd", *per_grid.POOLED}
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"SCORES holds {', '.join(unknown)}; for segmentation there are {', '.join(sorted(known))}.")
 
     def segment(predict: Predict, data: DataFolder, example: Example, volume: np.ndarray) -> dict[str, per_grid.Masks]:
         rank = data.manifest.rank
@@ -154,13 +154,14 @@ def _values(data: DataFolder) -> np.ndarray:
 
 
 def classification(*, labels: Labels, task: Task, read: Callable[..., Data], names: Sequence[str]) -> Scorer:
-    """Scores of the list of all predictions.
+    """Scores of the list of all predictions; of single cases what they add to these, `grading.of_each`.
 
     Args:
         labels: from `tasks.classification`. task: of that module, which makes the views.
         read: `pipeline.read` for evaluation, but for its split.
-        names: of `grading`: nominal labels have 'cat_accuracy', 'auc' and 'qw_kappa'; ordinal ones 'cat_acc_kaggle' and
-            'qw_kappa_kaggle'; several yes-or-no labels 'bin_accuracy' and 'auc'; numbers 'mse'.
+        names: of `grading`: nominal labels have 'cat_accuracy', 'balanced_accuracy', 'auc' and 'qw_kappa'; ordinal ones
+            'cat_acc_kaggle', 'balanced_accuracy' and 'qw_kappa_kaggle'; several yes-or-no labels 'bin_accuracy' and
+            'auc'; numbers 'mse'.
 
     Raises:
         InputError: no such score for labels of this kind.
@@ -172,11 +173,17 @@ def classification(*, labels: Labels, task: Task, read: Callable[..., Data], nam
 
     def of_values(truth: np.ndarray, values: np.ndarray, ids: Sequence[str]) -> Scores:
         summary = [(name, "", float(known[name](truth, values, classes)), tables.RECORD) for name in names]
+        each = {name: grading.of_each(kind, name, truth, values, classes).tolist() for name in names}
+        cases = [
+            (case, name, "", value, tables.RECORD)
+            for name in names
+            for case, value in zip(ids, each[name], strict=True)
+        ]
         decided = grading.DECIDED.get(kind)
         if decided is None:
-            return Scores(summary, [], [])
+            return Scores(summary, cases, [])
         predictions = zip(ids, truth[:, 0].astype(int).tolist(), classes[decided(values)].tolist(), strict=True)
-        return Scores(summary, [], list(predictions))
+        return Scores(summary, cases, list(predictions))
 
     def score(predict: Predict, data: DataFolder, split: str) -> Scores:
         outputs, truth = [], []

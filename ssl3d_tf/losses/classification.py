@@ -3,6 +3,7 @@
 Labels of voxels may be `labels.Partial`: what is to be ignored is in no mean, and has no gradient.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -76,6 +77,50 @@ def ordinal_crossentropy(grades: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """
     above = grades[..., None] > tf.range(logits.shape[-1], dtype=grades.dtype)
     return binary_crossentropy(above, logits)
+
+
+def weighted_ordinal_crossentropy(weights: Sequence[float]) -> Loss:
+    """Builds weight[grade] · `ordinal_crossentropy`; arguments and result as there.
+
+    Args:
+        weights: one per grade, K of them.
+    """
+
+    def loss(grades: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.constant(weights, tf.float32), grades) * ordinal_crossentropy(grades, logits)
+
+    return loss
+
+
+def class_weights(
+    weights: str | Sequence[float], *, classes: Sequence[int], counts: Sequence[int] | None
+) -> tuple[float, ...] | None:
+    """The weight of each class, or None of 'none'.
+
+    'balanced' weighs a class by n / (K · its count), so that all classes weigh the same in sum, and an average case 1
+    (King & Zeng, 2001, doi:10.1093/oxfordjournals.pan.a004868).
+
+    Args:
+        weights: 'none', 'balanced' or a number per class. classes: their values. counts: training cases of each.
+
+    Raises:
+        InputError: none of these, not as many as classes, or a class that has no training case to be balanced by.
+    """
+    if weights == "none":
+        return None
+    if isinstance(weights, str):
+        if weights != "balanced" or counts is None:
+            known = "'none', 'balanced' (where the data have labels) or a number per class"
+            raise InputError(f"CLASS_WEIGHTS is '{weights}'; it must be {known}.")
+        if absent := [str(value) for value, count in zip(classes, counts, strict=True) if not count]:
+            found = f"CLASS_WEIGHTS is 'balanced', but no training case is of class {', '.join(absent)}"
+            raise InputError(f"{found}; give a number per class, or CLASSES without it.")
+        return tuple(sum(counts) / (len(counts) * count) for count in counts)
+    given = tuple(map(float, weights))
+    if len(given) != len(classes) or min(given) < 0 or not 0 < sum(given) < math.inf:
+        rule = f"it must be {len(classes)} numbers, as there are that many classes, none below 0 and not all of them 0"
+        raise InputError(f"CLASS_WEIGHTS is {tuple(weights)}; {rule}.")
+    return given
 
 
 def mse(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

@@ -29,6 +29,11 @@ def chance(labels: Masks, logits: tf.Tensor) -> tf.Tensor:
     return overlap.fill(1.0 / logits.shape[-1], labels)
 
 
+def always(place: int) -> Metric:
+    """Whether the label, int [batch], is that class: over all examples the accuracy of naming it for every one."""
+    return lambda labels, logits: tf.cast(labels == place, tf.float32)
+
+
 def binary_accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Share of right answers to yes-or-no labels, yes where the logit is above 0: both [batch, ...]."""
     return per_example((tf.cast(labels, tf.float32) > 0.5) == (logits > 0))

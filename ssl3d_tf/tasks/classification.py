@@ -33,24 +33,38 @@ class Labels(NamedTuple):
     values: tuple[int, ...] = ()
 
 
-def nominal(*, classes: int | Sequence[int]) -> Labels:
-    """One of K classes, as a number in 0..K−1, or as one of the numbers that `classes` lists: softmax cross entropy."""
-    values = stored.values(classes)
-    _at_least(len(values), 2, "classes")
-    metrics = {"accuracy": scores.accuracy, "chance": scores.chance}
-    loss = classification.softmax_cross_entropy
-    return Labels("nominal", len(values), _first_of(values), loss, metrics, values)
+def nominal(
+    *, classes: int | Sequence[int], counts: Sequence[int] | None = None, weights: str | Sequence[float] = "none"
+) -> Labels:
+    """One of K classes, as a number in 0..K−1, or as one of the numbers that `classes` lists: softmax cross entropy.
 
-
-def ordinal(*, classes: int | Sequence[int]) -> Labels:
-    """A grade in 0..K−1, or one of those that `classes` lists, rising, as K − 1 questions 'is it above the first, …?'.
-
-    Grade 2 of 0..4 is yes yes no no.
+    Args:
+        counts: training cases of each class: chance is then to name the most frequent one for every case, else 1 / K.
+        weights: of each class in the loss, as `losses.classification.class_weights`.
     """
     values = stored.values(classes)
     _at_least(len(values), 2, "classes")
-    metrics = {"accuracy": scores.ordinal_accuracy}
-    loss = classification.ordinal_crossentropy
+    metrics = {"accuracy": scores.accuracy, "chance": _chance(counts, values) or scores.chance}
+    weighted = classification.class_weights(weights, classes=values, counts=counts)
+    loss = (
+        classification.weighted_categorical_crossentropy(weighted) if weighted else classification.softmax_cross_entropy
+    )
+    return Labels("nominal", len(values), _first_of(values), loss, metrics, values)
+
+
+def ordinal(
+    *, classes: int | Sequence[int], counts: Sequence[int] | None = None, weights: str | Sequence[float] = "none"
+) -> Labels:
+    """A grade in 0..K−1, or one of those that `classes` lists, rising, as K − 1 questions 'is it above the first, …?'.
+
+    Grade 2 of 0..4 is yes yes no no. counts, weights: as of `nominal`.
+    """
+    values = stored.values(classes)
+    _at_least(len(values), 2, "classes")
+    chance = _chance(counts, values)
+    metrics = {"accuracy": scores.ordinal_accuracy} | ({"chance": chance} if chance else {})
+    weighted = classification.class_weights(weights, classes=values, counts=counts)
+    loss = classification.weighted_ordinal_crossentropy(weighted) if weighted else classification.ordinal_crossentropy
     return Labels("ordinal", len(values) - 1, _first_of(values), loss, metrics, values)
 
 
@@ -106,6 +120,14 @@ def task(
         loss_fn=labels.loss_fn,
         metrics=labels.metrics,
     )
+
+
+def _chance(counts: Sequence[int] | None, values: Sequence[int]) -> Scorer | None:
+    if counts is None:
+        return None
+    if len(counts) != len(values):
+        raise InputError(f"CLASS_COUNTS has {len(counts)} numbers, there are {len(values)} classes; leave it None.")
+    return scores.always(max(range(len(counts)), key=counts.__getitem__))
 
 
 def _first_of(values: Sequence[int]) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.training import contracts
 from ssl3d_tf.training.contracts import CONTRACT, read_contract
 from ssl3d_tf.training.contracts import ENCODER_FOLDER as ENCODER_FOLDER
 from ssl3d_tf.training.updates import Part
@@ -132,7 +133,7 @@ def save_encoder(folder: Path, encoder: keras.Model, *, step: int, contract: Map
         "weights_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
         "architecture": json.loads(encoder.to_json()),
     }
-    files.write_json(folder / CONTRACT, {**contract, **about})
+    contracts.write(folder, {**contract, **about})
     for old in folder.glob("weights-*.npz"):
         if old != path:
             old.unlink()

@@ -34,7 +34,9 @@ def write(folder, *, repetitions=5, cases=40, encoders=ENCODERS, inits=INITS, ex
                 mean = _mean_score(encoder, init, fraction) + luck + rng.normal(0, 0.01)
                 scores = np.clip(mean + difficulty + rng.normal(0, 0.05, cases), 0, 1)
                 results += _results(run, scores, rng)
-                per_case += [(*run, f"case_{i:03d}", "dice", "mean", round(s, 4)) for i, s in enumerate(scores)]
+                per_case += [
+                    (*run, f"case_{i:03d}", f"p{i // 2}", "dice", "mean", round(s, 4)) for i, s in enumerate(scores)
+                ]
                 predictions += _predictions(run, mean, cases, rng)
                 if extras and init != "knn":
                     _leave_run(
@@ -49,7 +51,7 @@ def write(folder, *, repetitions=5, cases=40, encoders=ENCODERS, inits=INITS, ex
 
 
 RESULT_COLUMNS = "task,encoder,init,fraction,labelled,repetition,split,score,class,value,checkpoint"
-CASE_COLUMNS = "task,encoder,init,fraction,repetition,case,score,class,value"
+CASE_COLUMNS = "task,encoder,init,fraction,repetition,case,patient,score,class,value"
 PREDICTION_COLUMNS = "task,encoder,init,fraction,repetition,case,true,predicted"
 
 

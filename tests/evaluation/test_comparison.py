@@ -16,10 +16,10 @@ def results(scores, *, score="dice"):
     )
 
 
-def per_case(scores):
+def per_case(scores, *, patient=lambda case: f"p{case}", score="dice"):
     """{(arm, fraction): [repetitions, cases]} as rows."""
     return tuple(
-        CaseScore("organ", *arm, fraction, repetition, f"case{case}", "dice", "mean", value)
+        CaseScore("organ", *arm, fraction, repetition, f"case{case}", patient(case), score, "mean", value)
         for (arm, fraction), values in scores.items()
         for repetition, of_cases in enumerate(values)
         for case, value in enumerate(of_cases)
@@ -110,6 +110,66 @@ def test_an_interval_around_zero_shows_no_difference_and_the_summary_says_so():
     text = summary.text(tables_, comparison.compare_all(tables_))
     assert "- cpc_3d, pretrained: no difference shown at 10\u00a0%." in text
     assert "Rests on 3 repetitions; there are no scores per case" in text
+
+
+def scored(rng, *, cases, repetitions=3, gain=0.0):
+    """Rows of results and of cases of two arms, of which one is better by `gain`, with some noise."""
+    scratch = rng.uniform(0.3, 0.8, (1, cases)) + rng.normal(0, 0.005, (repetitions, cases))
+    scores = {(SCRATCH, 10.0): scratch, (PRETRAINED, 10.0): scratch + gain + rng.normal(0, 0.01, (repetitions, cases))}
+    return results({key: values.mean(axis=1) for key, values in scores.items()}), scores
+
+
+def test_of_one_repetition_nothing_is_said_to_be_better_however_many_cases_it_has():
+    rows, scores = scored(np.random.default_rng(0), cases=40, repetitions=1, gain=0.1)
+    found = compare(rows, per_case(scores))
+    mean, interval, verdict = summary.difference(found, PRETRAINED, 10.0)
+    assert mean.startswith("+0.")
+    assert interval.startswith("[+0.")  # of this one run, whose cases say so
+    assert verdict == "one repetition only"
+    assert summary.in_words(found) == ["cpc_3d, pretrained: one repetition only at 10\u00a0%."]
+    assert "would be said to differ" not in summary.basis(found)
+
+
+def test_slices_of_a_patient_are_not_as_many_patients():
+    rows, scores = scored(np.random.default_rng(0), cases=40)
+    of_slices, of_patients = (
+        compare(rows, per_case(scores, patient=patient)) for patient in ("p{}".format, lambda case: f"p{case // 10}")
+    )
+    assert of_patients.estimates[SCRATCH, 10.0][4:] == (40, 4)
+    assert of_patients.estimates[SCRATCH, 10.0].mean == of_slices.estimates[SCRATCH, 10.0].mean
+    assert summary.basis(of_patients).startswith("Rests on 3 repetitions and 40 test cases of 4 patients.")
+
+
+def test_cases_of_no_patient_that_is_known_count_as_their_own_and_the_report_says_so():
+    rows, scores = scored(np.random.default_rng(0), cases=12)
+    unknown, own = (compare(rows, per_case(scores, patient=patient)) for patient in (lambda case: "", "p{}".format))
+    assert unknown.estimates == own.estimates
+    assert "cases.csv does not say whose each is, so each counts as a patient of its own" in summary.basis(unknown)
+
+
+@pytest.mark.parametrize(("score", "low", "high"), [("dice", 0, 1), ("qw_kappa", -1, 1), ("hd95", 0, np.inf)])
+def test_intervals_keep_to_the_range_of_a_score(score, low, high):
+    values = [min(high, 1.0), low, 0.5]
+    interval = compare(results({(SCRATCH, 10.0): values}, score=score), score=score).estimates[SCRATCH, 10.0].interval
+    assert interval.low == low
+    assert interval.high == high if np.isfinite(high) else interval.high > 1
+    other = results({(SCRATCH, 10.0): values, (PRETRAINED, 10.0): values[::-1]}, score=score)
+    assert np.abs(compare(other, score=score).differences[PRETRAINED, 10.0].interval).max() <= high - low
+
+
+def test_a_repetition_without_a_fraction_is_not_in_the_area_and_the_report_says_so():
+    scores = {(SCRATCH, 5.0): [0.4, 0.5, 0.6], (SCRATCH, 100.0): [0.8, 0.9]}
+    scores |= {(PRETRAINED, f): [0.5, 0.6, 0.7] for f in (5.0, 100.0)}
+    found = compare(results(scores))
+    assert found.estimates[SCRATCH, None].mean == pytest.approx(np.mean([0.4, 0.8, 0.5, 0.9]))
+    assert found.estimates[SCRATCH, None].repetitions == 2
+    assert "AULC is of the repetitions that have every fraction: scratch 2 of 3." in summary.basis(found)
+
+
+def test_cases_that_a_repetition_lacks_leave_the_interval_to_the_runs():
+    rows, scores = scored(np.random.default_rng(0), cases=12)
+    some = [row for row in per_case(scores) if row.repetition != 1]
+    assert compare(rows, some).estimates == compare(rows).estimates
 
 
 def test_one_run_each_has_no_interval():

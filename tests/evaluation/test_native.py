@@ -11,7 +11,7 @@ from ssl3d_tf.data.records import placement
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native
 from tools.prepare import packing
-from tools.readers.contract import Volume
+from tools.readers.contract import Volume, plain_volume
 from tools.readers.orientation import ras_volume
 
 SPACING = (0.8, 0.8, 2.5)
@@ -70,6 +70,20 @@ def test_every_voxel_comes_back_to_where_it_was_read(options, codes):
         back = to_input[number, number] * axis.positions + to_input[number, 3]
         inner = (axis.positions > 0) & (axis.positions < found.stored[number] - 1)
         assert inner.sum() > 4
+        assert np.allclose(back[inner], (axis.first + np.arange(len(back)))[inner])
+
+
+def test_pictures_come_back_too():
+    random = np.random.default_rng(0)
+    voxels = np.zeros((40, 25, 3), np.float32)
+    voxels[6:30, 2:20] = 50 + random.random((24, 18, 3))
+    stored, source = placed(plain_volume(voxels), crop_foreground=True, square=True, shape=(12, 12))
+    found = placement.of(source, (12, 12))
+    assert (found.shape, found.box) == ((40, 25), (slice(6, 30), slice(2, 20)))
+    to_input = stored.affine  # of identity
+    for number, axis in enumerate(found.axes):
+        back = to_input[number, number] * axis.positions + to_input[number, 3]
+        inner = (axis.positions > 0) & (axis.positions < 11)
         assert np.allclose(back[inner], (axis.first + np.arange(len(back)))[inner])
 
 
@@ -168,16 +182,18 @@ def test_slices_have_a_grid_where_they_are_those_of_the_input():
 def test_what_cannot_be_had_is_said():
     resampled = {"from": [8, 8], "to": [4, 4], "factors": [2.0, 2.0]}
     assert placement.of({"resampled": resampled}, (4, 4)) is None  # no shape
-    with pytest.raises(InputError, match="cannot be had: the record does not say its shape"):
+    with pytest.raises(InputError, match="cannot be had: its record does not say how"):
         native.labels(np.zeros((4, 4, 2)), {"resampled": resampled}, values=[0, 1])
     with pytest.raises(InputError, match="cannot be had: slices across"):
         native.labels(np.zeros((10, 10, 2)), slice_source(square=True), values=[0, 1])
     with pytest.raises(InputError, match=r"outputs have \(4, 4\) voxels, the volume \(8, 4\); put its bricks together"):
         native.labels(np.zeros((4, 4, 2)), {"brick": {"shape": [8, 4]}}, values=[0, 1])
-    with pytest.raises(InputError, match=r"has \(5, 4\) voxels, but its source says \(4, 4\)"):
-        placement.of({"shape": [8, 8], "resampled": resampled}, (5, 4))
-    with pytest.raises(InputError, match="it is damaged"):
-        placement.of({"shape": [9, 8], "resampled": resampled}, (4, 4))
+    assert placement.of({"shape": [8, 8], "resampled": resampled}, (4, 4)).shape == (8, 8)
+    assert placement.of({"shape": [8, 8], "resampled": resampled}, (5, 4)) is None
+    assert placement.of({"shape": [9, 8], "resampled": resampled}, (4, 4)) is None
+    assert placement.of({"shape": [8, 8, 8], "resampled": resampled}, (4, 4)) is None
+    assert placement.of({"shape": [9], "crop_box": [[0, 4], [0, 4]]}, (4, 4)) is None
+    assert placement.of({"square": True}, (4, 4)) is None
     with pytest.raises(InputError, match="3 classes, values are 2"):
         native.labels(np.zeros((4, 4, 3)), {}, values=[0, 1])
 

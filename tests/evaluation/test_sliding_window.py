@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation.sliding_window import gaussian, predict_volume, tile_starts
+from ssl3d_tf.evaluation.sliding_window import gaussian, predict_volume, tile_starts, windows
 
 
 def noise(*shape):
@@ -107,3 +107,12 @@ def test_neighbours_overlap_at_least_as_asked_without_a_gap(overlap):
 def test_wrong_options_are_named(wrong, rule):
     with pytest.raises(InputError, match=rule):
         predict_volume(noise(8, 8, 1), along_first_axis, **{"size": (4, 4), **wrong})
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 8), (13, 8, 17), (5, 20, 3), (9, 4)])
+def test_windows_cover_a_volume_and_hold_nothing_else(shape):
+    volume = np.arange(1, 1 + np.prod(shape)).reshape(*shape, 1)
+    found = list(windows(volume, size=(8,) * len(shape)))
+    assert {window.shape for window in found} == {(*(8,) * len(shape), 1)}
+    assert set(np.concatenate([window.ravel() for window in found])) == set(volume.ravel())
+    assert len(found) == np.prod([max(1, -(-side // 8)) for side in shape])

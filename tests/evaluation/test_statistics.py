@@ -5,12 +5,7 @@ import pytest
 import scipy.stats
 
 from ssl3d_tf.evaluation import statistics
-
-
-def simulated(rng, *, repetitions, cases, spread):
-    """Scores of mean .6 + what a repetition, a case and chance add, with these standard deviations."""
-    parts = [(repetitions, 1), (1, cases), (repetitions, cases)]
-    return 0.6 + sum(sd * rng.standard_normal(shape) for sd, shape in zip(spread, parts, strict=True))
+from tests.evaluation import layouts
 
 
 def test_mean_and_standard_deviation_leave_out_what_is_missing():
@@ -23,7 +18,7 @@ def test_mean_and_standard_deviation_leave_out_what_is_missing():
 def test_missing_cases_count_in_no_mean():
     scores = np.array([[0.2, math.nan, 0.4], [0.6, 0.6, math.nan]])
     assert statistics.mean_of_cases(scores) == pytest.approx([0.3, 0.6])
-    assert statistics.shifts(scores, seed=0).mean == pytest.approx(0.45)
+    assert statistics.spread(scores).mean == pytest.approx(0.45)
 
 
 def test_area_of_a_constant_curve_is_its_score():
@@ -37,49 +32,78 @@ def test_area_weights_are_the_trapezoid_rule_over_the_logarithm():
     assert statistics.area_weights([1, 10, 100]) == pytest.approx([0.25, 0.5, 0.25])
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 30, 400])
-def test_quantiles_of_student_agree_with_scipy(freedom):
-    assert statistics.student(freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=5e-4)
+def interval(scores, owners=None):
+    return statistics.interval(statistics.spread(np.asarray(scores), owners))
 
 
-def test_one_repetition_is_the_bootstrap_of_scipy_but_for_the_widening():
+def test_one_repetition_is_the_bootstrap_of_scipy_but_for_the_width_of_student():
     scores = np.random.default_rng(3).beta(6, 2, size=(1, 60))
-    low, high = statistics.interval(statistics.shifts(scores, seed=0))
+    low, high = interval(scores)
     scipys = scipy.stats.bootstrap((scores[0],), np.mean, method="percentile", n_resamples=2000, rng=1)
-    assert high - low == pytest.approx(statistics.widening(60) * np.ptp(scipys.confidence_interval), rel=0.05)
+    wider = scipy.stats.t.ppf(0.975, 59) / scipy.stats.norm.ppf(0.975) * np.sqrt(60 / 59)
+    assert high - low == pytest.approx(wider * np.ptp(scipys.confidence_interval), rel=0.05)
     assert (low + high) / 2 == pytest.approx(np.mean(scipys.confidence_interval), abs=0.002)
 
 
+def test_one_repetition_is_as_wide_as_student_s_interval_of_the_patients_means():
+    means = np.random.default_rng(0).normal(0.6, 0.1, 12)
+    scores, owners = np.repeat(means, 5)[None], np.repeat(np.arange(12), 5)
+    low, high = scipy.stats.t.interval(0.95, 11, means.mean(), scipy.stats.sem(means))
+    assert np.ptp(interval(scores, owners)) == pytest.approx(high - low, rel=0.05)
+    assert np.ptp(interval(scores)) < 0.5 * (high - low)  # as if slices were patients
+
+
+def test_patients_count_by_their_cases():
+    scores, owners = np.array([[0.2, 0.2, 0.2, 0.8]]), np.array([0, 0, 0, 1])
+    assert statistics.spread(scores, owners).mean == pytest.approx(0.35)
+    of_cell = statistics.spread(scores, owners).of_cell
+    assert of_cell[0] == pytest.approx([3 / 4 * (0.2 - 0.35), 1 / 4 * (0.8 - 0.35)])
+
+
+def test_patients_without_a_score_do_not_count():
+    known = np.random.default_rng(0).normal(0.6, 0.1, (3, 6))
+    scores = np.concatenate([known, np.full((3, 34), math.nan)], axis=1)
+    assert np.ptp(interval(scores)) == pytest.approx(np.ptp(interval(known)), rel=0.05)
+    assert statistics.patients_counted(statistics.spread(scores)) == 6
+
+
 def test_differences_are_paired_by_repetition_and_case():
-    scratch = simulated(np.random.default_rng(1), repetitions=5, cases=30, spread=(0.1, 0.2, 0.0))
-    parts = [statistics.shifts(scores, seed=0) for scores in (scratch + 0.05, scratch)]
+    layout = {"repetitions": 5, "patients": 10, "cases": 3, "sd": {"repetition": 0.1, "case": 0.2}}
+    scratch, owners = layouts.scores(np.random.default_rng(1), **layout)
+    parts = [statistics.spread(scores, owners) for scores in (scratch + 0.05, scratch)]
     assert statistics.interval(statistics.combine(parts, (1, -1))) == pytest.approx((0.05, 0.05))
 
 
-def test_equal_seeds_give_equal_intervals():
-    scores = simulated(np.random.default_rng(1), repetitions=5, cases=30, spread=(0.1, 0.1, 0.1))
-    first, again, other = (statistics.interval(statistics.shifts(scores, seed=seed)) for seed in (0, 0, 7))
-    assert first == again != other
+def test_equal_scores_give_equal_intervals():
+    scores = np.random.default_rng(1).random((3, 20))
+    assert interval(scores) == interval(scores.copy())
 
 
 def test_more_cases_do_not_hide_how_much_repetitions_differ():
-    few, many = (np.repeat([[0.1], [0.5], [0.9]], cases, axis=1) for cases in (2, 500))
-    widths = [np.ptp(statistics.interval(statistics.shifts(scores, seed=0))) for scores in (few, many)]
-    assert widths[0] == pytest.approx(widths[1])
+    few, many = (np.ptp(interval(np.repeat([[0.1], [0.5], [0.9]], cases, axis=1))) for cases in (2, 500))
+    assert few == pytest.approx(many)
+
+
+def test_folds_are_as_wide_as_student_s_interval_of_their_means():
+    scores, fold = np.random.default_rng(0).random(40), np.arange(40) % 4
+    of_folds = [scores[fold == one].mean() for one in range(4)]
+    low, high = scipy.stats.t.interval(0.95, 3, np.mean(of_folds), scipy.stats.sem(of_folds))
+    found = interval([np.where(fold == one, scores, math.nan) for one in range(4)])
+    assert np.ptp(found) == pytest.approx(high - low, rel=0.15)  # but for the shape of a bootstrap of four
 
 
 def test_one_number_has_no_interval():
-    assert np.isnan(statistics.interval(statistics.shifts(np.array([[0.5]]), seed=0))).all()
+    assert np.isnan(interval([[0.5]])).all()
 
 
-@pytest.mark.parametrize("repetitions", [3, 5])
-@pytest.mark.parametrize("spread", [(0.05, 0.0, 0.1), (0.0, 0.1, 0.1), (0.04, 0.15, 0.1)], ids=str)
-def test_intervals_of_a_difference_cover_the_truth(repetitions, spread):
-    rng, covered, experiments = np.random.default_rng(0), 0, 200
-    for _ in range(experiments):
-        shared = simulated(rng, repetitions=repetitions, cases=40, spread=(0.05, 0.2, 0.0))
-        arms = (shared + simulated(rng, repetitions=repetitions, cases=40, spread=spread), shared)
-        parts = [statistics.shifts(scores, seed=0) for scores in arms]
-        low, high = statistics.interval(statistics.combine(parts, (1, -1)))
-        covered += low <= 0.6 <= high
-    assert 0.90 <= covered / experiments <= 0.99
+ARM = {"repetition": 0.02, "patient": 0.1, "case": 0.05}
+DIFFERENCE = {"repetition": 0.02, "patient": 0.03, "case": 0.02, "rest": 0.03}
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.15])
+@pytest.mark.parametrize(("patients", "slices"), [(12, 20), (60, 1)])
+@pytest.mark.parametrize("differences", [None, DIFFERENCE], ids=["arm", "difference"])
+def test_intervals_hold_the_truth(differences, patients, slices, missing):
+    """The short form of tests/interval_coverage.py, which is known to ± 1.4 %."""
+    layout = {"repetitions": 3, "patients": patients, "cases": slices, "sd": ARM, "missing": missing}
+    assert 0.93 <= layouts.coverage(1000, differences=differences, **layout) <= 0.97

@@ -84,3 +84,17 @@ def test_two_values_of_one_thing_are_refused(tmp_path):
     folders = [folder(tmp_path / "a", ROW), folder(tmp_path / "b", (*ROW[:9], 0.6, "best"))]
     with pytest.raises(InputError, match=r"cpc_3d.*labelled 10, value 0\.6 and.*value 0\.5; remove one"):
         tables.read(folders)
+
+
+def test_an_older_file_that_does_not_say_whose_a_case_is_is_read(tmp_path):
+    row = ("organ", "", "random", 10, 0, "case1", "dice", "mean", 0.5)
+    folder(tmp_path, ROW)
+    columns = made.CASE_COLUMNS
+    made.write_csv(tmp_path / "cases.csv", columns.replace("patient,", ""), [row])
+    (old,) = tables.read([tmp_path]).cases
+    made.write_csv(tmp_path / "cases.csv", columns, [(*row[:6], "p1", *row[6:])])
+    (new,) = tables.read([tmp_path]).cases
+    assert (old.patient, old.value, new.patient, new.value) == ("", 0.5, "p1", 0.5)
+    made.write_csv(tmp_path / "cases.csv", columns.replace("patient,", ""), [(*row[:6], "p1", *row[6:])])
+    with pytest.raises(InputError, match="line 2: 10 cells for 9 columns"):
+        tables.read([tmp_path])

@@ -8,8 +8,11 @@ import pytest
 from ssl3d_tf.data import folders
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records.manifest import Entry, Split
-from ssl3d_tf.evaluation import sections
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import report, runs
 from ssl3d_tf.experiment import overlap
+from ssl3d_tf.training import contracts
+from tests.evaluation import finetuning_workdir as made
 
 
 def write(folder, name, **contents):
@@ -31,15 +34,17 @@ def write(folder, name, **contents):
 
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch):
-    """A function: contents of the pretraining data -> the folder of an encoder made of them."""
+    """A function: contents of the pretraining data -> the folder of an encoder made of them; `old` knows data alone."""
 
-    def make(**contents):
-        _, data = write(tmp_path / "A", "unlabelled", **contents)
+    def make(*, old=False, **splits):
+        home, data = write(tmp_path / "A", "unlabelled", **splits)
         monkeypatch.setattr(manifests, "_check_shards", lambda *_: None)
         manifests.write(tmp_path / "A", data)
-        about = {"path": str(tmp_path / "A"), "name": data.name, "sha256": manifests.fingerprint(data)}
+        contract = contracts.of_run(home, "")
+        if old:
+            del contract["trained_on"]
         (tmp_path / "enc").mkdir()
-        (tmp_path / "enc" / "contract.json").write_text(json.dumps({"data": about}))
+        contracts.write(tmp_path / "enc", contract)
         return tmp_path / "enc"
 
     return make
@@ -50,27 +55,47 @@ def tested(tmp_path):
     return write(tmp_path / "B", "labelled", train=["x"], val=["v"], test=["a", "b", "c"])[0]
 
 
+@pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize(
-    ("train", "count", "begin"),
+    ("train", "tests", "validations", "line"),
     [
-        (["a", "c", "y", "z"], 2, "2 of 3 test scans were among the 4 it was pretrained on, 'unlabelled' in "),
-        (["c"], 1, "1 of 3 test scans was among the 1 "),
-        (["y", "x"], 0, "none of 3 test scans were among the 2 "),
+        (["a", "c", "y", "z"], 2, 0, "2 of 3 test scans were in pretraining, none of 1 validation scans; it was"),
+        (
+            ["c", "v"],
+            1,
+            1,
+            "1 of 3 test scans were in pretraining, 1 of 1 validation scans; it was trained on 2 scans,",
+        ),
+        (["y", "x"], 0, 0, "none of 3 test scans were in pretraining, none of 1 validation scans; "),
     ],
 )
-def test_test_scans_that_were_pretrained_on_are_counted(pretrained, tested, train, count, begin):
-    found = overlap.of(pretrained(train=train, val=["b"], test=["b"]), [tested])
-    assert found["test_scans_seen"] == count
-    assert found["overlap"].startswith(begin)
+def test_scans_that_were_pretrained_on_are_counted(pretrained, tested, train, tests, validations, line, old):
+    encoder = pretrained(train=train, val=["b"], test=["b"], old=old)
+    found = overlap.of(encoder, [tested])
+    assert (found["test_scans_seen"], found["val_scans_seen"]) == (tests, validations)
+    assert found["overlap"].startswith(line)
+    assert runs.has_seen(found) == bool(tests or validations)
+
+
+def test_an_encoder_knows_without_its_data(pretrained, tested):
+    encoder = pretrained(train=["a", "y"])
+    shutil.rmtree(tested.path.parent / "A")
+    assert overlap.of(encoder, [tested])["test_scans_seen"] == 1
 
 
 def test_scans_of_every_fold_are_tested(pretrained, tested):
     folds = [tested, write(tested.path.parent / "C", "other", train=["a"], val=["b"], test=["x"])[0]]
-    assert overlap.of(pretrained(train=["x", "a"]), folds)["test_scans_seen"] == 2
+    found = overlap.of(pretrained(train=["x", "a"]), folds)
+    assert (found["test_scans_seen"], found["val_scans_seen"]) == (2, 0)
 
 
-def test_data_that_are_gone_changed_or_without_hashes_are_said(pretrained, tested):
-    encoder = pretrained(train=["a"])
+def test_a_scan_in_slices_is_one_scan(pretrained, tested):
+    found = overlap.of(pretrained(train=["a", "a", "a", "y"]), [tested])
+    assert (found["test_scans_seen"], found["overlap"].count("trained on 2 scans")) == (1, 1)
+
+
+def test_data_of_an_old_encoder_that_are_gone_or_changed_are_said(pretrained, tested):
+    encoder = pretrained(train=["a"], old=True)
     home = tested.path.parent / "A"
     text = (home / manifests.FILE).read_text()
     (home / manifests.FILE).write_text(text.replace('"recipe": {', '"recipe": {"more": 1, '))
@@ -78,17 +103,43 @@ def test_data_that_are_gone_changed_or_without_hashes_are_said(pretrained, teste
     shutil.rmtree(home)
     found = overlap.of(encoder, [tested])
     assert found["test_scans_seen"] is None
+    assert runs.has_seen(found)
     assert found["overlap"].startswith("whether it was pretrained on test scans could not be checked: its data, ")
     assert found["overlap"].endswith("cannot be read")
 
 
-def test_data_without_hashes_are_said(pretrained, tested):
-    assert "no content hashes" in overlap.of(pretrained(train=["a", None]), [tested])["overlap"]
+@pytest.mark.parametrize("old", [False, True])
+def test_data_without_hashes_are_said(pretrained, tested, old):
+    found = overlap.of(pretrained(train=["a", None], old=old), [tested])
+    assert "no content hashes" in found["overlap"]
+    assert found["test_scans_seen"] is None
+
+
+def test_a_list_of_scans_that_is_gone_or_cut_is_refused(pretrained, tested):
+    encoder = pretrained(train=["a", "y"])
+    (encoder / contracts.TRAINED_ON).write_text("a\n")
+    with pytest.raises(InputError, match=r"trained_on\.txt has 1 scans, contract\.json beside it says 2: put back"):
+        overlap.of(encoder, [tested])
+    (encoder / contracts.TRAINED_ON).unlink()
+    with pytest.raises(InputError, match="has 0 scans"):
+        overlap.of(encoder, [tested])
+
+
+def test_many_scans_leave_the_contract_short(pretrained):
+    encoder = pretrained(train=[f"{n:064x}"[::-1] for n in range(5000)])
+    assert (encoder / "contract.json").stat().st_size < 2000
+    assert (encoder / contracts.TRAINED_ON).stat().st_size == 5000 * 17
+    assert contracts.read_contract(encoder)["trained_on"] == 5000
 
 
 @pytest.mark.parametrize(("seen", "is_noted"), [(0, False), (3, True), (None, True)])
-def test_the_report_stands_out_where_a_test_says_too_much(tmp_path, seen, is_noted):
-    encoders = {"cpc": {"path": "RUN", "sha256": "0", "overlap": "what was found", "test_scans_seen": seen}}
-    (tmp_path / "run.json").write_text(json.dumps({"encoders": encoders}))
-    page = "".join(sections.origin(tmp_path))
-    assert ('<p class="note">Encoder &#x27;cpc&#x27;: what was found.</p>' in page) == is_noted
+def test_page_and_summary_begin_with_a_test_that_says_too_much(tmp_path, seen, is_noted):
+    made.write(tmp_path, repetitions=1, cases=4, encoders=["cpc"], inits=["frozen"], extras=False)
+    said = {"path": "RUN", "sha256": "0", "overlap": "what was found", "test_scans_seen": seen, "val_scans_seen": seen}
+    (tmp_path / "run.json").write_text(json.dumps({"encoders": {"cpc": said}}))
+    report.write([tmp_path], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text().partition("</nav>")[2]
+    summary = (tmp_path / "summary.md").read_text()
+    begin = '\n<p class="note">Encoder &#x27;cpc&#x27;: what was found.</p>'
+    assert page.startswith(begin) == is_noted
+    assert summary.startswith("# Finetuning: summary\n\n**Encoder 'cpc': what was found.**") == is_noted

@@ -154,3 +154,35 @@ def test_dice_over_two_devices_is_that_of_the_whole_batch():
     apart = tf.function(lambda *given: strategy.run(overlap.weighted_dice_loss, args=given))(*parts)
     joined = tf.concat(strategy.experimental_local_results(apart), axis=0)
     assert np.allclose(joined, overlap.weighted_dice_loss(MASKS, LOGITS))
+
+
+def test_a_weight_multiplies_the_loss_of_its_grade():
+    grades, logits = np.array([0, 2, 1]), RNG.normal(size=(3, 2)).astype(np.float32)
+    expected = np.array([1.0, 5.0, 2.0]) * classification.ordinal_crossentropy(grades, logits)
+    assert np.allclose(classification.weighted_ordinal_crossentropy((1, 2, 5))(grades, logits), expected)
+
+
+def test_balanced_classes_weigh_the_same_in_sum_and_an_average_case_one():
+    weights = classification.class_weights("balanced", classes=(0, 1, 2), counts=(70, 20, 10))
+    assert np.allclose(np.array(weights) * (70, 20, 10), 100 / 3)
+    assert np.dot(weights, (70, 20, 10)) == pytest.approx(100)
+
+
+def test_other_weights_are_as_they_are_given():
+    assert classification.class_weights("none", classes=(0, 1), counts=(3, 1)) is None
+    assert classification.class_weights((1, 2), classes=(0, 1), counts=None) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "counts", "message"),
+    [
+        ("balance", (1, 1), "CLASS_WEIGHTS is 'balance'; it must be 'none', 'balanced'"),
+        ("balanced", (4, 0), "no training case is of class 7; give a number per class, or CLASSES without it"),
+        ((1, 2, 3), (1, 1), "it must be 2 numbers"),
+        ((1, -2), (1, 1), "none below 0"),
+        ((0, 0), (1, 1), "not all of them 0"),
+    ],
+)
+def test_weights_that_fit_no_classes_are_refused(weights, counts, message):
+    with pytest.raises(InputError, match=message):
+        classification.class_weights(weights, classes=(3, 7), counts=counts)

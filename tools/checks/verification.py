@@ -40,5 +40,6 @@ def _verify_shard(path: Place, shard: writer.Shard, entries: Sequence[manifest.E
 def _check_native_mask(example: schema.Example, where: str) -> None:
     """Raises InputError where a mask is on another grid than the one that the record's source says it was read on."""
     mask, placed = example.native_mask, placement.of(example.source, example.volume.shape[:-1])
-    if mask is not None and placed is not None and mask.shape != placed.shape:
-        raise InputError(f"{where} has a native mask of {mask.shape}, its source says {placed.shape}; convert again.")
+    shape = None if placed is None else placed.shape
+    if mask is not None and mask.shape != shape:
+        raise InputError(f"{where} has a native mask of {mask.shape}, its source says {shape}; convert again.")

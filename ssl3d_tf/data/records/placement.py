@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.errors import InputError
-
 SAME_GRID = 0.01  # voxels at the far border: headers store sizes as float32, and 0.7999999 mm is 0.8 mm
 PLANES = ("sagittal", "coronal", "axial")  # across the first, second and third axis of RAS+
 _ALONG = {**dict.fromkeys("LR", 0), **dict.fromkeys("PA", 1), **dict.fromkeys("IS", 2)}
@@ -65,27 +63,21 @@ def of(source: Mapping[str, Any], stored: Sequence[int]) -> Placement | None:
     """The placement of a record of this `source` and `stored` shape [*spatial]; of a brick, that of the whole volume.
 
     Returns:
-        None where there is none: of a slice across an axis that was resampled or lengthened, and of what does not say
-        what shape its input had.
-
-    Raises:
-        InputError: the source says another shape than `stored`.
+        None where there is none: of a slice across an axis that was resampled or lengthened, and where the source does
+        not say what shape its input had, or contradicts itself or `stored`.
     """
     stored = tuple(source["brick"]["shape"] if "brick" in source else stored)
     if not (source.get("crop_box") or source.get("resampled") or source.get("square")):
         return Placement(tuple(Axis(size, 0, np.arange(size)) for size in stored), stored)
-    shape = input_shape(source)
-    if shape is None:
-        return None
-    axes, made = _axes(source, shape)
-    if "slice" in source:
+    axes = _axes(source)
+    if "slice" in source and axes:
         across = PLANES.index(source["slice"]["plane"])
-        if axes[across].is_resampled or made[across] != len(axes[across].positions):
+        slices, made = axes[across]
+        if slices.is_resampled or made != len(slices.positions):
             return None
-        axes, made = axes[:across] + axes[across + 1 :], made[:across] + made[across + 1 :]
-    if made != stored:
-        raise InputError(f"a record has {stored} voxels, but its source says {made}: it is damaged; convert again.")
-    return Placement(axes, made)
+        axes = axes[:across] + axes[across + 1 :]
+    is_told = axes and tuple(made for _, made in axes) == stored
+    return Placement(tuple(axis for axis, _ in axes), stored) if is_told else None
 
 
 def input_shape(source: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -113,26 +105,27 @@ def spacing_mm(placement: Placement, stored_mm: Sequence[float]) -> tuple[float,
     return tuple(mm / axis.factor for mm, axis in zip(stored_mm, placement.axes, strict=True))
 
 
-def _axes(source: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[tuple[Axis, ...], tuple[int, ...]]:
-    """Every axis, and how many voxels it is stored in."""
+def _axes(source: Mapping[str, Any]) -> list[tuple[Axis, int]]:
+    """Every axis, and in how many voxels it is stored; none where the source does not say, or contradicts itself."""
+    shape = input_shape(source) or ()
     box = source.get("crop_box") or [(0, size) for size in shape]
     sides = [stop - first for first, stop in box]
-    squares = [max(sides)] * len(sides) if source.get("square") else sides
+    squares = [max(sides)] * len(sides) if source.get("square") and sides else sides
     resampled = source.get("resampled") or {"from": squares, "to": squares, "factors": [1.0] * len(squares)}
-    made = tuple(int(size) for size in resampled["to"])
     if list(resampled["from"]) != squares or len(shape) != len(sides):
-        raise InputError(f"a record's source says {shape}, {box} and {resampled}: it is damaged; convert again.")
+        return []
     axes = []
-    for size, (first, _), side, square, new, factor in zip(
-        shape, box, sides, squares, made, resampled["factors"], strict=True
+    for size, (first, _), side, old, new, factor in zip(
+        shape, box, sides, squares, resampled["to"], resampled["factors"], strict=True
     ):
-        before = np.arange(side) + (square - side) // 2
-        is_moved = new != square or abs(factor - 1) * new >= SAME_GRID
-        axes.append(Axis(size, first, *((_moved(before, square, new, factor), factor) if is_moved else (before,))))
-    return tuple(axes), made
+        axis = Axis(size, first, np.arange(side) + (old - side) // 2)
+        if new != old or abs(factor - 1) * new >= SAME_GRID:
+            axis = axis._replace(positions=_moved(axis.positions, old, new, factor), factor=factor)
+        axes.append((axis, new))
+    return axes
 
 
-def _moved(before: np.ndarray, old: int, new: int, factor: float) -> np.ndarray:
+def _moved(indices: np.ndarray, old: int, new: int, factor: float) -> np.ndarray:
     """The inverse of `tools.prepare.geometry.resample` along one axis; beyond the border the edge voxel counts."""
     start = (old - 1) / 2 - (new - 1) / 2 * factor
-    return np.clip((before - start) / factor, 0, new - 1)
+    return np.clip((indices - start) / factor, 0, new - 1)
