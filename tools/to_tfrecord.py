@@ -60,14 +60,10 @@ def _define_layout_flags() -> None:
     flags.DEFINE_string("mask_folder", "", "Folder with the masks, named as the images are (folder, bids).")
     flags.DEFINE_enum("label_maps", "auto", ("auto", "scans"), "scans: those that fit no scan are scans (folder, csv).")
     flags.DEFINE_bool("allow_outside", False, "A csv may name files anywhere, also by absolute paths (csv).")
-    flags.DEFINE_string(
-        "dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title (dicom)."
-    )
+    flags.DEFINE_string("dicom_masks", "*", "Which DICOM-SEG and RTSTRUCT are masks: a pattern of path or title.")
     flags.DEFINE_list("segments", [], "Names of the segments or ROIs to take, the one on top last (dicom).")
     flags.DEFINE_string("patients_from", patients.NAMES, patients.HELP)
-    flags.DEFINE_enum(
-        "labels_from", None, ("folder",), "Label images by their folders: benign/x.png, train/benign/x.png."
-    )
+    flags.DEFINE_enum("labels_from", None, ("folder",), "Label images by their folders: train/benign/x.png.")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -68,6 +68,7 @@ def prepare(
     admission.check_regions(scorer.regions, experiment.data[0])
     allowed = experiment.plan.allow_mismatch
     accepted = {name: admission.check_input(name, path, data, allowed=allowed) for name, path in named.items()}
+    tested = _tested(experiment)
     return Prepared(
         experiment=experiment,
         planned=planned,
@@ -75,7 +76,11 @@ def prepare(
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
         encoders={
+<<<<<<< HEAD
             name: {**admission.origin(path), **overlap.of(path, _tested(experiment)), "mismatch": accepted[name]}
+=======
+            name: {**admission.origin(path), **overlap.of(path, tested), "mismatch": accepted[name]}
+>>>>>>> h20d
             for name, path in named.items()
         },
         labelled=labelled,

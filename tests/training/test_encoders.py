@@ -135,8 +135,8 @@ def test_weights_that_are_not_those_of_the_contract_are_refused(tmp_path, damage
 
 def test_the_scans_it_was_trained_on_lie_beside_the_contract_and_an_old_one_has_none(tmp_path):
     made, scans = unet.encoder(1, rank=2, filters=2, levels=1), frozenset({"b" * 16, "a" * 16})
-    checkpoints.save_encoder(tmp_path, made, step=3, contract={"trained_on": scans})
-    checkpoints.save_encoder(tmp_path, made, step=4, contract={"trained_on": scans})
+    weights.save(tmp_path, made, step=3, contract={"trained_on": scans})
+    weights.save(tmp_path, made, step=4, contract={"trained_on": scans})
     assert (tmp_path / "trained_on.txt").read_text() == f"{'a' * 16}\n{'b' * 16}\n"
     assert contracts.trained_on(contract(tmp_path)) == scans
     assert contract(tmp_path)["trained_on"] == 2
