@@ -76,11 +76,7 @@ def prepare(
         free=free,
         data={"path": str(folder), "name": data.manifest.name, "sha256": manifests.fingerprint(data.manifest)},
         encoders={
-<<<<<<< HEAD
-            name: {**admission.origin(path), **overlap.of(path, _tested(experiment)), "mismatch": accepted[name]}
-=======
             name: {**admission.origin(path), **overlap.of(path, tested), "mismatch": accepted[name]}
->>>>>>> h20d
             for name, path in named.items()
         },
         labelled=labelled,

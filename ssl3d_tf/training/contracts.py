@@ -20,24 +20,16 @@ _DIGITS = 16  # of a SHA-256 in hex: among 10^6 scans, two alike by chance in on
 def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads contract.json of an encoder or model folder, or of the run that holds it.
 
-        Returns:
-    <<<<<<< HEAD
-            'rank', 'channels', 'axes', 'recipe' (every option the data were made with, or those that several folders agree
-            on; 'intensity' is the rule that was used), 'grid' (what they are: `grids.Grid`), 'modality', 'data' ('folders'
-            of several), 'init' (whose weights it began with, if any),
-            'trained_on' (how many scans, of which `trained_on` tells the contents),
-            'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
-            'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model also what `read_model` says.
-    =======
-            'rank', 'channels', 'axes', 'recipe' (every option the data were made with; 'intensity' is the rule that was
-            used), 'grid' (what they are: `grids.Grid`), 'modality', 'data', 'trained_on' (how many scans, of which
-            `trained_on` tells the contents), 'input_shape', 'architecture' (of the network, as Keras writes it), 'weights'
-            (a file), 'weights_sha256', 'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model
-            also what `read_model` says.
-    >>>>>>> h20d
+    Returns:
+        'rank', 'channels', 'axes', 'recipe' (every option the data were made with, or those that several folders agree
+        on; 'intensity' is the rule that was used), 'grid' (what they are: `grids.Grid`), 'modality', 'data' ('folders'
+        of several), 'init' (whose weights it began with, if any),
+        'trained_on' (how many scans, of which `trained_on` tells the contents),
+        'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
+        'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model also what `read_model` says.
 
-        Raises:
-            InputError: there is none, or it cannot be read.
+    Raises:
+        InputError: there is none, or it cannot be read.
     """
     for candidate in (Path(folder) / name / CONTRACT for name in (".", ENCODER_FOLDER, MODEL_FOLDER)):
         if candidate.is_file():
