@@ -1,4 +1,4 @@
-"""Does every pretext task learn? Ten short runs on phantoms, each against chance: `make science-smoke`.
+"""Does every pretext task learn? Short runs on phantoms, each against chance: `make science-smoke`.
 
 Not part of `pytest tests`: it takes minutes, and says something of the science and not of the code.
 """
@@ -18,6 +18,7 @@ class Expected(NamedTuple):
 
     steps: int
     accuracy: float
+    params: tuple[str, ...] = ()
 
 
 EXPECTED = {  # about half of what they reach above chance
@@ -31,6 +32,10 @@ EXPECTED = {  # about half of what they reach above chance
     "jigsaw_2d": Expected(100, 0.25),
     "exemplar_3d": Expected(100, 0.17),
     "exemplar_2d": Expected(100, 0.04),
+    "masked_3d": Expected(100, 0.18, ("BLOCK=8",)),
+    "masked_2d": Expected(100, 0.18, ("BLOCK=8",)),
+    "masked_genesis_3d": Expected(100, 0.2),
+    "masked_genesis_2d": Expected(100, 0.2),
 }
 
 
@@ -48,7 +53,7 @@ def phantoms(tmp_path_factory):
 def test_the_task_beats_chance(name, phantoms, tmp_path):
     rank, expected = int(name[-2]), EXPECTED[name]
     files = (f"gin/{name}.gin", f"gin/datasets/phantoms_{rank}d.gin")
-    params = (f"STEPS={expected.steps}", f"EVAL_EVERY={expected.steps}", f"SAVE_EVERY={expected.steps}")
+    params = (f"STEPS={expected.steps}", f"EVAL_EVERY={expected.steps}", f"SAVE_EVERY={expected.steps}", *expected.params)
     scores = train.pretrain(configuration.Sources(files, params), phantoms[rank], tmp_path / "run")
     assert scores["val_chance"] < expected.accuracy  # the margin is one
     assert scores["val_accuracy"] > expected.accuracy
