@@ -1,4 +1,4 @@
-"""Does a 95 % interval hold the truth in 93 to 97 % of experiments? Simulated patients × slices: `make science-smoke`.
+"""Does a 95 % interval hold the truth in 93 to 97 % of experiments? Simulated patients × slices: `make intervals`.
 
 Not part of `pytest tests`, which has the short form in tests/evaluation/test_statistics.py: it takes two minutes. `-s`
 shows the shares.
