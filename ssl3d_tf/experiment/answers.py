@@ -47,6 +47,8 @@ def write(
     line: dict[str, Any] = {"files": []}
     if said.outputs is not None:
         line["files"] = _segmented(network, folder, formats, wanted, scan, example, said)
+    if resampled := example.source.get("resampled"):
+        line["resampled"] = resampled
     if said.values is not None:
         line["values"] = said.values.tolist()
     if said.embedding is not None:

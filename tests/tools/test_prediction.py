@@ -6,6 +6,7 @@ import pytest
 
 from ssl3d_tf.data.records import grids, manifest, reading
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.evaluation import native
 from tests.tools import converting
 from tests.tools import dicom_files as made
 from tests.tools.test_dicom import oblique, sagittal, tilted
@@ -191,3 +192,28 @@ def test_flags_of_reading_go_before_those_of_the_model_s_data():
     found = inputs.how(contract, "RUN", {"channels": "last", "nan": None, "max_gb": 1.5}).options
     assert (found.spacing_mm, found.reading.channels, found.reading.nan) == ((2.0,), "last", "")
     assert (found.max_bytes, found.relabel) == (1_500_000_000, ())
+
+
+def test_a_scan_of_other_voxels_is_read_on_those_of_data_that_were_not_resampled(tmp_path):
+    scans = {"same": (1, 1, 2.04), "finer": (0.5, 0.5, 1), "unknown": None}
+    for name, spacing_mm in scans.items():
+        voxels = np.random.default_rng(0).integers(0, 2000, (8, 10, 6)).astype(np.int16)
+        if spacing_mm is None:
+            np.save(tmp_path / f"{name}.npy", voxels)
+        else:
+            nibabel.Nifti1Image(voxels, np.diag([*spacing_mm, 1])).to_filename(tmp_path / f"{name}.nii.gz")
+    sides = (1.0, 1.0, 2.0)
+    prepared = inputs.Prepared(AS_READ, Kind(3, 1), "auto", grids.Grid(sides, sides, sides, "RAS"))
+    found, _ = inputs.find(layouts.Request(str(tmp_path)), prepared)
+    examples = {scan.id: scan.read() for scan in found}
+    shapes = {name: example.volume.shape[:-1] for name, example in examples.items()}
+    assert shapes == {"same": (8, 10, 6), "finer": (4, 5, 3), "unknown": (8, 10, 6)}
+    assert native.labels(np.ones((4, 5, 3, 2)), examples["finer"].source, values=(0, 1)).shape == (8, 10, 6)
+    axial = prepared._replace(
+        options=AS_READ._replace(slices="axial"), grid=grids.Grid(sides[:2], sides[:2], sides[:2])
+    )
+    found, _ = inputs.find(layouts.Request(str(tmp_path)), axial)
+    assert {scan.id: scan.read().volume.shape[:-1] for scan in found if scan.id != "unknown"} == {
+        "same": (8, 10, 6),
+        "finer": (4, 5, 6),
+    }

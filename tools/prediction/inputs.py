@@ -5,21 +5,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ssl3d_tf.data.records import grids
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
 from tools.prediction.outputs import stem
-from tools.prepare import packing, recipe
+from tools.prepare import packing, recipe, slices
 from tools.readers import files, items, layouts
-from tools.readers.contract import Fault, Item, Kind, Reading, UnusableFileError
+from tools.readers.contract import Fault, Item, Kind, Reading, UnusableFileError, Volume
 from tools.voxels import ranges
 
 
 class Prepared(NamedTuple):
-    """How scans are prepared. kind: of the files; of a model of slices 3D. layout: that of the model's data."""
+    """How scans are prepared. kind: of the files; of a model of slices 3D. layout, grid: those of the model's data."""
 
     options: packing.Options
     kind: Kind
     layout: str
+    grid: grids.Grid = grids.Grid()
 
 
 class File(NamedTuple):
@@ -61,6 +63,8 @@ class File(NamedTuple):
     def read(self) -> Example:
         """Reads and prepares it; of a model of slices the whole volume.
 
+        Where the model's data were not resampled, a scan of other voxels is, to their median.
+
         Raises:
             UnusableFileError: it cannot be read, or is not of the model's kind.
         """
@@ -69,7 +73,7 @@ class File(NamedTuple):
         volume = items.of_kind(volume, self.how.kind)
         check_kind(Kind(volume.rank, volume.voxels.shape[-1]), self.how)
         found = ranges.of(volume.voxels)
-        return packing.pack(self.root, self.item, volume, None, options=options, found=found)
+        return packing.pack(self.root, self.item, volume, None, options=_fitting(self.how, volume), found=found)
 
 
 def how(contract: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Prepared:
@@ -87,7 +91,8 @@ def how(contract: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Pr
     if given.get("max_gb") is not None:
         options = options._replace(max_bytes=round(given["max_gb"] * 1e9))
     rank = 3 if options.slices else contract["rank"]
-    return Prepared(options, Kind(rank, len(contract["channels"])), str(contract["recipe"].get("layout", "auto")))
+    kind, layout = Kind(rank, len(contract["channels"])), str(contract["recipe"].get("layout", "auto"))
+    return Prepared(options, kind, layout, grids.of_contract(contract))
 
 
 def find(request: layouts.Request, prepared: Prepared) -> tuple[list[File], list[Fault]]:
@@ -122,6 +127,17 @@ def check_kind(found: Kind, prepared: Prepared) -> None:
     is_part = found.rank == prepared.kind.rank and found.channels < prepared.kind.channels  # of what a layout joins
     remedy = f"read it as the model's data were, by --layout={prepared.layout}" if is_part else "give such scans"
     raise UnusableFileError(f"it is {found}, the model is for {prepared.kind}{slices}", remedy)
+
+
+def _fitting(prepared: Prepared, volume: Volume) -> packing.Options:
+    options = prepared.options
+    if options.shape or options.spacing_mm or not volume.has_spacing:
+        return options
+    across = None if options.slices is None else slices.AXES[options.slices]
+    sides = tuple(mm for axis, mm in enumerate(volume.spacing_mm) if axis != across)
+    if grids.fits(prepared.grid, grids.Grid(sides)) is not False:
+        return options
+    return options._replace(spacing_mm=prepared.grid.spacing_mm)
 
 
 def _probe(root: Path, item: Item, prepared: Prepared) -> None:
