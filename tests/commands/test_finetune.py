@@ -266,5 +266,5 @@ def test_an_encoder_of_other_input_is_refused_with_the_differences(folder, pretr
     contract = json.loads(path.read_text())
     contract["channels"], contract["recipe"]["intensity"] = ["T1", "T2"], "zscore"
     path.write_text(json.dumps(contract))
-    with pytest.raises(InputError, match=r"channels \['T1', 'T2'\] there.*intensity zscore there, none here"):
+    with pytest.raises(InputError, match=r"channels 2 there \(T1, T2\), 1 here.*intensity zscore there, none here"):
         run(folder, tmp_path / "ft", *TINY, encoders=[copy])

@@ -36,7 +36,7 @@ def root(tmp_path_factory):
     convert(root / "coarse", root / "data")
     for folder in (root / "run" / "encoder", root / "ft" / "runs" / "a-frozen" / "5" / "0" / "model"):
         folder.mkdir(parents=True)
-        (folder / "contract.json").write_text(json.dumps(contract_of(root / "data")))
+        contracts.write(folder, contract_of(root / "data"))
     return root
 
 

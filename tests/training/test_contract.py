@@ -1,4 +1,4 @@
-"""What every pretext task promises, for all ten in both settings, as their gin files make them."""
+"""What every pretext task promises, the paper's in both settings, as their gin files make them."""
 
 import functools
 from pathlib import Path
@@ -24,6 +24,8 @@ PATHS = [
     for rank in (2, 3)
     for setting in ("", "released/")
 ]
+MASKED = [f"gin/{task}_{rank}d.gin" for task in ("masked", "masked_genesis") for rank in (2, 3)]
+PATHS += MASKED  # not of the paper, and so in one setting
 # Nothing is computed on the voxels, they are only moved: so every way gives the same bits.
 EXACT = {f"gin/released/{task}_{rank}d.gin" for task in ("rotation", "rpl", "jigsaw") for rank in (2, 3)}
 all_tasks = pytest.mark.parametrize("path", PATHS)
@@ -154,6 +156,9 @@ def test_evaluation_draws_what_training_draws_but_for_augmentation(path):
     trained_on, _ = task.make_views(batch_of(rank), draws(task.sample))
     tf.nest.map_structure(lambda one, other: one.shape.assert_is_compatible_with(other.shape), inputs, trained_on)
     accuracy, chance = (task.metrics[name](targets, model(inputs)) for name in ("accuracy", "chance"))
+    if path in MASKED:  # of the mean, which a network that has learnt nothing may be worse than
+        assert ((accuracy <= 1) & (chance == 0)).numpy().all()
+        return
     assert ((accuracy >= 0) & (accuracy <= 1) & (chance > 0) & (chance < 1)).numpy().all()
 
 
@@ -163,4 +168,4 @@ def test_all_tasks_have_both_settings_in_both_ranks():
         str(Path("gin") / p.relative_to(root)) for folder in (root, root / "released") for p in folder.glob("*_?d.gin")
     }
     assert named == set(PATHS)
-    assert len(PATHS) == 20
+    assert len(PATHS) == 24
