@@ -53,7 +53,12 @@ def phantoms(tmp_path_factory):
 def test_the_task_beats_chance(name, phantoms, tmp_path):
     rank, expected = int(name[-2]), EXPECTED[name]
     files = (f"gin/{name}.gin", f"gin/datasets/phantoms_{rank}d.gin")
-    params = (f"STEPS={expected.steps}", f"EVAL_EVERY={expected.steps}", f"SAVE_EVERY={expected.steps}", *expected.params)
+    params = (
+        f"STEPS={expected.steps}",
+        f"EVAL_EVERY={expected.steps}",
+        f"SAVE_EVERY={expected.steps}",
+        *expected.params,
+    )
     scores = train.pretrain(configuration.Sources(files, params), phantoms[rank], tmp_path / "run")
     assert scores["val_chance"] < expected.accuracy  # the margin is one
     assert scores["val_accuracy"] > expected.accuracy
