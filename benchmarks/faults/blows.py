@@ -43,7 +43,15 @@ class Round(NamedTuple):
     def start(self, *more: str) -> subprocess.Popen:
         """The command with `more` flags, begun; its screen goes to files of the folder."""
         command = [*self.scene.arguments(self.folder / "data", self.folder / "work"), *more]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "Agg"}
+        drafts = self.folder.parent / "tmp"  # what a killed process leaves in it goes with all rounds
+        drafts.mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "TMPDIR": str(drafts),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "MPLBACKEND": "Agg",
+        }
         with (self.folder / "out").open("w") as out, (self.folder / f"err-{time.monotonic_ns()}").open("w") as err:
             return begun.start(command, cwd=ROOT, stdout=out, stderr=err, env=environment)
 

@@ -25,8 +25,8 @@ class Scene(NamedTuple):
     """A command that reads `data` and writes `work`, both in a folder of a round.
 
     arguments: (data, work) -> its command line. result: what of `work` is to be the same, whatever befell it. targets:
-    globs of the files that may be damaged, with a copy to put back; under data/ and work/. left_out: folder of a round ->
-    the line by which the command that ended there last said what of its input it goes without, '' if nothing.
+    globs of the files that may be damaged, with a copy to put back; under data/ and work/. left_out: folder of a round
+    -> the line by which the command that ended there last said what of its input it goes without, '' if nothing.
     """
 
     name: str

@@ -106,6 +106,7 @@ def tuner(
     oracle = _oracle(kind, _hyperparameters(space, first), objective, max_trials, max_rounds, seed)
     if first is not None and kind != "grid":  # a grid begins with the defaults anyway
         _begin_with(oracle, first)
+    _forget_unbegun(oracle)
     oracle.verbose = 0
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # 'Reloading Tuner from'
@@ -195,6 +196,18 @@ def _begin_with(oracle: keras_tuner.Oracle, first: Mapping[str, str]) -> None:
     draw = oracle._random_values
     defaults = {knob.name: knob.default for knob in oracle.get_space().space if knob.name in first}
     oracle._random_values = lambda: draw() if oracle.trials else dict(defaults)
+
+
+def _forget_unbegun(oracle: keras_tuner.Oracle) -> None:
+    """Lets it draw a trial anew that it wrote, but not that it began: killed in between, it would never run that one."""
+    read = oracle.reload
+
+    def reload() -> None:
+        read()
+        for number in oracle.trials.keys() - set(oracle.start_order):
+            del oracle.trials[number]
+
+    oracle.reload = reload
 
 
 def _reseeded(oracle: keras_tuner.Oracle) -> keras_tuner.Oracle:
