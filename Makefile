@@ -4,7 +4,7 @@
 # make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
 # make bench-step    a training step, ours and PyTorch's, of every task: 15 minutes
-# make faults        commands killed, starved and cut, 50 rounds: 40 minutes; ROUNDS=8 for a few
+# make faults        commands killed, starved and cut, 50 rounds: 40 minutes; ROUNDS=4 for a few, SEED=1 for the same
 # Each sets up .venv once. Another Python, in .venv-3.12: make test PYTHON=python3.12
 PYTHON ?= python3
 PYTHONS := 3.10 3.11 3.12 3.13
@@ -52,7 +52,7 @@ intervals: $(STAMP)
 	$(BIN)/python -m pytest tests/interval_coverage.py -n 2 -s
 
 faults: $(STAMP)
-	$(BIN)/python -m benchmarks.faults --rounds=$(ROUNDS)
+	$(BIN)/python -m benchmarks.faults --rounds=$(ROUNDS) $(addprefix --seed=,$(SEED))
 
 $(PEERS_VENV)/.installed:
 	@$(PYTHON) -m venv $(PEERS_VENV)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from benchmarks.faults import blows
+from benchmarks.faults import begun, blows
 from benchmarks.faults.blows import Blow, Ended, Round
 from benchmarks.faults.scenes import Scene, bring_input, make_inputs, scenes
 from ssl3d_tf.command import cli
@@ -59,7 +59,8 @@ def main(argv: Sequence[str]) -> None:
     cli.flags_only(argv)
     values = flags.FLAGS
     seed = values.seed if values.seed is not None else int(time.time())
-    with tempfile.TemporaryDirectory(prefix="faults-") as root:
+    print(f"seed {seed}: --seed={seed} draws the same faults again.", flush=True)
+    with begun.heeding_sigterm(), tempfile.TemporaryDirectory(prefix="faults-") as root:
         found = _rounds(Path(root), values.rounds, seed, jobs=values.jobs, only=values.only)
     failed = sum(bool(verdict.fault) for verdict in found)
     told = sum(bool(verdict.told) for verdict in found)
@@ -73,16 +74,15 @@ def main(argv: Sequence[str]) -> None:
 
 def _rounds(root: Path, rounds: int, seed: int, *, jobs: int, only: str) -> list[Verdict]:
     make_inputs(root / "inputs")
-    kinds = [*blows.BLOWS, *([FULL] if blows.can_mount(root / "try") else [])]
-    if FULL not in kinds:
+    is_mounting = blows.can_mount(root / "try")
+    if not is_mounting:
         print("no right to mount a small disk: no round has a full one.", flush=True)
-    rng, pairs = random.Random(seed), list(itertools.product(scenes(), kinds))
-    rng.shuffle(pairs)
-    chosen = [pair for pair in pairs if not only or only in (pair[0].name, pair[1])]
+    chosen = [(scene, kind) for scene, kind in drawn(seed) if kind != FULL or is_mounting]
+    chosen = [(scene, kind) for scene, kind in chosen if not only or only in (scene.name, kind)]
     asked = list(itertools.islice(itertools.cycle(chosen), rounds))
     whole = _once_each(lambda scene: _undisturbed(root, scene))
     found = []
-    with futures.ThreadPoolExecutor(jobs) as pool:
+    with futures.ThreadPoolExecutor(jobs) as pool, _ended_with_it(pool):
         made = [
             pool.submit(_round, root / str(n), scene, kind, f"{seed}-{n}", whole)
             for n, (scene, kind) in enumerate(asked)
@@ -92,6 +92,24 @@ def _rounds(root: Path, rounds: int, seed: int, *, jobs: int, only: str) -> list
             how = verdict.fault or (f"told: {verdict.told}" if verdict.told else "as undisturbed")
             print(f"{number:3}/{rounds} {verdict.seconds:4.0f} s  {verdict.scene}, {verdict.blow}: {how}", flush=True)
     return found
+
+
+def drawn(seed: int) -> list[tuple[Scene, str]]:
+    """Every fault to every command, in an order of the seed in which the commands take turns."""
+    rng, kinds = random.Random(seed), [*blows.BLOWS, FULL]
+    orders = [rng.sample(kinds, len(kinds)) for _ in scenes()]
+    return [pair for row in zip(*orders, strict=True) for pair in zip(scenes(), row, strict=True)]
+
+
+@contextlib.contextmanager
+def _ended_with_it(pool: futures.Executor) -> Iterator[None]:
+    """Where the rounds are interrupted, their processes end too, and none begins."""
+    try:
+        yield
+    except BaseException:
+        begun.end_all()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _once_each(make: Callable[[Scene], Undisturbed]) -> Callable[[Scene], Undisturbed]:
@@ -140,18 +158,22 @@ def _disk(one: Round, kind: str, undisturbed: Undisturbed) -> Iterator[Blow]:
 
 def _outcome(one: Round, blow: Blow, expected: Any) -> tuple[str, str]:
     """(what it was told, what was wrong with that or with the result)."""
-    told = [ended for ended in blow.strike(one) if ended.code]
-    for ended in told:
+    failed = [ended for ended in blow.strike(one) if ended.code]
+    for ended in failed:
         if fault := _fault_of(ended):
             return "", fault
+    left_out = one.scene.left_out(one.folder)
+    told = [ended.errors[0] for ended in failed] + [left_out] * bool(left_out)
     if told:
         blow.remedy(one)
     ended = one.run()
+    if left_out and not _fault_of(ended) and "add --overwrite" in ended.errors[0]:  # it is whole, and made otherwise
+        ended = one.run("--overwrite")
     if ended.code:
         return "", f"exit {ended.code} after the remedy: {' | '.join(ended.errors[-3:])}"
     if one.scene.result(one.folder / "work") != expected:
         return "", "another result than that of an undisturbed run"
-    return "; ".join(ended.errors[0] for ended in told), ""
+    return "; ".join(told), ""
 
 
 def _fault_of(ended: Ended) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.faults import begun
 from benchmarks.faults.scenes import Scene
 from ssl3d_tf.command.home import ROOT
 
@@ -39,12 +40,20 @@ class Round(NamedTuple):
     rng: random.Random
     whole_s: float
 
-    def start(self) -> subprocess.Popen:
-        """The command, begun; its screen goes to files of the folder."""
-        command = self.scene.arguments(self.folder / "data", self.folder / "work")
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "Agg"}
+    def start(self, *more: str) -> subprocess.Popen:
+        """The command with `more` flags, begun; its screen goes to files of the folder."""
+        command = [*self.scene.arguments(self.folder / "data", self.folder / "work"), *more]
+        drafts = self.folder.parent / "tmp"  # what a killed process leaves in it goes with all rounds
+        drafts.mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "TMPDIR": str(drafts),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "MPLBACKEND": "Agg",
+        }
         with (self.folder / "out").open("w") as out, (self.folder / f"err-{time.monotonic_ns()}").open("w") as err:
-            return subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, env=environment)
+            return begun.start(command, cwd=ROOT, stdout=out, stderr=err, env=environment)
 
     def end(self, process: subprocess.Popen) -> Ended:
         """Waits for its end."""
@@ -56,9 +65,9 @@ class Round(NamedTuple):
         text = max(self.folder.glob("err-*"), key=lambda path: int(path.name[4:])).read_text(errors="replace")
         return Ended(code, [line for line in text.splitlines() if line.strip() and not line.startswith(_NOISE)])
 
-    def run(self) -> Ended:
-        """The command, from its start to its end."""
-        return self.end(self.start())
+    def run(self, *more: str) -> Ended:
+        """The command with `more` flags, from its start to its end."""
+        return self.end(self.start(*more))
 
     def moment(self) -> float:
         """Seconds after the start, at random; also before anything was written, and after the end."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -24,13 +25,15 @@ class Scene(NamedTuple):
     """A command that reads `data` and writes `work`, both in a folder of a round.
 
     arguments: (data, work) -> its command line. result: what of `work` is to be the same, whatever befell it. targets:
-    globs of the files that may be damaged, with a copy to put back; under data/ and work/.
+    globs of the files that may be damaged, with a copy to put back; under data/ and work/. left_out: folder of a round
+    -> the line by which the command that ended there last said what of its input it goes without, '' if nothing.
     """
 
     name: str
     arguments: Callable[[Path, Path], list[str]]
     result: Callable[[Path], Mapping[str, Any]]
     targets: tuple[str, ...]
+    left_out: Callable[[Path], str] = lambda _: ""
 
 
 def make_inputs(folder: Path) -> None:
@@ -53,7 +56,7 @@ def scenes() -> tuple[Scene, ...]:
     shards, manifest = "data/*.tfrecord", "data/manifest.json"
     runs = ("work/runs/**/checkpoints/ckpt-*", "work/runs/**/result.json")
     return (
-        Scene("conversion", _conversion, _converted, ("work/*.tfrecord", "work/*.json", "data/*.npy")),
+        Scene("conversion", _conversion, _converted, ("work/*.tfrecord", "work/*.json", "data/*.npy"), _quarantined),
         Scene("pretraining", _command("train", "--gin_file=gin/rotation_2d.gin", PRETRAINING), _pretrained,
               (shards, manifest, "work/checkpoints/*", "work/config.gin", "work/run.json")),
         Scene("grid", _command("finetune", SEGMENTATION, GRID), _tables, (shards, manifest, "work/*.csv", *runs)),
@@ -78,6 +81,13 @@ def _converted(work: Path) -> dict[str, bytes]:
     """Every file but pictures and what tells how long it took."""
     kept = [path for path in work.iterdir() if path.suffix == ".tfrecord" or path.name == "manifest.json"]
     return {path.name: path.read_bytes() for path in kept}
+
+
+def _quarantined(folder: Path) -> str:
+    """Both the screen and quarantine.jsonl must say so."""
+    line = re.search("^quarantined: .*", (folder / "out").read_text(encoding="utf-8"), re.MULTILINE)
+    note = folder / "work" / "quarantine.jsonl"
+    return line.group() if line and note.is_file() and note.read_text(encoding="utf-8") else ""
 
 
 def _pretrained(work: Path) -> dict[str, Any]:

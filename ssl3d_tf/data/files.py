@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -61,10 +62,19 @@ def _removed_on_error(temporary: Place) -> Iterator[None]:
         raise
 
 
-def full(folder: Path) -> str:
-    """What to say where a disk is full."""
+def is_full(error: Exception) -> bool:
+    """Whether it says that a disk is full; libraries, TensorFlow among them, say so in their text alone."""
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    is_said = any(os.strerror(number) in str(error) for number in numbers)
+    return is_said or (isinstance(error, OSError) and error.errno in numbers)
+
+
+def full(folder: Path) -> OSError:
+    """What to raise where a disk is full: no fault of the input, so that nothing else is tried on that disk."""
     free = shutil.disk_usage(folder).free
-    return f"the disk of {folder} is full, {free / 1e6:.1f} MB are free: make room, and the same command goes on."
+    return OSError(
+        f"the disk of {folder} is full, {free / 1e6:.1f} MB are free: make room, and the same command goes on."
+    )
 
 
 @contextlib.contextmanager

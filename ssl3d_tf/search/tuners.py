@@ -6,10 +6,11 @@ keras-tuner 1.4.8; its chief and workers are told from KERASTUNER_TUNER_ID, KERA
 import contextlib
 import io
 import itertools
+import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import numpy as np
 import tensorflow as tf
 from keras_tuner import errors
 from keras_tuner.engine import base_tuner
-from keras_tuner.src import config
+from keras_tuner.src import config, utils
 
+from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.search.space import Numbers, Space
 from ssl3d_tf.search.trials import Objective
@@ -29,6 +31,20 @@ FOLDER = "keras_tuner"
 config.DEBUG = False  # or it prints the traceback of every failed trial
 _NEVER = 10**9
 _PAUSE_S = 0.2
+
+
+def _save_json(path: str, value: Any) -> str:
+    """As keras-tuner's own, whole or not at all: it would leave half a file where it is killed or the disk is full."""
+    text = json.dumps(value)
+    try:
+        with files.atomic(Path(path)) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise errors.FatalError(str(error)) from error  # keras-tuner would take it for a failed trial
+    return text
+
+
+utils.save_json = _save_json
 
 
 class Tuner(base_tuner.BaseTuner):
@@ -56,6 +72,15 @@ class Tuner(base_tuner.BaseTuner):
             raise errors.FatalError(str(error)) from error  # keras-tuner would take it for a failed trial
 
 
+@contextlib.contextmanager
+def _as_raised() -> Iterator[None]:
+    """What ends a search, as it was before it was made a FatalError, the only one that keras-tuner lets pass."""
+    try:
+        yield
+    except errors.FatalError as error:
+        raise error.__cause__ or error  # noqa: B904
+
+
 def tuner(
     workdir: Path,
     train: Callable[[str, Mapping[str, Any]], float],
@@ -76,10 +101,12 @@ def tuner(
 
     Raises:
         InputError: a state on disk that cannot be read.
+        OSError: it cannot be written.
     """
     oracle = _oracle(kind, _hyperparameters(space, first), objective, max_trials, max_rounds, seed)
     if first is not None and kind != "grid":  # a grid begins with the defaults anyway
         _begin_with(oracle, first)
+    _forget_unbegun(oracle)
     oracle.verbose = 0
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # 'Reloading Tuner from'
@@ -87,7 +114,8 @@ def tuner(
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         remedy = "remove that folder and run the same command: trials that have ended are not run again"
         raise InputError(f"{workdir / FOLDER} cannot be read ({str(error).splitlines()[0]}); {remedy}.") from error
-    found.save()  # keras-tuner itself would save it after the first trial only, and then begin anew
+    with _as_raised():
+        found.save()  # keras-tuner itself would save it after the first trial only, and then begin anew
     return found
 
 
@@ -101,7 +129,8 @@ def search(tuner: Tuner, *, chief: bool) -> None:
     if chief:
         print(f"chief at {address}: hands out trials; start workers.", flush=True)
     try:
-        tuner.search()
+        with _as_raised():
+            tuner.search()
     except grpc.RpcError as error:
         raise InputError(f"no answer from the chief at {address}; start it and this worker again.") from error
     except RuntimeError as error:
@@ -167,6 +196,18 @@ def _begin_with(oracle: keras_tuner.Oracle, first: Mapping[str, str]) -> None:
     draw = oracle._random_values
     defaults = {knob.name: knob.default for knob in oracle.get_space().space if knob.name in first}
     oracle._random_values = lambda: draw() if oracle.trials else dict(defaults)
+
+
+def _forget_unbegun(oracle: keras_tuner.Oracle) -> None:
+    """Lets it draw a trial anew that it wrote, but not that it began: killed in between, it would never run that one."""
+    read = oracle.reload
+
+    def reload() -> None:
+        read()
+        for number in oracle.trials.keys() - set(oracle.start_order):
+            del oracle.trials[number]
+
+    oracle.reload = reload
 
 
 def _reseeded(oracle: keras_tuner.Oracle) -> keras_tuner.Oracle:

@@ -1,8 +1,6 @@
 """What ends a run by itself, told in a line: numbers that are not finite, damaged records, too little memory."""
 
 import contextlib
-import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,15 +60,20 @@ def scores_of(step: Begun, run: Run) -> tuple[np.ndarray | None, bool]:
 
 @contextlib.contextmanager
 def readable_errors(data: DataFolder, workdir: Path) -> Iterator[None]:
-    """Turns what TensorFlow says of damaged records, a full disk and too little memory into a line for the user."""
+    """Turns what TensorFlow says of damaged records, a full disk and too little memory into a line for the user.
+
+    Raises:
+        InputError: a damaged record, or too little memory.
+        OSError: the disk of `workdir` is full; says what is free.
+    """
     try:
         yield
     except tf.errors.DataLossError:
         verify(data)  # names the file and the record
         raise
     except (tf.errors.OpError, MemoryError) as error:
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise InputError(files.full(workdir)) from error
+        if files.is_full(error):
+            raise files.full(workdir) from error
         if not isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
             raise
         raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error

@@ -59,7 +59,7 @@ def fit(
         The last evaluation: 'val_loss' and the task's metrics, each with 'val_' before it; empty if no step was left.
 
     Raises:
-        InputError: as `run.build`; a damaged record, a loss that is not finite, too little memory.
+        InputError: as `run.build`; damaged records, a loss that is not finite, too little memory. OSError: a full disk.
     """
     distribution, hooks = distribution or tf.distribute.get_strategy(), hooks or Hooks()
     folder = strategies.own_folder(workdir, distribution)
@@ -70,9 +70,9 @@ def fit(
         hooks.on_built()
         if not is_there:
             held.enter_context(files.locked(folder))
+        held.enter_context(faults.readable_errors(data, folder))  # around the journal, which writes when it is closed
         journal = held.enter_context(Journal(folder, first_step=int(run.progress.step), steps=settings.steps))
         journal.say(opening(run, distribution))
-        held.enter_context(faults.readable_errors(data, folder))
         return _train(run, _batches(run, distribution), journal, contract=contract or {}, hooks=hooks)
 
 

@@ -22,13 +22,16 @@ import errno, sys
 from absl import flags
 from ssl3d_tf.command import cli
 def main(argv):
-    raise OSError(errno.ENOSPC, "No space left on device")
+    raise {error}
 cli.run(main, lambda: flags.DEFINE_string("output", None, ""))
 """
 
 
-def test_a_full_disk_is_named_with_what_is_free(tmp_path):
-    command = [sys.executable, "-c", FILLS_A_DISK, f"--output={tmp_path / 'new' / 'folder'}"]
+@pytest.mark.parametrize(
+    "error", ["OSError(errno.ENOSPC, '')", "OSError(errno.EDQUOT, '')", "RuntimeError('x/y; No space left on device')"]
+)
+def test_a_full_disk_is_named_with_what_is_free(error, tmp_path):
+    command = [sys.executable, "-c", FILLS_A_DISK.format(error=error), f"--output={tmp_path / 'new' / 'folder'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.fullmatch(

@@ -1,15 +1,18 @@
 """What a search may try, which trials are worth going on with, and keras-tuner's searches over a cheap function."""
 
 import ast
+import errno
 import math
 
 import pytest
 
+from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.search import space, trials, tuners
 from ssl3d_tf.search.space import Choices, Numbers, text
 from ssl3d_tf.search.trials import Evaluation, Objective
 
+WRITES = 23  # of keras-tuner's state, in three trials
 DICE, LOSS = Objective("val_dice", "max"), Objective("val_loss", "min")
 SPACE = {"X": space.floats(0.01, 10, log=True), "N": space.integers(1, 4), "KIND": space.choices(["a", "b"])}
 
@@ -156,3 +159,39 @@ def test_half_an_environment_of_a_shared_search_is_refused(monkeypatch):
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     with pytest.raises(InputError, match="KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_PORT is not set"):
         tuners.is_chief()
+
+
+@pytest.mark.parametrize("kind", space.TUNERS)
+def test_a_search_goes_on_from_every_write_on_which_the_disk_was_full(kind, tmp_path, monkeypatch):
+    whole, publish = searched(tmp_path / "whole", kind, max_trials=3), files.publish
+    for number in range(WRITES + 1):
+        left = iter(range(number))
+
+        def publish_while_there_is_room(temporary, path, left=left):
+            if next(left, None) is None:
+                temporary.unlink()
+                raise OSError(errno.ENOSPC, "No space left on device")
+            publish(temporary, path)
+
+        monkeypatch.setattr(files, "publish", publish_while_there_is_room)
+        workdir = tmp_path / f"{number}"
+        if number == WRITES:
+            assert searched(workdir, kind, max_trials=3) == whole
+            break
+        with pytest.raises(OSError, match="No space left"):
+            searched(workdir, kind, max_trials=3)
+        monkeypatch.setattr(files, "publish", publish)
+        rest = searched(workdir, kind, max_trials=3)
+        assert rest == whole[len(whole) - len(rest) :]
+
+
+def test_what_ends_a_trial_without_its_doing_ends_the_search_and_is_told_as_it_was(tmp_path, monkeypatch):
+    full = OSError("the disk of /x is full")
+
+    def fails(*_):
+        raise full
+
+    monkeypatch.setattr(f"{__name__}.bowl", fails)
+    with pytest.raises(OSError, match="the disk of /x is full") as caught:
+        searched(tmp_path, "random")
+    assert caught.value is full

@@ -1,13 +1,16 @@
 """tools/readers/layouts: which files are examples, which are their masks, and that none lies outside the input."""
 
+import errno
 import json
+import os
 import re
 
 import numpy as np
 import pytest
 
 from ssl3d_tf.errors import InputError
-from tools.readers import layouts, medmnist, pairing
+from tools.readers import files, layouts, medmnist, pairing
+from tools.readers.contract import UnusableFileError
 
 
 def counted(shape, dtype=np.int16):
@@ -45,6 +48,34 @@ def test_links_out_of_the_input_are_not_followed(tmp_path):
     found = layouts.find(layouts.Request(str(tmp_path / "in")))
     assert not found.items
     assert [fault.path for fault in found.faults] == ["a.npy", "b"]
+
+
+@pytest.mark.parametrize("asked", ["in", "in/*.npy"])
+def test_links_to_nowhere_and_out_of_the_input_are_told_of(asked, tmp_path):
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", counted((3, 4)))
+    (tmp_path / "in" / "b.npy").symlink_to("nothing.npy")
+    (tmp_path / "in" / "c.npy").symlink_to(tmp_path / "nothing.npy")
+    found = layouts.find(layouts.Request(str(tmp_path / asked)))
+    assert [item.path for item in found.items] == ["a.npy", "b.npy"]
+    assert [fault.path for fault in found.faults] == ["c.npy"]
+    with pytest.raises(UnusableFileError, match=r"b\.npy is a link to a file that does not exist"):
+        files.probe(tmp_path / "in" / "b.npy")
+
+
+def test_a_folder_that_cannot_be_listed_is_told_of(tmp_path, monkeypatch):
+    (tmp_path / "shut").mkdir()
+    np.save(tmp_path / "a.npy", counted((3, 4)))
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "shut":  # root may list any
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (fault,) = layouts.find(layouts.Request(str(tmp_path))).faults
+    assert (fault.path, fault.reason) == ("shut", "the folder cannot be listed: Permission denied")
 
 
 def test_a_mask_folder_may_lie_elsewhere(tmp_path):

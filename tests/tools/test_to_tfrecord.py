@@ -134,6 +134,15 @@ def stop_before_manifest(root, out):
     (out / "contact_sheet.png").rmdir()
 
 
+def test_complete_data_say_again_what_they_go_without(tmp_path):
+    root = make_scans(tmp_path / "raw")
+    next(root.glob("images/*")).with_name("x0.nii.gz").symlink_to("nowhere")
+    first, again = convert(root, tmp_path / "out"), convert(root, tmp_path / "out")
+    for summary in (first, again):
+        told = publication.report(summary, tmp_path / "out")
+        assert "quarantined: 1, see quarantine.jsonl:\n  1 × x0.nii.gz is a link to a file that does not exist" in told
+
+
 def test_complete_data_are_left_alone(tmp_path):
     root = make_scans(tmp_path / "raw")
     convert(root, tmp_path / "out")

@@ -13,6 +13,7 @@ from ssl3d_tf.data import files, folders
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.tasks import cpc
 from ssl3d_tf.training import faults, health, loop, schedules
+from ssl3d_tf.training.journal import Journal
 from ssl3d_tf.training.run import Every
 from ssl3d_tf.training.updates import Update
 from tests.conftest import make_folder
@@ -131,10 +132,22 @@ def test_a_second_process_in_a_folder_is_told_who_holds_it(data, tmp_path):  # n
 def test_a_full_disk_is_not_called_too_little_memory(data, tmp_path):  # noqa: F811
     full = tf.errors.ResourceExhaustedError(None, None, f"{tmp_path}/x; No space left on device")
     with (
-        pytest.raises(InputError, match=r"the disk of .* is full, [\d.]+ MB are free"),
+        pytest.raises(OSError, match=r"the disk of .* is full, [\d.]+ MB are free"),
         faults.readable_errors(data, tmp_path),
     ):
         raise full
+
+
+def test_a_disk_that_is_full_when_the_log_is_closed_is_said_too(data, tmp_path, monkeypatch):  # noqa: F811
+    close = Journal.__exit__
+
+    def close_on_a_full_disk(self, *what):
+        close(self, *what)
+        raise tf.errors.ResourceExhaustedError(None, None, "events.v2; No space left on device")
+
+    monkeypatch.setattr(Journal, "__exit__", close_on_a_full_disk)
+    with pytest.raises(OSError, match=rf"the disk of {tmp_path / 'run'} is full"):
+        fit(tmp_path / "run", data, steps=1)
 
 
 def test_a_shard_that_was_cut_is_one_line_and_not_a_signal(tmp_path):

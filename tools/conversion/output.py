@@ -50,7 +50,8 @@ def open_folder(folder: Place, recipe: Mapping[str, Any], *, overwrite: bool, he
         _check_whole(folder)
         remove_tree(folder / PROGRESS)
         return True
-    if found is None and folder.is_dir() and any(path.name != PROGRESS for path in folder.iterdir()):
+    halves = {path.name for path in _named(folder, *HALVES)} if folder.is_dir() else set()
+    if found is None and folder.is_dir() and any(path.name not in halves | {PROGRESS} for path in folder.iterdir()):
         raise InputError(f"--output {folder} is not empty and holds no data set; choose an empty or a new folder.")
     if not (folder / PROGRESS).is_dir():
         files.make_folder(folder / PROGRESS, "--output")

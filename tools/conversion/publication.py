@@ -123,13 +123,15 @@ def report(summary: Summary, folder: Place) -> str:
     data = summary.data
     counts = {name: len(data.splits[name].entries) for name in manifest.SPLITS}
     size = sum(shard.bytes for split in data.splits.values() for shard in split.shards) / 1e6
+    reasons = Counter(fault.reason for fault in summary.faults)
+    without = [f"quarantined: {len(summary.faults)}, see {output.QUARANTINE}:"] if reasons else []
+    without += [f"  {count} × {reason}" for reason, count in reasons.most_common(10)]
     if not summary.is_new:
-        return f"{folder} is already complete: {sum(counts.values())} examples {counts}, nothing to do."
+        done = f"{folder} is already complete: {sum(counts.values())} examples {counts}, nothing to do."
+        return "\n".join([done, *without])
     speed = f"{sum(counts.values()) / summary.seconds:.1f} volumes/s, {size / summary.seconds:.1f} MB/s"
     lines = [f"{sum(counts.values())} examples {counts}, {size:.1f} MB in {summary.seconds:.1f} s ({speed}): {folder}"]
-    reasons = Counter(fault.reason for fault in summary.faults)
-    lines += [f"quarantined: {len(summary.faults)}, see {output.QUARANTINE}:"] if reasons else []
-    lines += [f"  {count} × {reason}" for reason, count in reasons.most_common(10)]
+    lines += without
     lines += [f"left out by --exclude_overlap: {len(summary.dropped)}."] if summary.dropped else []
     whole = [finding for finding in summary.found if finding.id == balance.WHOLE]
     lines += [f"warning: {finding.what}; {findings.REMEDIES[finding.word]}." for finding in whole]

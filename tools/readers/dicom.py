@@ -71,7 +71,9 @@ class Header(NamedTuple):
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether `path` holds DICOM by its first bytes, with or without a preamble, or by its name."""
+    """Whether `path` holds DICOM by its first bytes, with or without a preamble, or by its name: a link to nowhere."""
+    if not path.exists():
+        return path.is_symlink() and path.suffix.lower() in SUFFIXES
     if not path.is_file():
         return False
     with path.open("rb") as file:

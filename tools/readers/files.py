@@ -165,7 +165,8 @@ def _reader(path: Path) -> ModuleType:
 
 def _guarded(function: Callable[[Path], _T], path: Path) -> _T:
     if not path.is_file():
-        raise UnusableFileError(f"{path.name} does not exist", "mend the path or add the file")
+        what = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+        raise UnusableFileError(f"{path.name} {what}", "mend the path or add the file")
     try:
         return function(path)
     except (UnusableFileError, MemoryError):  # the latter says nothing about the file

@@ -212,9 +212,11 @@ def _root(path: Path) -> Path:
 
 def _matches(path: Path, root: Path) -> paths.Tree:
     found = [path] if path.is_file() else [Path(match) for match in glob.glob(str(path), recursive=True)]
-    relative = sorted(match.relative_to(root).as_posix() for match in found if match.is_file())
-    known = [name for name in relative if files.suffix_of(name) and paths.is_inside(root, root / name)]
-    return paths.Tree(tuple(known), (), len(relative) - len(known))
+    relative = sorted(match.relative_to(root).as_posix() for match in found if not match.is_dir())
+    known = [name for name in relative if files.suffix_of(name)]
+    inside = {name: paths.is_inside(root, root / name) for name in known}
+    faults = tuple(paths.link_fault(Path(name)) for name in known if not inside[name])
+    return paths.Tree(tuple(name for name in known if inside[name]), faults, len(relative) - len(known))
 
 
 def _find_table(path: Path, *, allow_outside: bool) -> Listing:

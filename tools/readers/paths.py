@@ -19,13 +19,16 @@ class Tree(NamedTuple):
 
 
 def walk(root: Path, is_known: Callable[[Path], object] = lambda path: files.suffix_of(path.name)) -> Tree:
-    """Lists `root`. Hidden files are left out; links are followed only to files within `root`."""
+    """Lists `root`. Hidden files are left out; links are followed only to files within `root`.
+
+    A link to nowhere is listed by its name, so that it is told of when it is read; a folder that cannot be is a fault.
+    """
     found: list[str] = []
     faults: list[Fault] = []
-    ignored = 0
-    for folder, folders, names in os.walk(root):
+    ignored, unlisted = 0, list[OSError]()
+    for folder, folders, names in os.walk(root, onerror=unlisted.append):
         relative = Path(folder).relative_to(root)
-        faults += [_link_fault(relative / name) for name in folders if os.path.islink(os.path.join(folder, name))]
+        faults += [link_fault(relative / name) for name in folders if os.path.islink(os.path.join(folder, name))]
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not (relative / name).as_posix().isprintable():
@@ -38,7 +41,8 @@ def walk(root: Path, is_known: Callable[[Path], object] = lambda path: files.suf
             elif is_inside(root, root / relative / name) or not files.suffix_of(name):
                 ignored += 1
             else:
-                faults.append(_link_fault(relative / name))
+                faults.append(link_fault(relative / name))
+    faults += [_unlisted(root, error) for error in unlisted]
     return Tree(tuple(sorted(found)), tuple(sorted(faults)), ignored)
 
 
@@ -79,5 +83,11 @@ def _known(normal: str, given: str, where: str) -> str:
     return normal.replace(os.sep, "/")
 
 
-def _link_fault(path: Path) -> Fault:
+def link_fault(path: Path) -> Fault:
+    """Of a link, relative to --input, that leads out of it."""
     return Fault(path.as_posix(), "it is a symbolic link that is not followed", "put the files themselves into --input")
+
+
+def _unlisted(root: Path, error: OSError) -> Fault:
+    name = Path(error.filename).relative_to(root).as_posix()
+    return Fault(name, f"the folder cannot be listed: {error.strerror}", "let this user read it")
