@@ -297,11 +297,12 @@ def test_a_model_of_slices_predicts_volumes_slice_by_slice(raw, new, tmp_path, u
     network = scoring.prediction(ssl3d_tf.load_model(tmp_path / "ft/runs/scratch-random/100/0"))
     found, _ = inputs.find(layouts.Request(str(new[0])), inputs.how(choosing.find(tmp_path / "ft").contract, "", {}))
     example = found[1].read()
-    volume, axial = reading.intensities(example.volume, example), []
+    assert example.source["resampled"]  # to the voxels of the data, which were not
+    volume, logits = reading.intensities(example.volume, example), []
     for number in range(volume.shape[1]):
-        logits = predict_volume(volume[:, number], network, size=(SIZE,) * 2, batch_size=4)
-        axial.append(np.array(VALUES)[logits.argmax(-1)])
-    np.testing.assert_array_equal(np.asarray(nibabel.as_closest_canonical(here).dataobj), np.stack(axial, 1))
+        logits.append(predict_volume(volume[:, number], network, size=(SIZE,) * 2, batch_size=4))
+    expected = native.labels(np.stack(logits, 1), example.source, values=VALUES)
+    np.testing.assert_array_equal(np.asarray(nibabel.as_closest_canonical(here).dataobj), expected)
     (first, *_) = records.find(tmp_path / "data", choosing.find(tmp_path / "ft").contract)
     (whole,) = (one for one in inputs.find(layouts.Request(str(raw)), found[0].how)[0] if one.id == first.id)
     np.testing.assert_array_equal(first.read().volume, whole.read().volume)

@@ -84,7 +84,7 @@ def test_what_is_written_takes_little_beside_the_logits(example, tmp_path, monke
     wanted = answers.Wanted(probabilities=True)
     line, bytes_at_most = peak(lambda: answers.write(network(0.5), tmp_path, formats, wanted, example, example, said))
     assert bytes_at_most < 1.8 * LOGITS
-    assert line == {"files": ["labels", "a_overlay.png", "shares"]}
+    assert line == {"files": ["labels", "a_overlay.png", "shares"], "resampled": example.source["resampled"]}
     assert kept["labels"] == (READ, {0, 7})
     shares, values = kept["shares"]
     assert (shares.dtype, shares.shape, values) == (np.float16, (*READ, 2), [0, 7])
