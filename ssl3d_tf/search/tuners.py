@@ -199,7 +199,7 @@ def _begin_with(oracle: keras_tuner.Oracle, first: Mapping[str, str]) -> None:
 
 
 def _forget_unbegun(oracle: keras_tuner.Oracle) -> None:
-    """Lets it draw a trial anew that it wrote, but not that it began: killed in between, it would never run that one."""
+    """Lets it draw anew a trial that it wrote, but not that it began: killed in between, it would never run it."""
     read = oracle.reload
 
     def reload() -> None:
