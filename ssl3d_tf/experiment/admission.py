@@ -85,7 +85,7 @@ def check_input(name: str, folder: Path, data: DataFolder, *, allowed: Collectio
     Raises:
         InputError: something is not as there and not allowed to be, or `allowed` holds what can never be.
     """
-    allowed = (allowed,) if isinstance(allowed, str) else allowed  # ('spacing') is a text to gin
+    allowed = (allowed,) if isinstance(allowed, str) else allowed or ()  # ('spacing') is a text to gin
     if foreign := sorted(set(allowed) - set(likeness.ACCEPTABLE)):
         raise InputError(f"ALLOW_MISMATCH holds {foreign[0]!r}; it may hold {', '.join(likeness.ACCEPTABLE)}.")
     contract = contracts.read_contract(folder)

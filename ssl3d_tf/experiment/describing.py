@@ -11,7 +11,8 @@ from ssl3d_tf.training import contracts
 def contract(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     """What is known of the model of a run before it is trained; the loop adds architecture, weights and scores.
 
-    Beside what `contracts.of_run` says of the data: 'classes', number in the data -> name, and 'ignore_label';
+    Beside what `contracts.of_run` says of the data: 'classes', number in the data -> name, 'values', these numbers by
+    the network's channels, and 'ignore_label';
     'task', 'view_size' and how the task is applied (`scoring.Scorer.applied`); 'run', which of the experiment it is;
     'encoder', the name, path and SHA-256 of the pretrained one that it began from, or None.
     """
@@ -20,6 +21,7 @@ def contract(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     return {
         **contracts.of_run(data, configuration.text()),
         "classes": dict(data.manifest.classes),
+        "values": sorted(map(int, data.manifest.classes)),
         "ignore_label": data.manifest.ignore_label,
         "view_size": configuration.macro("VIEW_SIZE"),
         **experiment.plan.scorer.applied,

@@ -48,8 +48,9 @@ class Network(NamedTuple):
     def view(self) -> tuple[int, ...]:
         """Of windows: [rank] voxels; of an encoder alone, what it was called with."""
         rank, shape = self.contract["rank"], self.contract["input_shape"]
-        side = self.contract.get("view_size")
-        return (side,) * rank if side else tuple(shape[:rank])
+        if "task" not in self.contract and None not in shape[:rank]:
+            return tuple(shape[:rank])  # of tasks with patches that of a patch
+        return (self.contract["view_size"],) * rank
 
 
 class Said(NamedTuple):

@@ -127,7 +127,7 @@ def experiment_of(
         data = data._replace(manifest=data.manifest._replace(classes={}))  # numbers, or several at once
     folds = subsets.folds(data.manifest, plan.folds, seed=seed) if plan.folds else [data.manifest]
     return Experiment(
-        plan=protocol.with_fractions(plan, folds[0].split("train").entries),
+        plan=protocol.with_fractions(plan, folds),
         workdir=workdir,
         data=[data._replace(manifest=fold) for fold in folds],
         encoders=encoders,

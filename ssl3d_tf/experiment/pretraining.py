@@ -46,6 +46,7 @@ def pretrain(
     configuration.check_bound(run.Settings, "task", sources)
     data = mixing.open_folders(paths or [_phantoms()])
     settings, contract = configuration.make(run.Settings), contracts.of_run(data, configuration.text())
+    contract["view_size"] = configuration.macro("VIEW_SIZE")
     notes = initial.notes(workdir, start.init)
     is_first = strategies.own_folder(workdir, distribution) == workdir
     if is_first:

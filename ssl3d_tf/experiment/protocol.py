@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.data.records.manifest import Entry
+from ssl3d_tf.data.records.manifest import Entry, Manifest
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import subsets, tables
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
@@ -84,20 +84,26 @@ class Experiment(NamedTuple):
     seed: int
 
 
-def with_fractions(plan: Plan, entries: Sequence[Entry]) -> Plan:
-    """The plan with its `cases` as percent of the patients of `entries`, those of the training split.
+def with_fractions(plan: Plan, folds: Sequence[Manifest]) -> Plan:
+    """The plan with its `cases` as percent of the first fold's training patients; `labelled` takes as many of each.
 
     Raises:
-        InputError: a number of patients that the training split does not have.
+        InputError: no whole numbers, or more patients than some training split has.
     """
     if plan.cases is None:
         return plan
-    patients = len({entry.patient for entry in entries})
-    if not plan.cases or not all(1 <= number <= patients for number in plan.cases):
+    patients = min(_patients_of(fold.split("train").entries) for fold in folds)
+    are_whole = isinstance(plan.cases, list | tuple) and all(type(number) is int for number in plan.cases)
+    if not are_whole or not plan.cases or not all(1 <= number <= patients for number in plan.cases):
         raise InputError(
-            f"CASES is {plan.cases}; they are numbers of training patients, of which there are {patients}."
+            f"CASES is {plan.cases}; they are numbers of training patients, as (1, 2), of which there are {patients}."
         )
-    return plan._replace(fractions=tuple(100 * number / patients for number in plan.cases))
+    first = _patients_of(folds[0].split("train").entries)
+    return plan._replace(fractions=tuple(100 * number / first for number in sorted(set(plan.cases))))
+
+
+def _patients_of(entries: Sequence[Entry]) -> int:
+    return len({entry.patient for entry in entries})
 
 
 def cells(plan: Plan, encoders: Sequence[str]) -> list[Cell]:
@@ -167,7 +173,11 @@ def labelled(experiment: Experiment, cell: Cell) -> DataFolder:
     """The data with the labelled cases of that fraction and repetition as the training split."""
     data = experiment.data[cell.repetition % len(experiment.data)]
     train = data.manifest.split("train")
-    entries = subsets.fraction(train.entries, cell.fraction, seed=experiment.seed, repetition=cell.repetition)
+    percent = cell.fraction
+    if experiment.plan.cases is not None:  # as many of each fold, whose sizes differ
+        number = sorted(set(experiment.plan.cases))[sorted(experiment.plan.fractions).index(percent)]
+        percent = 100 * number / _patients_of(train.entries)
+    entries = subsets.fraction(train.entries, percent, seed=experiment.seed, repetition=cell.repetition)
     splits = {**data.manifest.splits, "train": train._replace(entries=entries)}
     return data._replace(manifest=data.manifest._replace(splits=splits))
 

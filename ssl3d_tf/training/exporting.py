@@ -29,9 +29,10 @@ def export(
 ) -> dict[str, Any]:
     """Writes `model` and its contract into the folder `output`, which is there at once or not at all.
 
-    contract.json gains 'export': 'format', 'input' and 'output' (name and shape, None for any size), 'multiple_of'
-    (which sides are to be), 'needs' (modules that are to be imported first), 'packages', and 'max_abs_difference', by
-    which what was written, read again by that format's own reader, differs from `model`, beside 'max_abs_output'.
+    contract.json gains 'export': 'format', 'files', 'input' and 'output' (name and shape, None for any size),
+    'multiple_of' (which sides are to be), 'needs' (modules that are to be imported first), 'packages', and
+    'max_abs_difference', by which what was written, read again by that format's own reader, differs from `model`, beside
+    'max_abs_output'.
 
     Args:
         model: as `encoders.load_model` and `encoders.load_encoder` return it.
@@ -51,6 +52,7 @@ def export(
     with _whole(output) as folder:
         made.write(network, result, {**kept, "export": about}, folder)
         about |= _compared(model, made.read(folder, result), _trials(contract, about), name)._asdict()
+        about["files"] = sorted({path.name for path in folder.iterdir()} | {CONTRACT})
         files.write_json(folder / CONTRACT, {**kept, "export": about})
     return about
 
@@ -61,16 +63,19 @@ def check_output(output: Path, *, overwrite: bool) -> None:
         raise InputError(f"--output {output} is a file; give a new folder.")
     if not output.is_dir() or not any(output.iterdir()):
         return
-    if not _is_export(output):
+    if (own := _files(output)) is None:
         raise InputError(f"--output {output} holds other files and no export; give a new folder.")
+    if foreign := sorted({path.name for path in output.iterdir()} - own):
+        raise InputError(f"--output {output} holds {foreign[0]} beside an export; move it away, or give a new folder.")
     if not overwrite:
         raise InputError(f"--output {output} holds an export already; give a new folder, or add --overwrite.")
 
 
-def _is_export(folder: Path) -> bool:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return "export" in dict(json.loads((folder / CONTRACT).read_text(encoding="utf-8")))
-    return False
+def _files(folder: Path) -> set[str] | None:
+    """What an export in `folder` consists of; None where there is none."""
+    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+        return set(json.loads((folder / CONTRACT).read_text(encoding="utf-8"))["export"]["files"])
+    return None
 
 
 @contextlib.contextmanager

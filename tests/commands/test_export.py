@@ -148,6 +148,7 @@ def test_onnx_holds_the_contract_and_names_its_axes(exported):
     (held,) = [json.loads(each.value) for each in made.metadata_props if each.key == "contract"]
     beside = json.loads((exported("model", "onnx") / "contract.json").read_text())
     measured = {name: beside["export"].pop(name) for name in ("max_abs_difference", "max_abs_output")}
+    assert set(beside["export"].pop("files")) == {path.name for path in exported("model", "onnx").iterdir()}
     assert held == beside
     assert min(measured.values()) > 0
     axes = [size.dim_param or size.dim_value for size in made.graph.input[0].type.tensor_type.shape.dim]
@@ -158,6 +159,10 @@ def test_an_export_stays_unless_it_is_to_be_replaced(root, exported, tmp_path):
     folder = shutil.copytree(exported("model", "keras"), tmp_path / "out")
     with pytest.raises(InputError, match=f"--output {folder} holds an export already; give a new folder, or add --ove"):
         export.run(root / "classes", "", "keras", folder)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds notes.txt beside an export; move it away"):
+        export.run(root / "classes", "", "keras", folder, overwrite=True)
+    (folder / "notes.txt").unlink()
     export.run(root / "classes", "", "keras", folder, overwrite=True)
     assert json.loads((folder / "contract.json").read_text())["task"] == "classification"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

@@ -232,6 +232,11 @@ def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
     patients = [{entry.patient for entry in train} for train in trains]
     assert list(map(len, patients)) == [1, 5]
     assert patients[0] < patients[1]
+    experiment, planned = plan(
+        folder, tmp_path, *TINY[:-1], "ARMS=('random',)", "CASES=(4,)", "FOLDS=3", "REPETITIONS=3"
+    )
+    trains = [protocol.labelled(experiment, cell).manifest.split("train").entries for cell in planned]
+    assert [len({entry.patient for entry in train}) for train in trains] == [4, 4, 4]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +249,11 @@ def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
         (("CODE_SIZE=3",), "CODE_SIZE is set, but nothing in"),
         (("resnet.encoder.depth=34",), r"resnet.encoder, which this run does not use; remove it"),
         (("VIEW_SIZE=1",), "raise VIEW_SIZE or lower LEVELS"),
-        (("CASES=(2,9)",), "CASES is (2, 9); they are numbers of training patients, of which there are 6"),
+        (
+            ("CASES=(2,9)",),
+            "CASES is (2, 9); they are numbers of training patients, as (1, 2), of which there are 6",
+        ),
+        (("CASES=5",), "CASES is 5; they are numbers of training patients"),
         (("RAMP_STEPS=-1",), "RAMP_STEPS is -1; it must be a number of at least 0"),
     ],
 )

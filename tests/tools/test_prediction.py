@@ -194,6 +194,13 @@ def test_flags_of_reading_go_before_those_of_the_model_s_data():
     assert (found.max_bytes, found.relabel) == (1_500_000_000, ())
 
 
+def test_a_scan_that_is_called_as_another_s_picture_is_refused(tmp_path):
+    for name in ("p", "p_overlay"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((4, 5, 6)))
+    with pytest.raises(InputError, match=r"p_overlay.npy would be written over what p.npy leaves; rename one"):
+        find(tmp_path)
+
+
 def test_a_scan_of_other_voxels_is_read_on_those_of_data_that_were_not_resampled(tmp_path):
     scans = {"same": (1, 1, 2.04), "finer": (0.5, 0.5, 1), "unknown": None}
     for name, spacing_mm in scans.items():

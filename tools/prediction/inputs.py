@@ -152,3 +152,7 @@ def _refuse_twice(found: Sequence[File]) -> None:
     for one in found:
         if (other := stems.setdefault(stem(one), one)) is not one:
             raise InputError(f"two scans are called '{one.id}', {other.path} and {one.path}; rename one.")
+    for name, one in stems.items():
+        for ending in ("_overlay", "_probabilities"):
+            if name.endswith(ending) and (before := stems.get(name.removesuffix(ending))):
+                raise InputError(f"{one.path} would be written over what {before.path} leaves; rename one.")
