@@ -31,8 +31,8 @@ def export(
 
     contract.json gains 'export': 'format', 'files', 'input' and 'output' (name and shape, None for any size),
     'multiple_of' (which sides are to be), 'needs' (modules that are to be imported first), 'packages', and
-    'max_abs_difference', by which what was written, read again by that format's own reader, differs from `model`, beside
-    'max_abs_output'.
+    'max_abs_difference', by which what was written, read again by that format's own reader, differs from `model`,
+    beside 'max_abs_output'.
 
     Args:
         model: as `encoders.load_model` and `encoders.load_encoder` return it.
