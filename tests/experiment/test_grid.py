@@ -233,10 +233,10 @@ def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
     assert list(map(len, patients)) == [1, 5]
     assert patients[0] < patients[1]
     experiment, planned = plan(
-        folder, tmp_path, *TINY[:-1], "ARMS=('random',)", "CASES=(4,)", "FOLDS=3", "REPETITIONS=3"
+        folder, tmp_path, *TINY[:-1], "ARMS=('random',)", "CASES=(3,)", "FOLDS=3", "REPETITIONS=3"
     )
     trains = [protocol.labelled(experiment, cell).manifest.split("train").entries for cell in planned]
-    assert [len({entry.patient for entry in train}) for train in trains] == [4, 4, 4]
+    assert [len({entry.patient for entry in train}) for train in trains] == [3, 3, 3]
 
 
 @pytest.mark.parametrize(
