@@ -99,7 +99,8 @@ def with_fractions(plan: Plan, folds: Sequence[Manifest]) -> Plan:
             f"CASES is {plan.cases}; they are numbers of training patients, as (1, 2), of which there are {patients}."
         )
     first = _patients_of(folds[0].split("train").entries)
-    return plan._replace(fractions=tuple(100 * number / first for number in sorted(set(plan.cases))))
+    cases = sorted(set(plan.cases))
+    return plan._replace(cases=cases, fractions=tuple(100 * number / first for number in cases))
 
 
 def _patients_of(entries: Sequence[Entry]) -> int:
@@ -173,10 +174,9 @@ def labelled(experiment: Experiment, cell: Cell) -> DataFolder:
     """The data with the labelled cases of that fraction and repetition as the training split."""
     data = experiment.data[cell.repetition % len(experiment.data)]
     train = data.manifest.split("train")
-    percent = cell.fraction
-    if experiment.plan.cases is not None:  # as many of each fold, whose sizes differ
-        number = sorted(set(experiment.plan.cases))[sorted(experiment.plan.fractions).index(percent)]
-        percent = 100 * number / _patients_of(train.entries)
+    plan, percent = experiment.plan, cell.fraction
+    if plan.cases is not None:  # as many of each fold, whose sizes differ
+        percent = 100 * plan.cases[plan.fractions.index(percent)] / _patients_of(train.entries)
     entries = subsets.fraction(train.entries, percent, seed=experiment.seed, repetition=cell.repetition)
     splits = {**data.manifest.splits, "train": train._replace(entries=entries)}
     return data._replace(manifest=data.manifest._replace(splits=splits))
