@@ -7,7 +7,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from ssl3d_tf.data.records.manifest import Entry, Manifest
+import numpy as np
+
+from ssl3d_tf.data.records import columns, rows
+from ssl3d_tf.data.records.manifest import Manifest
 
 BACKGROUND = 0  # of masks: what crops are padded with, and so a class of every task
 
@@ -59,15 +62,19 @@ def _listed(values: Sequence[int]) -> str:
 
 
 def _in_masks(manifest: Manifest) -> set[int]:
-    return {int(value) for entry in _entries(manifest) for value in entry.counts or ()} - {manifest.ignore_label}
+    return {value for column in _columns(manifest, "counted") for value in np.unique(column.values).tolist()} - {
+        manifest.ignore_label
+    }
 
 
 def _in_labels(manifest: Manifest) -> set[int | None]:
-    return {_whole(entry.label[0]) for entry in _entries(manifest) if entry.label}
+    found = _columns(manifest, "label")
+    firsts = [column.values[(column.ends - column.lengths)[column.lengths > 0]] for column in found]
+    return {_whole(value) for each in firsts for value in np.unique(each).tolist()}
 
 
-def _entries(manifest: Manifest) -> Iterable[Entry]:
-    return (entry for split in manifest.splits.values() for entry in split.entries)
+def _columns(manifest: Manifest, name: str) -> list[rows.Ragged]:
+    return [columns.ragged(split.entries, name) for split in manifest.splits.values()]
 
 
 def _named(values: Iterable[int], names: Mapping[str, str]) -> dict[int, str]:

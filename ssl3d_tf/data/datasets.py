@@ -1,6 +1,5 @@
 """One split of a data folder as a plain tf.data.Dataset of single volumes, for who trains with Keras or by hand."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 
@@ -8,8 +7,8 @@ import tensorflow as tf
 
 from ssl3d_tf.data import cropping
 from ssl3d_tf.data.folders import DataFolder, open_folder
-from ssl3d_tf.data.records import fetching, parsing
-from ssl3d_tf.data.records.manifest import Entry
+from ssl3d_tf.data.records import columns, fetching, parsing
+from ssl3d_tf.data.records.entry import Entry
 from ssl3d_tf.errors import InputError
 
 _FIELDS = ("mask", "label")
@@ -83,20 +82,21 @@ def _parse(text: tf.Tensor, layout: parsing.Layout, has_mask: tf.Tensor | None) 
 
 def _numbers(data: DataFolder, entries: Sequence[Entry], fields: Sequence[str]) -> dict[str, tf.Tensor]:
     """What the manifest says of every example: tensors with one row each."""
-    numbers = {"id": tf.constant([entry.id for entry in entries])}
+    found = columns.of(entries)
+    numbers = {"id": tf.constant([*found.texts("id")])}
     if size := data.manifest.label_size if "label" in fields else 0:
-        numbers["label"] = tf.constant([entry.label or (math.nan,) * size for entry in entries], tf.float32)
+        numbers["label"] = tf.constant(columns.labels(found, size))
     if "mask" in fields and data.manifest.mask_dtypes:
-        numbers["has_mask"] = tf.constant([bool(entry.stored and entry.stored.mask_dtype) for entry in entries])
+        numbers["has_mask"] = tf.constant(columns.dense(found, "mask_dtype") >= 0)
     return numbers
 
 
 def _common_shape(entries: Sequence[Entry], view_size: int | None) -> tuple[int | None, ...]:
     """The spatial shape as far as it is the same for all, so that Keras knows it before it has seen any."""
+    shapes = columns.dense(entries, "shape")[:, :-1]
     if view_size is not None:
-        return (view_size,) * (len(entries[0].shape) - 1)
-    axes = zip(*(entry.shape[:-1] for entry in entries), strict=True)
-    return tuple(sides[0] if len(set(sides)) == 1 else None for sides in axes)
+        return (view_size,) * shapes.shape[1]
+    return tuple(int(sides[0]) if (sides == sides[0]).all() else None for sides in shapes.T)
 
 
 def _options() -> tf.data.Options:

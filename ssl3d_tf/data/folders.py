@@ -1,14 +1,16 @@
 """A folder of records as the rest sees it: opened, and checked against what a configuration wants of it."""
 
-import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ssl3d_tf.data.places import Place, place
+from ssl3d_tf.data.records import columns, writer
 from ssl3d_tf.data.records import manifest as manifests
-from ssl3d_tf.data.records import writer
+from ssl3d_tf.data.records.entry import Entry
 from ssl3d_tf.errors import InputError
 
 _MOSTLY = 0.5  # of a view
@@ -82,12 +84,12 @@ def check_sizes(data: DataFolder, split: str) -> None:
 
 def note_padding(data: DataFolder, view_size: int) -> None:
     """Says how many training volumes are smaller than a view on some axis, and how much of a view that is."""
-    shapes = [entry.shape[:-1] for entry in data.manifest.split("train").entries]
-    small = sum(min(shape) < view_size for shape in shapes)
+    shapes = columns.dense(data.manifest.split("train").entries, "shape")[:, :-1]
+    small = np.count_nonzero(shapes.min(axis=1) < view_size)
     if not small:
         return
-    filled = sum(math.prod(min(1.0, side / view_size) for side in shape) for shape in shapes) / len(shapes)
-    typical = sorted(shapes, key=math.prod)[len(shapes) // 2]
+    filled = np.minimum(1.0, shapes / view_size).prod(axis=1).mean()
+    typical = shapes[np.argsort(shapes.prod(axis=1, dtype=np.int64), kind="stable")[len(shapes) // 2]].tolist()
     remedy = f"; a smaller VIEW_SIZE, {max(typical)}, say, saves that time" if filled < _MOSTLY else ""
     print(
         f"{small} of {len(shapes)} training volumes are smaller than VIEW_SIZE {view_size} on some axis: padded; "
@@ -121,19 +123,20 @@ def labelled(data: DataFolder, fields: Sequence[str]) -> DataFolder:
     A split may be empty then. Everything else, shards too, is as it was.
     """
     has = [_HAS[name] for name in fields if name in _HAS]
-    splits = {
-        name: split._replace(entries=tuple(entry for entry in split.entries if all(one(entry) for one in has)))
-        for name, split in data.manifest.splits.items()
-    }
+
+    def those(entries: Sequence[Entry]) -> Sequence[Entry]:
+        return columns.kept(entries, np.logical_and.reduce([one(entries) for one in has])) if has else entries
+
+    splits = {name: split._replace(entries=those(split.entries)) for name, split in data.manifest.splits.items()}
     return data._replace(manifest=data.manifest._replace(splits=splits))
 
 
-def check_entries(data: DataFolder, entries: Sequence[manifests.Entry], fields: Sequence[str]) -> None:
+def check_entries(data: DataFolder, entries: Sequence[Entry], fields: Sequence[str]) -> None:
     """Raises InputError naming the first example that lacks what a task reads."""
     for name in _HAS.keys() & set(fields):
-        if example := next((entry for entry in entries if not _HAS[name](entry)), None):
+        if not (has := _HAS[name](entries)).all():
             raise InputError(
-                f"example '{example.id}' of {data.path} has no {name}; convert again with it, or without it."
+                f"example '{entries[int(has.argmin())].id}' of {data.path} has no {name}; convert again with it, or without it."
             )
 
 
@@ -165,12 +168,4 @@ def without_remainder(data: DataFolder, split: str, batch_size: int, *, least: i
     return next(size for size in sizes if count % size == 0 or count % size >= least)
 
 
-def _has_mask(entry: manifests.Entry) -> bool:
-    return entry.counts is not None or (entry.stored is not None and entry.stored.mask_dtype is not None)
-
-
-def _has_label(entry: manifests.Entry) -> bool:
-    return bool(entry.label) and not any(map(math.isnan, entry.label or ()))
-
-
-_HAS: Mapping[str, Callable[[manifests.Entry], bool]] = {"mask": _has_mask, "label": _has_label}
+_HAS: Mapping[str, Callable[[Sequence[Entry]], np.ndarray]] = {"mask": columns.has_mask, "label": columns.has_label}

@@ -8,12 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ssl3d_tf.data import folders, shares
 from ssl3d_tf.data.folders import DataFolder, Source
 from ssl3d_tf.data.places import Place, Remote
-from ssl3d_tf.data.records import grids, reading
+from ssl3d_tf.data.records import columns, grids, reading
 from ssl3d_tf.data.records import manifest as manifests
-from ssl3d_tf.data.records.manifest import Entry, Manifest, Split
+from ssl3d_tf.data.records.entry import Entry
+from ssl3d_tf.data.records.manifest import Manifest, Split
 from ssl3d_tf.data.records.writer import Shard
 from ssl3d_tf.errors import InputError
 
@@ -21,7 +24,7 @@ READ = ("train", "val")  # splits of a mix: nobody pretrains on a test split
 _BETWEEN = " + "
 _COMPARED = ("orientation", "shape", "intensity")  # of recipes
 
-Entries = Mapping[str, tuple[Entry, ...]]  # of one folder, by split
+Entries = Mapping[str, Sequence[Entry]]  # of one folder, by split
 
 
 def open_folders(data: Sequence[str | os.PathLike[str]], *, unread: Collection[str] = ()) -> DataFolder:
@@ -87,9 +90,16 @@ def told(data: DataFolder) -> str:
 
 
 def _without_hashes(data: DataFolder) -> list[str]:
-    entries = [entry for split in data.manifest.splits.values() for entry in split.entries if entry.content is None]
-    labels = [source.label for source in data.sources]
-    return [label for label in labels if any(entry.id.startswith(f"{label}/") for entry in entries)]
+    lacking: set[str] = set()
+    for split in data.manifest.splits.values():
+        found = columns.kept(split.entries, ~columns.ragged(split.entries, "content").has)
+        lacking.update(_label(data, name) for name in columns.of(found).texts("id"))
+    return [source.label for source in data.sources if source.label in lacking]
+
+
+def _label(data: DataFolder, name: str) -> str:
+    """Of the folder that has the example of that name."""
+    return next(source.label for source in data.sources if name.startswith(f"{source.label}/"))
 
 
 def _differences(data: DataFolder) -> list[str]:
@@ -109,9 +119,10 @@ def _differences(data: DataFolder) -> list[str]:
 
 def _spacing_mm(data: DataFolder, source: Source) -> str:
     for split in data.manifest.splits.values():
-        for entry in split.entries:
-            if entry.id.startswith(f"{source.label}/"):
-                return "×".join(f"{side:.3g}" for side in reading.read_example(data.path, split, entry).spacing_mm)
+        for number, name in enumerate(columns.of(split.entries).texts("id")):
+            if name.startswith(f"{source.label}/"):
+                found = reading.read_example(data.path, split, split.entries[number])
+                return "×".join(f"{side:.3g}" for side in found.spacing_mm)
     return "unknown"  # all its scans are in other folders too
 
 
@@ -146,13 +157,11 @@ def _once(opened: Sequence[DataFolder]) -> list[Entries]:
     """Of every folder the entries that no other one has before it."""
     owner: dict[str, int] = {}
 
-    def own(number: int, name: str) -> tuple[Entry, ...]:
-        split = opened[number].manifest.splits.get(name, Split((), ()))
-        return tuple(
-            entry
-            for entry in split.entries
-            if entry.content is None or owner.setdefault(entry.content, number) == number
-        )
+    def own(number: int, name: str) -> Sequence[Entry]:
+        entries = opened[number].manifest.splits.get(name, Split((), ())).entries
+        contents = columns.of(entries).texts("content")
+        keep = (not content or owner.setdefault(content, number) == number for content in contents)
+        return columns.kept(entries, np.fromiter(keep, bool, len(entries)))
 
     found = {(n, name): own(n, name) for name in reversed(manifests.SPLITS) for n in range(len(opened))}
     return [{name: found[n, name] for name in READ} for n in range(len(opened))]
@@ -208,17 +217,13 @@ def _either(names: Iterable[str]) -> str:
 def _joined(name: str, opened: Sequence[DataFolder], sources: Sequence[Source], kept: Sequence[Entries]) -> Split:
     scheme = "file://" if any(isinstance(data.path, Remote) for data in opened) else ""  # for `_named`, if it is a URL
     shards: list[Shard] = []
-    entries: list[Entry] = []
+    entries: list[columns.Columns] = []
     for data, source, own in zip(opened, sources, kept, strict=True):
-        before, begin = len(shards), f"{source.label}/"
+        entries.append(columns.moved(own[name], f"{source.label}/", len(shards)))
         there = data.manifest.splits[name].shards if name in data.manifest.splits else ()
         front = scheme if isinstance(data.path, Path) else ""
         shards += [shard._replace(file=f"{front}{os.fspath(data.path / shard.file)}") for shard in there]
-        entries += [
-            entry._replace(id=begin + entry.id, patient=begin + entry.patient, shard=entry.shard + before)
-            for entry in own[name]
-        ]
-    return Split(tuple(shards), tuple(entries))
+    return Split(tuple(shards), columns.joined(entries))
 
 
 def _named(places: Sequence[Place]) -> Place:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data import cropping, folders, order
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.data.records import fetching, parsing
+from ssl3d_tf.data.records import columns, fetching, parsing
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
@@ -36,7 +36,7 @@ class Data(NamedTuple):
 
     dataset: Callable[..., tf.data.Dataset]
     to_views: Callable[[Any], tuple[Inputs, Targets]]
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     batch_size: int
     check: Callable[[], None]
 
@@ -81,7 +81,7 @@ def read(
     folders.check(data, rank=rank, channels=channels, fields=fields)
     if views_on not in ("host", "device"):
         raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
-    found, entries = data.manifest.split(split), data.manifest.split(split).entries
+    found, entries = data.manifest.split(split), columns.of(data.manifest.split(split).entries)
     folders.check_entries(data, entries, fields)
     if training and not wraps:
         folders.check_batch(data, split, batch_size)
@@ -93,7 +93,7 @@ def read(
         layout, cache_bytes = parsing.layout(data.manifest), _cache_left(data.manifest, split, cache_gb=cache_gb)
         return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
 
-    same_size = all(entry.shape[:-1] == (view_size,) * rank for entry in entries)
+    same_size = bool((columns.dense(entries, "shape")[:, :-1] == view_size).all())
     of_split = _Split(task, seed, training=training, view_size=view_size, same_size=same_size)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
@@ -112,7 +112,7 @@ def read(
     return Data(
         dataset=dataset if training else functools.cache(dataset),  # building it takes longer than a small pass
         to_views=(lambda element: task.make_views(*element)) if views_on == "device" else lambda element: element,
-        ids=tuple(entry.id for entry in entries),
+        ids=entries.texts("id"),
         batch_size=batch_size,
         check=functools.partial(folders.check_sizes, data, split),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from ssl3d_tf.data import files, mixing
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.data.records import grids
+from ssl3d_tf.data.records import columns, grids
 from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.errors import InputError
 
@@ -86,8 +86,10 @@ def contents(manifest: Manifest, split: str) -> frozenset[str] | None:
 
     The first digits of `Entry.content`, which is of the whole scan, in slices and bricks too.
     """
-    found = {entry.content for entry in manifest.splits[split].entries} if split in manifest.splits else set()
-    return None if None in found else frozenset(str(content)[:_DIGITS] for content in found)
+    entries = columns.of(manifest.splits[split].entries if split in manifest.splits else ())
+    if not columns.ragged(entries, "content").has.all():
+        return None
+    return frozenset(content[:_DIGITS] for content in entries.texts("content"))
 
 
 def write(folder: Path, contract: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from ssl3d_tf.data.places import place
-from ssl3d_tf.data.records import manifest
+from ssl3d_tf.data.records import columns, manifest
 from ssl3d_tf.errors import InputError
 from tools.readers.contract import UnusableFileError
 
@@ -24,10 +24,11 @@ def contents(folders: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--exclude_overlap {folder} is no data folder: name one that tools.to_tfrecord wrote.")
         data = manifest.read(folder)
         for name, split in data.splits.items():
-            for entry in split.entries:
-                if entry.content is None:
-                    raise InputError(f"--exclude_overlap {folder} holds no content hashes; convert it again.")
-                found.setdefault(entry.content, f"'{entry.id}' in {name} of {data.name}")
+            if not columns.ragged(split.entries, "content").has.all():
+                raise InputError(f"--exclude_overlap {folder} holds no content hashes; convert it again.")
+            texts = (columns.of(split.entries).texts(key) for key in ("content", "id"))
+            for content, example in zip(*texts, strict=True):
+                found.setdefault(content, f"'{example}' in {name} of {data.name}")
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import manifest, placement, schema, writer
+from ssl3d_tf.data.records import columns, manifest, placement, schema, writer
 from ssl3d_tf.errors import InputError
 
 
@@ -11,7 +11,7 @@ def verify(folder: Place, data: manifest.Manifest) -> Iterator[str]:
     """Reads every record; yields one line per damaged shard, which names file and record."""
     for split in data.splits.values():
         for number, shard in enumerate(split.shards):
-            entries = [entry for entry in split.entries if entry.shard == number]
+            entries = columns.kept(split.entries, columns.dense(split.entries, "shard") == number)
             try:
                 _verify_shard(folder / shard.file, shard, entries)
             except (InputError, ValueError) as error:

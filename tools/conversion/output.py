@@ -19,7 +19,7 @@ QUARANTINE, SUMMARY, CONTACT_SHEET = "quarantine.jsonl", "summary.md", "contact_
 RECIPE = "recipe.json"  # in the folder of progress: what is being made
 SHARDS = tuple(f"{split}-*.tfrecord" for split in manifest.SPLITS)
 SHARDS = tuple(f"{split}-*.tfrecord" for split in manifest.SPLITS)
-OURS = (manifest.FILE, sources.FILE, QUARANTINE, SUMMARY, CONTACT_SHEET, *SHARDS)
+OURS = (manifest.FILE, manifest.COLUMNS, sources.FILE, QUARANTINE, SUMMARY, CONTACT_SHEET, *SHARDS)
 HALVES = tuple(f".{pattern}.*.tmp" for pattern in OURS)  # what is half-written, see `files.atomic`
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import schema, writer
-from ssl3d_tf.data.records.manifest import Brick, Entry, entry_from_json
+from ssl3d_tf.data.records.entry import Brick, Entry, entry_from_json
 from tools.checks import classes, exclusion, masks
 from tools.checks import facts as measuring
 from tools.checks.facts import Facts

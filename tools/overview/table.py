@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import manifest, reading, schema
+from ssl3d_tf.data.records import columns, manifest, reading, schema
 
 SAMPLE = 64  # examples per split that intensities are read from
 
@@ -44,14 +44,14 @@ def text(summary: dict[str, Any]) -> str:
 
 
 def _summarise_split(folder: Place, split: manifest.Split) -> dict[str, Any]:
-    shapes = np.array([entry.shape for entry in split.entries])
+    shapes = columns.dense(split.entries, "shape")
     step = -(-len(split.entries) // SAMPLE)
     found = [_look(reading.read_example(folder, split, entry)) for entry in split.entries[::step]]
     grids = {grid for *_, grid in found if grid}
     return {
         "examples": len(split.entries),
-        "masks": sum(entry.counts is not None for entry in split.entries),
-        "labels": sum(entry.label is not None for entry in split.entries),
+        "masks": int(columns.ragged(split.entries, "counts").has.sum()),
+        "labels": int(columns.ragged(split.entries, "label").has.sum()),
         "shards": len(split.shards),
         "bytes": sum(shard.bytes for shard in split.shards),
         "shape": {

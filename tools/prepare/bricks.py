@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ssl3d_tf.data.records.manifest import Brick
+from ssl3d_tf.data.records.entry import Brick
 from ssl3d_tf.data.records.schema import Example
 
 OVERLAP = 0.25  # share of a brick that its neighbour holds too, at least: crops up to this size are found somewhere

@@ -5,13 +5,14 @@ mapped into memory (`records/mapping.py`): half the time or less, and of a crop 
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import mapping, parsing, writer
+from ssl3d_tf.data.records import columns, mapping, parsing, writer
 from ssl3d_tf.data.records.manifest import Split
 
 Example: TypeAlias = Mapping[str, tf.Tensor]
@@ -42,10 +43,10 @@ def by_index(
         record = record_by_index(folder, split)
         shards, held = mapping.shards(folder, split.shards, cache_bytes=cache_bytes)
         in_place = mapping.by_index(shards, split.entries, layout, fields=fields)
-        is_held = tf.constant([held[entry.shard] for entry in split.entries])
-    for entry in split.entries if verify else ():
-        if held[entry.shard]:
-            writer.read_record(folder / split.shards[entry.shard].file, entry.offset)
+        is_held = tf.constant(np.array(held)[columns.dense(split.entries, "shard")])
+    for shard, offset in _places(split) if verify else ():
+        if held[shard]:
+            writer.read_record(folder / split.shards[shard].file, offset)
 
     def example(index: tf.Tensor, was_verified: tf.Tensor) -> Example:
         return tf.cond(
@@ -59,10 +60,8 @@ def by_index(
 
 def record_by_index(folder: Place, split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns index (int64 scalar) -> serialised record (string scalar), its checksums verified."""
-    shards, entries = split
-    paths = tf.constant([os.fspath(folder / shard.file) for shard in shards])
-    shard = tf.constant([entry.shard for entry in entries], tf.int32)
-    offset = tf.constant([entry.offset for entry in entries], tf.int64)
+    paths = tf.constant([os.fspath(folder / shard.file) for shard in split.shards])
+    shard, offset = (tf.constant(columns.dense(split.entries, name)) for name in ("shard", "offset"))
 
     def record(index: tf.Tensor) -> tf.Tensor:
         # No buffer: the record is read once, at its length, straight into its tensor.
@@ -76,3 +75,9 @@ def record_by_index(folder: Place, split: Split) -> Callable[[tf.Tensor], tf.Ten
         return records.take(1).get_single_element()
 
     return record
+
+
+def _places(split: Split) -> Iterator[tuple[int, int]]:
+    """Shard and offset of every record."""
+    found = columns.of(split.entries)
+    return zip(columns.dense(found, "shard").tolist(), columns.dense(found, "offset").tolist(), strict=True)

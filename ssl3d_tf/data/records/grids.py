@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ssl3d_tf.data.records import columns
 from ssl3d_tf.data.records.manifest import Manifest
 
 TOLERANCE = 0.05  # of a side of a voxel: what augmentation by zoom moves by more, and headers round by less
@@ -43,9 +44,10 @@ def of_manifest(manifest: Manifest) -> Grid:
     """Measured over the training split, or all of a data set without one; older data: what was asked for."""
     train = manifest.splits.get("train")
     splits = [train] if train and train.entries else manifest.splits.values()
-    found = [entry.spacing_mm for split in splits for entry in split.entries if entry.spacing_mm]
-    if not found:
+    found = np.concatenate([np.empty(0), *(columns.ragged(split.entries, "spacing_mm").values for split in splits)])
+    if not found.size:
         return _asked(manifest.recipe, manifest.rank)._replace(orientation=manifest.orientation)
+    found = found.reshape(-1, manifest.rank)
     low, high = np.percentile(found, _ENDS, axis=0)
     return Grid(_rounded(np.median(found, axis=0)), _rounded(low), _rounded(high), manifest.orientation)
 

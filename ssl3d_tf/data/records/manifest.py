@@ -3,55 +3,39 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place, place
-from ssl3d_tf.data.records.schema import FOOTER_BYTES, HEADER_BYTES, SCHEMA_VERSION, Stored
+from ssl3d_tf.data.records import columns, writer
+from ssl3d_tf.data.records.entry import Entry, entry_from_json
+from ssl3d_tf.data.records.schema import FOOTER_BYTES, HEADER_BYTES, SCHEMA_VERSION
 from ssl3d_tf.data.records.writer import Shard
 from ssl3d_tf.errors import InputError
 
 FILE = "manifest.json"
+COLUMNS = "entries.npz"  # beside it, of many examples
+MANY = 10_000  # examples that fit into a JSON file one can look into; a million took 14 s and 1.8 GB
+_WITH_COLUMNS = 3  # the schema of those, which older versions refuse
 SPLITS = ("train", "val", "test")
-
-
-class Brick(NamedTuple):
-    """Part of a larger volume: that one's id, the voxel the part begins at, and the whole's spatial shape."""
-
-    of: str
-    start: tuple[int, ...]
-    shape: tuple[int, ...]
-
-
-class Entry(NamedTuple):
-    """One example: `shard` counts within its split; `shape` includes channels; `counts` is voxels per mask value, but
-    for that to be ignored.
-
-    content: hash of the voxels as they were read, where the writer measured it. brick: if it is part of a volume, whose
-    bricks follow one another. stored: where its voxels lie; there in whatever is read. spacing_mm: sides of a voxel as
-    stored, [rank]; None where its file does not say it, and in older data.
-    """
-
-    id: str
-    patient: str
-    shard: int
-    offset: int
-    length: int
-    shape: tuple[int, ...]
-    label: tuple[float, ...] | None = None
-    counts: Mapping[str, int] | None = None
-    content: str | None = None
-    brick: Brick | None = None
-    stored: Stored | None = None
-    spacing_mm: tuple[float, ...] | None = None
 
 
 class Split(NamedTuple):
     """Shards and examples of one split, in stored order."""
 
     shards: tuple[Shard, ...]
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
+
+
+class Columns(NamedTuple):
+    """The file that holds the entries of many examples (`records/columns.py`), named relative to the data folder."""
+
+    file: str
+    bytes: int
+    crc32c: str
 
 
 class Manifest(NamedTuple):
@@ -99,15 +83,32 @@ def unnamed(count: int) -> tuple[str, ...]:
 
 
 def write(folder: Place, manifest: Manifest) -> None:
-    """Writes manifest.json, atomically: it is the last file of a conversion, and its presence says it is complete."""
+    """Writes manifest.json, atomically: it is the last file of a conversion, and its presence says it is complete.
+
+    Of more than MANY examples it holds counts, and COLUMNS, written before it, the rest.
+    """
     value = {"schema_version": SCHEMA_VERSION, **manifest._asdict()}
     if manifest.ignore_label is None:
         del value["ignore_label"]  # as of versions that do not know it
+    entries = {name: split.entries for name, split in manifest.splits.items()}
+    is_large = sum(map(len, entries.values())) > MANY
+    if is_large:
+        value |= {"schema_version": _WITH_COLUMNS, "entries": _write_columns(folder, entries)._asdict()}
     value["splits"] = {
-        name: {"shards": [shard._asdict() for shard in split.shards], "examples": [list(e) for e in split.entries]}
+        name: {
+            "shards": [shard._asdict() for shard in split.shards],
+            "examples": len(split.entries) if is_large else [list(entry) for entry in split.entries],
+        }
         for name, split in manifest.splits.items()
     }
     files.write_json(folder / FILE, value)
+
+
+def _write_columns(folder: Place, entries: Mapping[str, Sequence[Entry]]) -> Columns:
+    path = folder / COLUMNS
+    with files.atomic(path) as file:
+        columns.save(file, entries)
+    return Columns(COLUMNS, path.stat().st_size, writer.file_crc32c(path))
 
 
 def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Manifest:
@@ -129,13 +130,20 @@ def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Man
         raise InputError(f"{path} cannot be read: {error.strerror}; mend that, or --data.") from error
     except ValueError as error:
         raise InputError(f"{path} cannot be read ({error}); convert again.") from error
-    if not isinstance(value, dict) or value.pop("schema_version", None) != SCHEMA_VERSION:
+    schemas = (SCHEMA_VERSION, _WITH_COLUMNS)
+    if not isinstance(value, dict) or (schema := value.pop("schema_version", None)) not in schemas:
         raise InputError(f"{path} is of another schema than {SCHEMA_VERSION}, this version's; convert again.")
     try:
-        manifest = _from_json(value)
-    except (KeyError, TypeError, ValueError) as error:
+        archive = _archive(folder, Columns(**value.pop("entries"))) if schema == _WITH_COLUMNS else None
+        manifest = _from_json(value, archive)
+        outside = [name for split in manifest.splits.values() for name in _outside(split)]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); convert again.") from error
     _check_shards(folder, manifest, unread)
+    if outside:
+        raise InputError(f"{path} places example '{outside[0]}' outside its shard; convert again.")
     return manifest
 
 
@@ -145,11 +153,13 @@ def fingerprint(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps([shards, manifest.recipe], sort_keys=True).encode()).hexdigest()
 
 
-def _from_json(value: dict[str, Any]) -> Manifest:
+def _from_json(value: dict[str, Any], archive: columns.Archive | None) -> Manifest:
     splits = {
         name: Split(
             tuple(Shard(**shard) for shard in split["shards"]),
-            tuple(entry_from_json(entry) for entry in split["examples"]),
+            tuple(entry_from_json(entry) for entry in split["examples"])
+            if archive is None
+            else columns.stored(archive, name, split["examples"]),
         )
         for name, split in value.pop("splits").items()
     }
@@ -158,21 +168,18 @@ def _from_json(value: dict[str, Any]) -> Manifest:
     return Manifest(splits=splits, **value)
 
 
-def entry_from_json(fields: list[Any]) -> Entry:
-    """An entry from the list that JSON makes of it."""
-    entry = Entry(*fields)
-    label = None if entry.label is None else tuple(entry.label)
-    brick = None
-    if entry.brick is not None:
-        of, start, shape = entry.brick
-        brick = Brick(of, tuple(start), tuple(shape))
-    stored = None
-    if entry.stored is not None:
-        stored = Stored(*entry.stored)
-        stored = stored._replace(scale=tuple(stored.scale), offset=tuple(stored.offset))
-    spacing_mm = None if entry.spacing_mm is None else tuple(entry.spacing_mm)
-    shape = tuple(entry.shape)
-    return entry._replace(shape=shape, label=label, brick=brick, stored=stored, spacing_mm=spacing_mm)
+def _archive(folder: Place, made: Columns) -> columns.Archive:
+    """The open file of columns; it is read once as a whole, so that none is of another data set or damaged."""
+    path = folder / made.file
+    try:
+        size = path.stat().st_size
+        is_whole = size == made.bytes and writer.file_crc32c(path) == made.crc32c
+        if is_whole:
+            return columns.opened(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): put it back, or convert again.") from error
+    found = f"has {size} bytes" if size != made.bytes else "does not agree with its checksum"
+    raise InputError(f"{path} {found}, {FILE} says {made.bytes} bytes: put it back, or convert the data again.")
 
 
 def _check_shards(folder: Place, manifest: Manifest, unread: Collection[str]) -> None:
@@ -183,7 +190,15 @@ def _check_shards(folder: Place, manifest: Manifest, unread: Collection[str]) ->
             if size != shard.bytes:
                 found = "missing" if size is None else f"{size} bytes long"
                 raise InputError(f"shard {path} is {found}, but {FILE} says {shard.bytes} bytes; convert again.")
-        for entry in split.entries:
-            end = entry.offset + HEADER_BYTES + entry.length + FOOTER_BYTES
-            if entry.shard >= len(split.shards) or end > split.shards[entry.shard].bytes:
-                raise InputError(f"{folder / FILE} places example '{entry.id}' outside its shard; convert again.")
+
+
+def _outside(split: Split) -> list[str]:
+    """The first example, if there is one, that does not lie in its shard."""
+    if not split.entries:
+        return []
+    found = columns.of(split.entries)
+    shard, offset, length = (columns.dense(found, name) for name in ("shard", "offset", "length"))
+    is_known = (shard >= 0) & (shard < len(split.shards))
+    sizes = np.array([*(each.bytes for each in split.shards), -1])[np.where(is_known, shard, -1)]
+    wrong = (np.minimum(offset, length) < 0) | (offset > sizes - length - (HEADER_BYTES + FOOTER_BYTES))
+    return [found.texts("id")[int(wrong.argmax())]] if wrong.any() else []

@@ -6,7 +6,6 @@ the batch. Checksums are not verified here.
 """
 
 import ctypes
-import math
 import mmap
 import os
 import weakref
@@ -18,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import parsing, writer
-from ssl3d_tf.data.records.manifest import Entry
-from ssl3d_tf.data.records.schema import HEADER_BYTES
+from ssl3d_tf.data.records import columns, parsing, writer
+from ssl3d_tf.data.records.entry import Entry
+from ssl3d_tf.data.records.schema import DTYPES, HEADER_BYTES, MASK_DTYPES
 from ssl3d_tf.data.records.writer import Shard
 from ssl3d_tf.errors import InputError
 
@@ -32,11 +31,15 @@ _FAILED = ctypes.c_void_p(-1).value
 
 
 class Part(NamedTuple):
-    """Where the volumes, or the masks, of all examples lie in their shards: int64, int64 and string [examples]."""
+    """Where the volumes, or the masks, of all examples lie in their shards: int64, int64 and int8 [examples].
+
+    dtype: which of `dtypes`; −1 of what has no mask.
+    """
 
     at: tf.Tensor
     size: tf.Tensor
     dtype: tf.Tensor
+    dtypes: tuple[str, ...]
 
 
 def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tuple[tf.Tensor, list[bool]]:
@@ -93,12 +96,12 @@ def by_index(
     shards: tf.Tensor, entries: Sequence[Entry], layout: parsing.Layout, *, fields: Sequence[str]
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Returns index (int64 scalar) -> what `parsing.parse` returns for its record, usable in a graph."""
-    shard = tf.constant([entry.shard for entry in entries], tf.int32)
-    shape = tf.constant([entry.shape for entry in entries], tf.int64)
-    numbers = {name: tf.constant(values, tf.float32) for name, values in _numbers(entries, layout, fields).items()}
-    parts = {"volume": (_part(entries, ""), layout.dtypes)}
+    found = columns.of(entries)
+    shard, shape = (tf.constant(columns.dense(found, name)) for name in ("shard", "shape"))
+    numbers = {name: tf.constant(values) for name, values in _numbers(found, layout, fields).items()}
+    parts = {"volume": (_part(found, "", DTYPES), layout.dtypes)}
     if "mask" in fields:
-        parts["mask"] = _part(entries, "mask_"), layout.mask_dtypes
+        parts["mask"] = _part(found, "mask_", MASK_DTYPES), layout.mask_dtypes
 
     def example(index: tf.Tensor) -> dict[str, tf.Tensor]:
         content = tf.raw_ops.TensorListGetItem(
@@ -106,32 +109,26 @@ def by_index(
         )
         voxels = {name: _voxels(content, part, index, dtypes, layout.codec) for name, (part, dtypes) in parts.items()}
         found = {name: tf.gather(values, index) for name, values in numbers.items()}
-        return parsing.shaped({**found, **voxels}, tf.gather(shape, index), layout)
+        return parsing.shaped({**found, **voxels}, tf.cast(tf.gather(shape, index), tf.int64), layout)
 
     return example
 
 
-def _numbers(entries: Sequence[Entry], layout: parsing.Layout, fields: Sequence[str]) -> dict[str, list]:
-    numbers: dict[str, list] = {
-        name: [getattr(entry.stored, name) for entry in entries] for name in ("scale", "offset")
-    }
-    if "label" in fields:
-        missing = (math.nan,) * layout.label_size
-        numbers["label"] = [entry.label or missing for entry in entries]
-    return numbers
+def _numbers(entries: columns.Columns, layout: parsing.Layout, fields: Sequence[str]) -> dict[str, np.ndarray]:
+    numbers = {"scale": columns.dense(entries, "scale"), "offset": columns.dense(entries, "zero")}
+    return numbers | ({"label": columns.labels(entries, layout.label_size)} if "label" in fields else {})
 
 
-def _part(entries: Sequence[Entry], prefix: str) -> Part:
-    at, size, dtype = ([getattr(entry.stored, prefix + name) for entry in entries] for name in ("at", "size", "dtype"))
-    begins = [entry.offset + HEADER_BYTES + first for entry, first in zip(entries, at, strict=True)]
+def _part(entries: columns.Columns, prefix: str, dtypes: tuple[str, ...]) -> Part:
+    at, size, dtype = (columns.dense(entries, prefix + name) for name in ("at", "size", "dtype"))
     # What has no mask has no dtype; where one is wanted, parsing its record has failed before, as with labels.
-    names = tf.constant([name or "" for name in dtype])
-    return Part(tf.constant(begins, tf.int64), tf.constant(size, tf.int64), names)
+    return Part(*map(tf.constant, (columns.dense(entries, "offset") + (HEADER_BYTES + at), size, dtype)), dtypes)
 
 
 def _voxels(content: tf.Tensor, part: Part, index: tf.Tensor, dtypes: Sequence[str], codec: str) -> tf.Tensor:
     """All numbers of one volume or mask, in a row."""
-    at, size, dtype = (tf.gather(column, index) for column in part)
+    at, size, number = (tf.gather(column, index) for column in part[:3])
+    dtype = tf.gather(part.dtypes, tf.cast(number, tf.int32))
     found = tf.slice(content, [at], [size])
     if codec != "raw":
         text = parsing.decompressed(_as_text(found, size), codec)
