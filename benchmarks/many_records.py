@@ -84,8 +84,11 @@ def folder_of(count: int) -> Path:
         (folder / shard.file).symlink_to(first.file)
     entry = _entry(places, schema.stored(payload))
     split = manifests.Split(tuple(shards), tuple(map(entry, range(len(shards) * _PER_SHARD))))
-    made = ("many", 2, ("grey",), "", {}, ("uint8",), (), "raw", 0, {"made": "benchmarks/many_records.py"})
-    manifests.write(folder, manifests.Manifest(*made, {"train": split}))
+    recipe = {"made": "benchmarks/many_records.py"}
+    manifests.write(
+        folder,
+        manifests.Manifest("many", 2, ("grey",), "", {}, ("uint8",), (), "raw", 0, recipe, {"train": split}),
+    )
     return folder
 
 

@@ -135,9 +135,8 @@ def check_entries(data: DataFolder, entries: Sequence[Entry], fields: Sequence[s
     """Raises InputError naming the first example that lacks what a task reads."""
     for name in _HAS.keys() & set(fields):
         if not (has := _HAS[name](entries)).all():
-            raise InputError(
-                f"example '{entries[int(has.argmin())].id}' of {data.path} has no {name}; convert again with it, or without it."
-            )
+            first = entries[int(has.argmin())].id
+            raise InputError(f"example '{first}' of {data.path} has no {name}; convert again with it, or without it.")
 
 
 def check_batch(data: DataFolder, split: str, batch_size: int) -> None:

@@ -166,7 +166,7 @@ def has_mask(entries: Sequence[Entry]) -> np.ndarray:
 
 def save(file: Any, splits: Mapping[str, Sequence[Entry]]) -> None:
     """Writes the entries of all splits into an open file, as arrays of np.savez: equal entries are equal bytes."""
-    np.savez(file, **dict(_arrays(splits)))
+    np.savez(file, **dict(_arrays(splits)))  # type: ignore[arg-type]  # names are not known before
 
 
 def _arrays(splits: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, np.ndarray]]:

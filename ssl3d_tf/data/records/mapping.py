@@ -122,7 +122,8 @@ def _numbers(entries: columns.Columns, layout: parsing.Layout, fields: Sequence[
 def _part(entries: columns.Columns, prefix: str, dtypes: tuple[str, ...]) -> Part:
     at, size, dtype = (columns.dense(entries, prefix + name) for name in ("at", "size", "dtype"))
     # What has no mask has no dtype; where one is wanted, parsing its record has failed before, as with labels.
-    return Part(*map(tf.constant, (columns.dense(entries, "offset") + (HEADER_BYTES + at), size, dtype)), dtypes)
+    begins = columns.dense(entries, "offset") + (HEADER_BYTES + at)
+    return Part(tf.constant(begins), tf.constant(size), tf.constant(dtype), dtypes)
 
 
 def _voxels(content: tf.Tensor, part: Part, index: tf.Tensor, dtypes: Sequence[str], codec: str) -> tf.Tensor:

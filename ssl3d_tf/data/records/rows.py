@@ -47,14 +47,14 @@ DENSE: Mapping[str, Kind] = {
     "offset": Kind("<i8", lambda entry: entry.offset),
     "length": Kind("<i8", lambda entry: entry.length),
     "shape": Kind("<i4", lambda entry: entry.shape),
-    "dtype": Kind("|i1", lambda entry: DTYPES.index(entry.stored.dtype)),
-    "at": Kind("<i8", lambda entry: entry.stored.at),
-    "size": Kind("<i8", lambda entry: entry.stored.size),
-    "scale": Kind("<f4", lambda entry: entry.stored.scale),  # as records hold them
-    "zero": Kind("<f4", lambda entry: entry.stored.offset),
+    "dtype": Kind("|i1", lambda entry: DTYPES.index(_stored(entry).dtype)),
+    "at": Kind("<i8", lambda entry: _stored(entry).at),
+    "size": Kind("<i8", lambda entry: _stored(entry).size),
+    "scale": Kind("<f4", lambda entry: _stored(entry).scale),  # as records hold them
+    "zero": Kind("<f4", lambda entry: _stored(entry).offset),
     "mask_dtype": Kind("|i1", lambda entry: _mask_dtype(entry.stored)),  # −1: no mask
-    "mask_at": Kind("<i8", lambda entry: entry.stored.mask_at),
-    "mask_size": Kind("<i8", lambda entry: entry.stored.mask_size),
+    "mask_at": Kind("<i8", lambda entry: _stored(entry).mask_at),
+    "mask_size": Kind("<i8", lambda entry: _stored(entry).mask_size),
 }
 TEXT = "|u1"  # UTF-8
 RAGGED: Mapping[str, Kind] = {
@@ -124,6 +124,12 @@ def entry(cell: Callable[[str], Any]) -> Entry:
 
 def _brick(of: str, start: Sequence[int], shape: Sequence[int]) -> Brick:
     return Brick(of, tuple(start), tuple(shape))
+
+
+def _stored(entry: Entry) -> Stored:
+    if entry.stored is None:
+        raise ValueError(f"example '{entry.id}' does not say where its voxels lie")
+    return entry.stored
 
 
 def _mask_dtype(stored: Stored | None) -> int:
