@@ -27,6 +27,7 @@ _LIBRARY = ctypes.CDLL(None, use_errno=True)
 _MMAP, _MUNMAP = _LIBRARY.mmap, _LIBRARY.munmap
 _MMAP.restype, _MMAP.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_int,) * 3, ctypes.c_long)
 _MUNMAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_TOGETHER = 256  # shards
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -50,21 +51,28 @@ def shards(folder: Place, files: Sequence[Shard], *, cache_bytes: int = 0) -> tu
     Raises:
         InputError: a file system that maps no files.
     """
-    made = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=len(files), element_dtype=tf.uint8)
-    held = []
-    for number, file in enumerate(files):
+    contents: list[tf.Tensor | None] = []
+    for file in files:
         path = folder / file.file
         cache_bytes -= file.bytes
         if cache_bytes >= 0:
-            content = tf.io.decode_raw(tf.io.read_file(os.fspath(path)), tf.uint8)
-        elif isinstance(path, Path):
-            content = _mapped(path, file.bytes)
+            contents.append(tf.io.decode_raw(tf.io.read_file(os.fspath(path)), tf.uint8))
         else:
-            held.append(False)
-            continue
-        held.append(True)
-        made = tf.raw_ops.TensorListSetItem(input_handle=made, index=number, item=content)
-    return made, held
+            contents.append(_mapped(path, file.bytes) if isinstance(path, Path) else None)
+    return _listed(contents), [content is not None for content in contents]
+
+
+def _listed(contents: Sequence[tf.Tensor | None]) -> tf.Tensor:
+    """One list of tensors; every item that is set copies the list, so that short ones are made and put together."""
+    made = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=0, element_dtype=tf.uint8)
+    for begin in range(0, len(contents), _TOGETHER):
+        part = contents[begin : begin + _TOGETHER]
+        few = tf.raw_ops.TensorListReserve(element_shape=[-1], num_elements=len(part), element_dtype=tf.uint8)
+        for number, content in enumerate(part):
+            if content is not None:
+                few = tf.raw_ops.TensorListSetItem(input_handle=few, index=number, item=content)
+        made = tf.raw_ops.TensorListConcatLists(input_a=made, input_b=few, element_dtype=tf.uint8)
+    return made
 
 
 def _mapped(path: Path, size: int) -> tf.Tensor:
