@@ -43,7 +43,7 @@ def by_index(
         record = record_by_index(folder, split)
         shards, held = mapping.shards(folder, split.shards, cache_bytes=cache_bytes)
         in_place = mapping.by_index(shards, split.entries, layout, fields=fields)
-        is_held = tf.constant(np.array(held)[columns.dense(split.entries, "shard")])
+        is_held = mapping.tensor(np.array(held)[columns.dense(split.entries, "shard")])
     for shard, offset in _places(split) if verify else ():
         if held[shard]:
             writer.read_record(folder / split.shards[shard].file, offset)
@@ -61,7 +61,7 @@ def by_index(
 def record_by_index(folder: Place, split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns index (int64 scalar) -> serialised record (string scalar), its checksums verified."""
     paths = tf.constant([os.fspath(folder / shard.file) for shard in split.shards])
-    shard, offset = (tf.constant(columns.dense(split.entries, name)) for name in ("shard", "offset"))
+    shard, offset = (mapping.tensor(columns.dense(split.entries, name)) for name in ("shard", "offset"))
 
     def record(index: tf.Tensor) -> tf.Tensor:
         # No buffer: the record is read once, at its length, straight into its tensor.

@@ -105,8 +105,8 @@ def by_index(
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Returns index (int64 scalar) -> what `parsing.parse` returns for its record, usable in a graph."""
     found = columns.of(entries)
-    shard, shape = (tf.constant(columns.dense(found, name)) for name in ("shard", "shape"))
-    numbers = {name: tf.constant(values) for name, values in _numbers(found, layout, fields).items()}
+    shard, shape = (tensor(columns.dense(found, name)) for name in ("shard", "shape"))
+    numbers = {name: tensor(values) for name, values in _numbers(found, layout, fields).items()}
     parts = {"volume": (_part(found, "", DTYPES), layout.dtypes)}
     if "mask" in fields:
         parts["mask"] = _part(found, "mask_", MASK_DTYPES), layout.mask_dtypes
@@ -122,6 +122,11 @@ def by_index(
     return example
 
 
+def tensor(column: np.ndarray) -> tf.Tensor:
+    """A column once in memory: what `tf.constant` makes of an array keeps another copy beside its own."""
+    return tf.identity(tf.constant(column))
+
+
 def _numbers(entries: columns.Columns, layout: parsing.Layout, fields: Sequence[str]) -> dict[str, np.ndarray]:
     numbers = {"scale": columns.dense(entries, "scale"), "offset": columns.dense(entries, "zero")}
     return numbers | ({"label": columns.labels(entries, layout.label_size)} if "label" in fields else {})
@@ -131,7 +136,7 @@ def _part(entries: columns.Columns, prefix: str, dtypes: tuple[str, ...]) -> Par
     at, size, dtype = (columns.dense(entries, prefix + name) for name in ("at", "size", "dtype"))
     # What has no mask has no dtype; where one is wanted, parsing its record has failed before, as with labels.
     begins = columns.dense(entries, "offset") + (HEADER_BYTES + at)
-    return Part(tf.constant(begins), tf.constant(size), tf.constant(dtype), dtypes)
+    return Part(tensor(begins), tensor(size), tensor(dtype), dtypes)
 
 
 def _voxels(content: tf.Tensor, part: Part, index: tf.Tensor, dtypes: Sequence[str], codec: str) -> tf.Tensor:
