@@ -16,7 +16,9 @@ from ssl3d_tf.data import files
 from ssl3d_tf.data.records import manifest, reading
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import command, contents, convert, examples, make_scans, run, settings
+from tools.checks import exclusion, verification
 from tools.conversion import plan, publication, shards, workers
+from tools.overview import table
 from tools.readers import layouts
 from tools.readers.layouts import Request
 
@@ -38,6 +40,39 @@ def test_voxels_masks_and_places_are_those_of_the_files(tmp_path):
     np.testing.assert_allclose(made.affine, image.affine)
     assert made.source["affine"] == np.diag([-1.0, 1, 2, 1]).tolist()
     assert (made.source["path"], made.source["orientation"]) == ("images/c3.nii.gz", "LAS")
+
+
+def test_many_examples_are_listed_in_columns_with_the_same_facts(tmp_path, monkeypatch):
+    root = make_scans(tmp_path / "raw")
+    convert(root, tmp_path / "few")
+    few = manifest.read(tmp_path / "few")
+    monkeypatch.setattr(manifest, "MANY", 5)
+    convert(root, tmp_path / "many")
+    many = manifest.read(tmp_path / "many")
+    assert "entries" not in json.loads((tmp_path / "few" / manifest.FILE).read_text())
+    for name, split in few.splits.items():
+        assert (split.shards, split.entries) == (many.splits[name].shards, (*many.splits[name].entries,))
+    assert table.summarise(tmp_path / "few", few) == table.summarise(tmp_path / "many", many)
+    assert not [*verification.verify(tmp_path / "many", many)]
+    assert exclusion.contents([str(tmp_path / "many")]) == exclusion.contents([str(tmp_path / "few")])
+
+
+def test_columns_go_on_are_complete_and_are_replaced_as_a_manifest_is(tmp_path, monkeypatch):
+    root, out = make_scans(tmp_path / "raw"), tmp_path / "out"
+    monkeypatch.setattr(manifest, "MANY", 5)
+    convert(root, tmp_path / "whole")
+    convert(root, out)
+    assert not convert(root, out).is_new
+    stop_before_manifest(root, out)
+    (out / f".{manifest.COLUMNS}.1234.tmp").write_bytes(b"half")
+    convert(root, out)
+    assert contents(out) == contents(tmp_path / "whole")
+    (out / manifest.COLUMNS).write_bytes(b"cut")
+    with pytest.raises(InputError, match=r"put it back, or convert the data again. To convert again .* --overwrite"):
+        convert(root, out)
+    monkeypatch.setattr(manifest, "MANY", 6)
+    convert(root, out, overwrite=True)
+    assert manifest.COLUMNS not in contents(out)
 
 
 def test_the_manifest_counts_what_is_there(tmp_path):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import columns, manifest, placement, schema, writer
 from ssl3d_tf.errors import InputError
@@ -10,8 +12,10 @@ from ssl3d_tf.errors import InputError
 def verify(folder: Place, data: manifest.Manifest) -> Iterator[str]:
     """Reads every record; yields one line per damaged shard, which names file and record."""
     for split in data.splits.values():
-        for number, shard in enumerate(split.shards):
-            entries = columns.kept(split.entries, columns.dense(split.entries, "shard") == number)
+        shards = columns.dense(split.entries, "shard")
+        rows, counts = np.argsort(shards, kind="stable"), np.bincount(shards, minlength=len(split.shards))
+        for shard, end, count in zip(split.shards, np.cumsum(counts), counts, strict=True):
+            entries = [split.entries[row] for row in rows[end - count : end].tolist()]
             try:
                 _verify_shard(folder / shard.file, shard, entries)
             except (InputError, ValueError) as error:

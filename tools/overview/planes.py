@@ -2,7 +2,7 @@
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import manifest, reading
+from ssl3d_tf.data.records import columns, manifest, reading
 from ssl3d_tf.errors import InputError
 from tools.overview import draw
 
@@ -15,7 +15,12 @@ def write(path: Place, folder: Place, data: manifest.Manifest, name: str) -> Non
     Raises:
         InputError: there is no such example.
     """
-    found = [(split, entry) for split in data.splits.values() for entry in split.entries if entry.id == name]
+    found = [
+        (split, split.entries[row])
+        for split in data.splits.values()
+        for row, there in enumerate(columns.of(split.entries).texts("id"))
+        if there == name
+    ]
     if not found:
         ids = [entry.id for split in data.splits.values() for entry in split.entries[:3]]
         raise InputError(f"{folder} has no example '{name}'; it has {', '.join(ids)}, …")

@@ -8,10 +8,8 @@ A column is an array with a row per entry or, where rows differ in length or may
 
 import functools
 import itertools
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -120,8 +118,10 @@ def kept(entries: Sequence[Entry], keep: np.ndarray) -> Sequence[Entry]:
 def joined(parts: Sequence[Columns]) -> Columns:
     """All entries of the parts, one part behind the other."""
 
+    filled = [part for part in parts if len(part)] or parts[:1]  # an array of no rows has no width to join by
+
     def read(name: str) -> rows.Column:
-        columns = [part.column(name) for part in parts if len(part)]
+        columns = [part.column(name) for part in filled]
         if name in rows.RAGGED:
             return rows.Ragged(*(np.concatenate(each) for each in zip(*columns, strict=True)))
         return np.concatenate(columns)
@@ -171,7 +171,7 @@ def save(file: Any, splits: Mapping[str, Sequence[Entry]]) -> None:
 
 def _arrays(splits: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, np.ndarray]]:
     for split, entries in splits.items():
-        for name in (*rows.DENSE, *rows.RAGGED) if len(entries) else ():
+        for name in (*rows.DENSE, *rows.RAGGED):
             column = of(entries).column(name)
             if isinstance(column, rows.Ragged):
                 yield f"{split}/{name}{_LENGTHS}", column.lengths
@@ -179,36 +179,39 @@ def _arrays(splits: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, np.nda
 
 
 class Archive(NamedTuple):
-    """A file that `save` wrote, open, so that it stays what it is whoever replaces it. name: what errors call it."""
+    """A file that `save` wrote. changed_ns: when it was; 0 behind a URL, of which that is not asked."""
 
-    name: str
-    arrays: Mapping[str, np.ndarray]
-
-
-def opened(path: Place) -> Archive:
-    """Opens what `save` wrote; nothing of it is read before it is asked for."""
-    return Archive(os.fspath(path), np.load(path if isinstance(path, Path) else path.open("rb"), allow_pickle=False))
+    path: Place
+    bytes: int
+    changed_ns: int
 
 
-def stored(archive: Archive, split: str, size: int) -> Columns:
+def archive(path: Place) -> Archive:
+    """The file that lies there now; nothing of it is read yet."""
+    found = path.stat()
+    return Archive(path, found.st_size, getattr(found, "st_mtime_ns", 0))
+
+
+def stored(there: Archive, split: str, size: int) -> Columns:
     """The entries of a split, so many.
 
     Raises:
-        InputError: whenever a column is asked for that is not there, is damaged or has another size.
+        InputError: whenever a column is asked for and cannot be read, has another size, or the file is another by then.
     """
-
-    def array(name: str) -> np.ndarray:
-        return archive.arrays[f"{split}/{name}"]
+    names = {name: (name + _LENGTHS, name) if name in rows.RAGGED else (name,) for name in (*rows.DENSE, *rows.RAGGED)}
 
     def read(name: str) -> rows.Column:
         try:
-            column = rows.Ragged(array(name + _LENGTHS), array(name)) if name in rows.RAGGED else array(name)
+            with there.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                found = [arrays[f"{split}/{each}"] for each in names[name]]
+                is_same = archive(there.path) == there
         except (KeyError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-            what = f"{split}/{name} ({type(error).__name__}: {error})"
-            raise InputError(f"{archive.name}: {what} cannot be read; put it back, or convert again.") from error
-        found = len(column.lengths if isinstance(column, rows.Ragged) else column)
-        if found != size:
-            raise InputError(f"{archive.name} has {found} of {size} examples of {split}; convert the data again.")
-        return column
+            what = f"{split}/{name} cannot be read ({type(error).__name__}: {error})"
+            raise InputError(f"{there.path}: {what}; put the file back, or convert again.") from error
+        if not is_same:
+            raise InputError(f"{there.path} has changed since it was opened; run the command again.")
+        if len(found[0]) != size:
+            raise InputError(f"{there.path} has {len(found[0])} of {size} examples of {split}; convert the data again.")
+        return rows.Ragged(*found) if len(found) > 1 else found[0]
 
     return Columns(size, read)

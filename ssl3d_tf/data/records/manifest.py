@@ -169,13 +169,13 @@ def _from_json(value: dict[str, Any], archive: columns.Archive | None) -> Manife
 
 
 def _archive(folder: Place, made: Columns) -> columns.Archive:
-    """The open file of columns; it is read once as a whole, so that none is of another data set or damaged."""
+    """The file of columns; it is read once as a whole, so that none is of another data set or damaged."""
     path = folder / made.file
     try:
         size = path.stat().st_size
         is_whole = size == made.bytes and writer.file_crc32c(path) == made.crc32c
         if is_whole:
-            return columns.opened(path)
+            return columns.archive(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): put it back, or convert again.") from error
     found = f"has {size} bytes" if size != made.bytes else "does not agree with its checksum"
