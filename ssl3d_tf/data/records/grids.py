@@ -44,10 +44,10 @@ def of_manifest(manifest: Manifest) -> Grid:
     """Measured over the training split, or all of a data set without one; older data: what was asked for."""
     train = manifest.splits.get("train")
     splits = [train] if train and train.entries else manifest.splits.values()
-    found = np.concatenate([np.empty(0), *(columns.ragged(split.entries, "spacing_mm").values for split in splits)])
-    if not found.size:
+    known = [column for split in splits if (column := columns.ragged(split.entries, "spacing_mm")).values.size]
+    if not known:
         return _asked(manifest.recipe, manifest.rank)._replace(orientation=manifest.orientation)
-    found = found.reshape(-1, manifest.rank)
+    found = np.concatenate([column.values.reshape(-1, column.lengths.max()) for column in known])
     low, high = np.percentile(found, _ENDS, axis=0)
     return Grid(_rounded(np.median(found, axis=0)), _rounded(low), _rounded(high), manifest.orientation)
 

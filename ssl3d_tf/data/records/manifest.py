@@ -136,14 +136,11 @@ def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Man
     try:
         archive = _archive(folder, Columns(**value.pop("entries"))) if schema == _WITH_COLUMNS else None
         manifest = _from_json(value, archive)
-        outside = [name for split in manifest.splits.values() for name in _outside(split)]
+        _check_shards(folder, manifest, unread)
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); convert again.") from error
-    _check_shards(folder, manifest, unread)
-    if outside:
-        raise InputError(f"{path} places example '{outside[0]}' outside its shard; convert again.")
     return manifest
 
 
@@ -190,6 +187,8 @@ def _check_shards(folder: Place, manifest: Manifest, unread: Collection[str]) ->
             if size != shard.bytes:
                 found = "missing" if size is None else f"{size} bytes long"
                 raise InputError(f"shard {path} is {found}, but {FILE} says {shard.bytes} bytes; convert again.")
+        for example in _outside(split):
+            raise InputError(f"{folder / FILE} places example '{example}' outside its shard; convert again.")
 
 
 def _outside(split: Split) -> list[str]:
