@@ -33,7 +33,7 @@ def draw(folder: Place, sources: configuration.Sources, png: Path) -> None:
     count = min(EXAMPLES, len(data.manifest.split("train").entries))
     params = (*sources.params, f"BATCH_SIZE={count}", "VIEWS_ON='device'")
     configuration.load(sources._replace(params=params))
-    configuration.check_bound(run.Settings, "task", sources)
+    configuration.check_bound(run.Settings, "task", sources, remedy="give the file of one, gin/cpc_3d.gin, say")
     settings = configuration.make(run.Settings)
     train = settings.train_data(data, _keeping_crops(settings.task))
     index, element = next(iter(train.dataset()))

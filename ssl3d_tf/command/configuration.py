@@ -94,11 +94,18 @@ def make(configurable: Callable[..., T], *, scope: str | None = None) -> T:
         raise InputError(f"the configuration does not fit together: {reason}; --verbosity=1 shows where.") from error
 
 
-def check_bound(configurable: Callable, name: str, sources: Sources) -> None:
+def check_bound(configurable: Callable, name: str, sources: Sources, *, remedy: str) -> None:
     """Raises InputError where the configuration says nothing of an argument that a file of its own must give."""
-    if name not in gin.get_bindings(configurable, resolve_references=False):
-        remedy = "give the file of a task, gin/cpc_3d.gin, say, or one in gin/finetune/"
+    if not is_bound(configurable, name):
         raise InputError(f"{', '.join(sources.files)} sets no {name}: {remedy}.")
+
+
+def is_bound(configurable: Callable, name: str) -> bool:
+    """Whether the configuration says anything of that argument."""
+    try:
+        return name in gin.get_bindings(configurable, resolve_references=False)
+    except ValueError:  # no file imports its module
+        return False
 
 
 def value(name: str) -> Any:
@@ -201,8 +208,14 @@ def _check_macros(sources: Sources, declared: frozenset[str], also_read: Iterabl
     for name in _macros():
         if name in read or (name in declared and name not in asked_for):
             continue
-        hint = _did_you_mean(name, read) or " remove it."
-        raise InputError(f"{name} is set, but nothing in {', '.join(sources.files)} reads it:{hint}")
+        hint = _remedy(name, read)
+        raise InputError(f"{name} is set, but nothing in {', '.join(dict.fromkeys(sources.files))} reads it:{hint}")
+
+
+def _remedy(name: str, read: Iterable[str]) -> str:
+    if any(parameter.endswith("Settings.task") for parameter in _parameters()):
+        return _did_you_mean(name, read) or " remove it."
+    return " the file of a task is missing; give it too, gin/cpc_3d.gin, say, or one in gin/finetune/."
 
 
 def _macros() -> list[str]:

@@ -56,7 +56,8 @@ def prepare(
         InputError: configuration, data and encoders do not fit each other.
     """
     free = configuration.load(sources, read=(*READ, *read))
-    configuration.check_bound(Settings, "task", sources)
+    remedy = "give the file of a downstream task, gin/finetune/segmentation_3d.gin, say"
+    configuration.check_bound(protocol.Plan, "scorer", sources, remedy=remedy)
     distribution = _distribution()
     (data, labelled), named = _selected(folders.open_folder(folder, unread=unread)), _named(encoders)
     folders.note_padding(data, configuration.macro("VIEW_SIZE"))

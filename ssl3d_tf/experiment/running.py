@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ssl3d_tf.evaluation import neighbours, one_class, report
 from ssl3d_tf.experiment import describing, protocol
 from ssl3d_tf.experiment.protocol import FAILED, MODEL, RESULT, Cell, Experiment
 from ssl3d_tf.experiment.scoring import Predict, Scorer, Scores, View, prediction
-from ssl3d_tf.training import faults, health, leftovers, loop, signals, weights
+from ssl3d_tf.training import faults, health, leftovers, loop, screen, signals, weights
 from ssl3d_tf.training import run as training_run
 from ssl3d_tf.training.loop import Hooks
 from ssl3d_tf.training.run import Run
@@ -37,10 +38,13 @@ def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
 
 
 def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
-    workdir, failed = experiment.workdir, 0
+    workdir, failed, ran, began = experiment.workdir, 0, 0, time.monotonic()
     for number, cell in enumerate(planned, start=1):
         what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
-        print(f"\n[{number}/{len(planned)}] {what}", flush=True)
+        left = [one for one in planned[number - 1 :] if not (one.folder(workdir) / RESULT).is_file()]
+        time_left = f"; about {screen.clock((time.monotonic() - began) / ran * len(left))} left" if ran and left else ""
+        print(f"\n[{number}/{len(planned)}] {what}{time_left}", flush=True)
+        ran += cell in left
         try:
             if not run(experiment, cell):
                 sys.exit(0)  # a signal stopped it, which it has said

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.training import checkpoints, contracts, health, run, strategies, weights
+from ssl3d_tf.training import checkpoints, contracts, health, run, screen, strategies, weights
 from ssl3d_tf.training.journal import Journal
 from ssl3d_tf.training.run import Run
 from ssl3d_tf.views import pictures
@@ -46,13 +46,15 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
     with checkpoints.averaged_weights(built.parts):
         scores, embeddings, inputs = evaluate(built)
         spread = {} if embeddings is None else health.report(embeddings)
-        journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()}, show=True)
-        if spread and (warning := health.warning(spread)):
-            journal.say(warning)
         is_best = scores["val_loss"] < float(built.progress.best)
         if is_best:
             built.progress.best.assign(scores["val_loss"])
             built.progress.best_step.assign(done)
+        best, best_step = float(built.progress.best), int(built.progress.best_step)
+        line = screen.validation(scores, best=best, best_step=best_step, is_best=is_best)
+        journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()}, line)
+        if spread and (warning := health.warning(spread)):
+            journal.say(warning)
         ends = done == built.settings.steps or run.hopeless(built, done)
         if is_best or (ends and not int(built.progress.best_step)):
             _keep(built, done, {**run.about(built, contract, scores), "is_best": is_best})
