@@ -4,6 +4,7 @@
 # make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
 # make bench-step    a training step, ours and PyTorch's, of every task: 15 minutes
+# make pages         do the reports fit a telephone and a desk? pictures in runs/pages, by Chromium
 # make faults        commands killed, starved and cut, 50 rounds: 40 minutes; ROUNDS=4 for a few, SEED=1 for the same
 # Each sets up .venv once. Another Python, in .venv-3.12: make test PYTHON=python3.12
 PYTHON ?= python3
@@ -16,10 +17,10 @@ PEERS_VENV := .venv-peers
 ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pythons science-smoke intervals faults bench-peers bench-step check format clean
+.PHONY: help install demo test test-pythons science-smoke intervals pages faults bench-peers bench-step check format clean
 
 help:
-	@sed -n '1,7s/^# //p' Makefile
+	@sed -n '1,8s/^# //p' Makefile
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 13) else \
@@ -50,6 +51,9 @@ science-smoke: $(STAMP)
 
 intervals: $(STAMP)
 	$(BIN)/python -m pytest tests/interval_coverage.py -n 2 -s
+
+pages: $(STAMP)
+	$(BIN)/python -m pytest tests/pages_in_browser.py
 
 faults: $(STAMP)
 	$(BIN)/python -m benchmarks.faults --rounds=$(ROUNDS) $(addprefix --seed=,$(SEED))
