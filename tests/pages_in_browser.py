@@ -1,4 +1,4 @@
-"""Do the pages fit a screen of 390 and of 1280 pixels? In headless Chromium: `make pages`, which keeps pictures in runs/.
+"""Do the pages fit a screen of 390 and of 1280 pixels? In headless Chromium: `make pages`, with pictures in runs/pages.
 
 Not part of `pytest tests`, as it needs `chromium` on the PATH (Debian: apt install chromium).
 """

@@ -10,8 +10,8 @@ from ssl3d_tf.evaluation.tables import Arm
 def lines(results: Sequence[Comparison]) -> list[str]:
     """A sentence per encoder, on the first score of every task, in the first way that encoders were used.
 
-    'Pretrained by masked_3d: dice +0.031 [+0.012, +0.050] at 8 labelled cases, better; no difference shown at 20, 159 labelled
-    cases.'
+    'Pretrained by masked_3d, against scratch, segmentation: dice +0.031 [+0.012, +0.050] at 8 labelled cases,
+    better; no difference shown at 20, 159 labelled cases.'
     """
     firsts = {result.task: result for result in reversed(results)}
     return [

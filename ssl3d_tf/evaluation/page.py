@@ -22,7 +22,8 @@ figure { margin: 1rem 0; overflow-x: auto } figure svg { width: 100%; height: au
 figcaption, .soft { color: var(--soft); font-size: .88rem } svg text { font-family: "DejaVu Sans", Verdana, sans-serif }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--faint); text-align: right; vertical-align: top;
-  white-space: nowrap } th:first-child { text-align: left } tbody th { font-weight: inherit; position: sticky; left: 0; background: var(--paper) }
+  white-space: nowrap } th:first-child { text-align: left }
+tbody th { font-weight: inherit; position: sticky; left: 0; background: var(--paper) }
 thead th { border-bottom-width: 2px }
 td small { color: var(--soft) } td.better, td.better small { color: var(--better) }
 td.worse, td.worse small { color: var(--worse) }
