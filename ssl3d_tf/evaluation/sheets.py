@@ -41,7 +41,7 @@ def side(panels: int) -> int:
 def compose(title: str, panels: Sequence[Panel], legend: Sequence[Key]) -> Image.Image:
     """One picture with the legend below it, or up to three around their legend in the lower right corner.
 
-    What is longer than its place loses its beginning, as the end of a name tells more. A long legend makes a long sheet.
+    What is longer than its place loses its beginning, as the end of a name tells more. A long legend makes it longer.
     """
     is_alone = len(panels) == 1
     cell = side(len(panels)) + _CAPTION + _GAP
