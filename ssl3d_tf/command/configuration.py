@@ -90,7 +90,7 @@ def make(configurable: Callable[..., T], *, scope: str | None = None) -> T:
         with gin.config_scope(scope):
             return gin.get_configurable(configurable)()
     except (TypeError, ValueError, AttributeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(f"the configuration does not fit together: {reason}; --verbosity=1 shows where.") from error
 
 

@@ -88,10 +88,13 @@ def with_fractions(plan: Plan, folds: Sequence[Manifest]) -> Plan:
     """The plan with its `cases` as percent of the first fold's training patients; `labelled` takes as many of each.
 
     Raises:
-        InputError: no whole numbers, or more patients than some training split has.
+        InputError: no whole numbers, more patients than some training split has, or fractions beside them.
     """
     if plan.cases is None:
         return plan
+    if plan.fractions not in ((100,), [100]):  # its value in gin/finetune/base.gin
+        both = f"FRACTIONS is {plan.fractions} and CASES {plan.cases}; both say how many scans are labelled"
+        raise InputError(f"{both}: leave one at FRACTIONS=(100,) or CASES=None.")
     patients = min(_patients_of(fold.split("train").entries) for fold in folds)
     are_whole = isinstance(plan.cases, list | tuple) and all(type(number) is int for number in plan.cases)
     if not are_whole or not plan.cases or not all(1 <= number <= patients for number in plan.cases):

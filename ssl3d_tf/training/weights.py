@@ -78,6 +78,9 @@ def load_decoder(folder: Path, model: keras.Model, encoder: keras.Model) -> int:
         InputError: the run kept no decoder, or one that does not fit, as `load_encoder`.
     """
     if not (folder / DECODER_FOLDER / CONTRACT).is_file():
+        run = folder.resolve().parent
+        if (run / DECODER_FOLDER / CONTRACT).is_file():
+            raise InputError(f"{folder} is the encoder alone, and its decoder lies beside it: give the run, {run}.")
         raise InputError(
             f"{folder} has no {DECODER_FOLDER}/: only gin/masked_?d.gin and the like train one; set TRANSFER='encoder'."
         )

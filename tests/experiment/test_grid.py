@@ -256,6 +256,10 @@ def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
             "CASES is (2, 9); they are numbers of training patients, as (1, 2), of which there are 6",
         ),
         (("CASES=5",), "CASES is 5; they are numbers of training patients"),
+        (
+            ("CASES=(2,)", "FRACTIONS=(50,100)"),
+            "FRACTIONS is (50, 100) and CASES (2,); both say how many scans are labelled: leave one at",
+        ),
         (("RAMP_STEPS=-1",), "RAMP_STEPS is -1; it must be a number of at least 0"),
     ],
 )

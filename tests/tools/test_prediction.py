@@ -129,14 +129,19 @@ def test_masks_beside_the_scans_are_not_read(tmp_path):
     assert found[0].read().mask is None
 
 
-def test_what_is_of_another_kind_is_told_with_the_layout_that_joins_channels(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "reason", "remedy"),
+    [
+        ((3, 4), "it is 3D with 1 channel, the model is for 3D with 4 channels", "--layout=brats"),
+        ((2, 1), "it is 3D with 1 channel, the model is for 2D with 1 channel", "give such scans"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_with_the_layout_that_joins_channels(kind, reason, remedy, tmp_path):
     converting.make_scans(tmp_path / "raw", count=2)
-    with pytest.raises(InputError, match=r"it is 3D with 1 channel, the model is for 3D with 4 .*--layout=brats\.$"):
-        find(tmp_path / "raw", kind=(3, 4), layout="brats")
-    with pytest.raises(
-        InputError, match=r"it is 3D with 1 channel, the model is for 2D with 1 channel; give such scans"
-    ):
-        find(tmp_path / "raw", kind=(2, 1), layout="brats")
+    found, faults = find(tmp_path / "raw", kind=kind, layout="brats")
+    assert (found, len(faults)) == ([], 2)
+    assert faults[0].reason == reason
+    assert faults[0].remedy.endswith(remedy)
 
 
 def test_a_file_that_vanishes_is_one_fault(tmp_path):

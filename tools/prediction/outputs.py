@@ -56,19 +56,19 @@ def probabilities(folder: Path, scan: Scan, found: np.ndarray, source: Mapping[s
     Args:
         found: [*native, classes]. values: of the classes.
     """
-    by_class = [_in_file(found[..., number], source) for number in range(found.shape[-1])]
+    shares = _in_file(found, source, behind=1)
     name = f"{stem(scan)}_probabilities.npz"
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     with files.atomic(folder / name) as file:
-        np.savez_compressed(file, probabilities=np.stack(by_class, -1), classes=np.array(values))
+        np.savez_compressed(file, probabilities=shares, classes=np.array(values))
     return name
 
 
-def _in_file(found: np.ndarray, source: Mapping[str, Any]) -> np.ndarray:
-    """On the axes of the file; [a, b, c] where it has an affine."""
+def _in_file(found: np.ndarray, source: Mapping[str, Any], *, behind: int = 0) -> np.ndarray:
+    """On the axes of the file; [a, b, c] where it has an affine. behind: axes that are not spatial."""
     if source.get("affine") is None:
         return found
-    return as_in_file(found, np.array(source["affine"]), source["shape"])
+    return as_in_file(found, np.array(source["affine"]), source["shape"], behind=behind)
 
 
 def _encoded(found: np.ndarray, scan: Scan, source: Mapping[str, Any]) -> tuple[bytes, str]:
