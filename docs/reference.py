@@ -39,7 +39,8 @@ def write(folder: Path) -> None:
 
 def knobs() -> Iterator[str]:
     """The upper-case names of all gin files, with the comment behind each, and which files set another value."""
-    yield "# Knobs\n\n`--gin_param=NAME=VALUE` sets one for a run; a file takes what it does not say from the one it includes."
+    yield "# Knobs\n"
+    yield "`--gin_param=NAME=VALUE` sets one for a run; a file takes what it does not say from the one it includes."
     bases = ("gin/base.gin", "gin/finetune/base.gin", "gin/tune/base.gin")
     tasks = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "gin").rglob("*.gin"))
     for file in (*bases, *(task for task in tasks if task not in bases)):

@@ -15,8 +15,7 @@ def run(module, *arguments):
     command.define_flags()
     own = set(flags.FLAGS) - before
     try:
-        flags.FLAGS([module, *arguments])
-        command.main([module])
+        command.main(flags.FLAGS([module, *arguments]))
     except SystemExit as end:
         if end.code:
             raise
