@@ -320,7 +320,7 @@ def test_a_model_of_slices_predicts_volumes_slice_by_slice(raw, new, tmp_path, u
     converting.convert(raw, tmp_path / "data", chosen)
     sources = configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*SMALL, "STEPS=1", "REPETITIONS=1"))
     assert finetune.run(sources, tmp_path / "data", [], tmp_path / "ft") == 0
-    run("--embeddings", model=tmp_path / "ft", input=new[0], output=tmp_path / "out")
+    run("--embeddings", "--nooverlays", model=tmp_path / "ft", input=new[0], output=tmp_path / "out")
     there, here = (nibabel.load(folder / "b" / "c.nii.gz") for folder in (new[0], tmp_path / "out"))
     np.testing.assert_array_equal(here.affine, there.affine)
     network = scoring.prediction(ssl3d_tf.load_model(tmp_path / "ft/runs/scratch-random/100/0"))

@@ -113,6 +113,22 @@ def test_a_name_stays_inside_the_output():
     assert [outputs.stem(Named(name)) for name in ("a/b.c", "/tmp/a", "../../a")] == ["a/b.c", "tmp/a", "a"]
 
 
+@pytest.mark.parametrize(("qform", "sform"), [(1, 0), (0, 1), (2, 4)])
+def test_from_records_labels_lie_in_the_space_that_the_header_named(qform, sform, tmp_path):
+    affine, voxels = oblique(), np.zeros((9, 10, 11), np.int16)
+    image = nibabel.Nifti1Image(voxels, None)
+    image.header.set_qform(affine, qform)
+    image.header.set_sform(affine if sform else None, sform)
+    (tmp_path / "raw").mkdir()
+    nibabel.save(image, tmp_path / "raw" / "a.nii.gz")
+    converting.convert(tmp_path / "raw", tmp_path / "data", converting.settings(how="none"))
+    (example,) = converting.examples(tmp_path / "data").values()
+    name = outputs.labels(tmp_path, Named("a"), np.ones(example.volume.shape[:3], np.uint8), example.source)
+    there, here = nibabel.load(tmp_path / "raw" / "a.nii.gz"), nibabel.load(tmp_path / name)
+    assert [int(here.header[f"{form}_code"]) for form in ("qform", "sform")] == [qform, sform]
+    np.testing.assert_array_equal(here.affine, there.affine)
+
+
 def test_equal_labels_are_equal_bytes(tmp_path):
     found, source = np.zeros((4, 5, 6), np.uint8), {"affine": np.eye(4).tolist(), "shape": [4, 5, 6]}
     for name in ("a", "b"):
