@@ -128,9 +128,9 @@ def run(experiment: Experiment, cell: Cell) -> bool:
         InputError: as `loop.fit`, and `peaks.decide`.
     """
     folder = cell.folder(experiment.workdir)
-    peaks.decide(experiment, cell)
     if not (folder / RESULT).is_file():
         files.make_folder(folder, "--workdir")
+        peaks.decide(experiment, cell)
         leftovers.clear()
         data = protocol.labelled(experiment, cell)
         with faults.readable_errors(data, experiment.workdir):

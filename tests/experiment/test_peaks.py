@@ -1,4 +1,4 @@
-"""The search for each arm's peak learning rate: as many trials for all, chosen in validation, killed and gone on with."""
+"""The search for each arm's peak learning rate: as many trials for all, chosen in validation, and killed."""
 
 import json
 from pathlib import Path
@@ -19,11 +19,10 @@ from ssl3d_tf.training import contracts
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 SIZE = 16
-TINY = ("STEPS=4", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "EVAL_EVERY=2", "LOG_EVERY=1")
+TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "EVAL_EVERY=1", "LOG_EVERY=1")
 PLAIN = "segmentation.task.transforms=[]"
-GRID = (*TINY, PLAIN, "ARMS=('random','frozen')", "REPETITIONS=2", "PEAKS=(1e-3,1e-2)", "WARMUP_STEPS=0")
+GRID = (*TINY, PLAIN, "ARMS=('random',)", "REPETITIONS=2", "PEAKS=(1e-3,1e-2)", "WARMUP_STEPS=0", "RAMP_STEPS=0")
 GIN_FILE = "gin/finetune/segmentation_2d.gin"
-PRETRAINED = Arm("rotation", "frozen")
 
 
 class Killed(BaseException):
@@ -45,14 +44,14 @@ def encoder(folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def grid(folder, encoder, tmp_path_factory):
-    """The workdir of a whole search, and which splits were scored."""
+def grid(folder, tmp_path_factory):
+    """The workdir of a whole search of scratch, and which runs were scored."""
     workdir, scored = tmp_path_factory.mktemp("grid") / "ft", []
     with pytest.MonkeyPatch.context() as patched:
         of_run = running._scores
         patched.setattr(running, "_scores", lambda *of: scored.append(of[-1].relative_to(workdir)) or of_run(*of))
         patched.setattr(running.report, "write", lambda *_: None)
-        assert run(folder, workdir, *GRID, encoders=[encoder]) == 0
+        assert run(folder, workdir, *GRID) == 0
     return workdir, scored
 
 
@@ -97,8 +96,8 @@ def test_all_arms_have_equal_steps_data_and_trials(folder, encoder, tmp_path, pa
 def test_the_cost_is_said_before(folder, encoder, tmp_path):
     experiment, cells = planned(folder, encoder, tmp_path, *GRID)
     assert peaks.cost(experiment.plan, cells) == (
-        "PEAKS: 2 learning rates are tried by each arm and number of labels in the first repetition, 4 trials of equal "
-        "steps; 2 of them become runs: 6 trainings, 4 without the search."
+        "PEAKS: 2 learning rates are tried by each arm and number of labels in the first repetition, 2 trials of equal "
+        "steps; 1 of them become runs: 3 trainings, 2 without the search."
     )
     experiment, cells = planned(folder, encoder, tmp_path, *GRID, "PEAKS=()")
     assert peaks.cost(experiment.plan, cells) == ""
@@ -112,29 +111,24 @@ def values(folder):
     return best["val_dice"], best["val_loss"]
 
 
-def test_the_best_in_validation_is_taken_and_the_rest_of_the_repetitions_take_its_peak(grid):
+def test_the_best_in_validation_is_taken_and_the_other_repetitions_take_its_peak(grid):
     workdir, _ = grid
     trials = tables.read([workdir]).trials
-    assert {(tables.arm(row), row.repetition, row.peak) for row in trials} == {
-        (arm, 0, peak) for arm in (SCRATCH, PRETRAINED) for peak in ("0.001", "0.01")
-    }
-    for arm in (SCRATCH, PRETRAINED):
-        of_arm = [row for row in trials if tables.arm(row) == arm]
-        (chosen,) = [row for row in of_arm if row.chosen]
-        assert chosen.value == max(row.value for row in of_arm)
-        assert values(Cell(arm, 100, 0).folder(workdir)) == (chosen.value, chosen.loss)
-        (lost,) = [row for row in of_arm if not row.chosen]
-        left = Cell(arm, 100, 0, float(lost.peak)).folder(workdir)
-        assert values(left) == (lost.value, lost.loss)
-        assert not (left / "model").exists()
-        assert not (left / "checkpoints").exists()
-        assert not Cell(arm, 100, 0, float(chosen.peak)).folder(workdir).exists()  # it is the run now
-        rows = [row for row in tables.read([workdir]).results if tables.arm(row) == arm]
-        assert {(row.repetition, row.peak) for row in rows} == {(0, chosen.peak), (1, chosen.peak)}
-        for repetition in (0, 1):
-            of_run = Cell(arm, 100, repetition).folder(workdir)
-            assert contracts.read_contract(of_run)["peak_learning_rate"] == float(chosen.peak)
-            assert max(rate_of(of_run)) == pytest.approx(float(chosen.peak), rel=0.2)
+    assert [(row.repetition, row.peak) for row in trials] == [(0, "0.001"), (0, "0.01")]
+    (chosen,), (lost,) = ([row for row in trials if row.chosen == is_chosen] for is_chosen in (1, 0))
+    assert chosen.value > lost.value
+    assert values(Cell(SCRATCH, 100, 0).folder(workdir)) == (chosen.value, chosen.loss)
+    left = Cell(SCRATCH, 100, 0, float(lost.peak)).folder(workdir)
+    assert values(left) == (lost.value, lost.loss)
+    assert not (left / "model").exists()
+    assert not (left / "checkpoints").exists()
+    assert not Cell(SCRATCH, 100, 0, float(chosen.peak)).folder(workdir).exists()  # it is the run now
+    rows = tables.read([workdir]).results
+    assert {(row.repetition, row.peak) for row in rows} == {(0, chosen.peak), (1, chosen.peak)}
+    for repetition in (0, 1):
+        of_run = Cell(SCRATCH, 100, repetition).folder(workdir)
+        assert contracts.read_contract(of_run)["peak_learning_rate"] == float(chosen.peak)
+        assert rate_of(of_run)[0] == pytest.approx(float(chosen.peak))
 
 
 def rate_of(folder):
@@ -144,80 +138,86 @@ def rate_of(folder):
 
 def test_trials_are_never_tested(grid):
     workdir, scored = grid
-    assert [path.parts[0] for path in scored] == ["runs"] * 4
+    assert [path.parts[0] for path in scored] == ["runs"] * 2
     assert not list((workdir / "trials").rglob(RESULT))
 
 
 def test_a_run_is_as_with_that_learning_rate(grid, folder, encoder, tmp_path):
     workdir, _ = grid
-    (peak,) = {row.peak for row in tables.read([workdir]).results if tables.arm(row) == SCRATCH}
-    for name, params in (("as", (f"LEARNING_RATE={peak}", "PEAKS=()")), ("alone", (f"PEAKS={peak}",))):
-        alone = (*GRID, "ARMS=('random',)", *params)
-        assert run(folder, tmp_path / name, *alone) == 0
-        for repetition in (0, 1):
-            found, expected = (
-                json.loads((Cell(SCRATCH, 100, repetition).folder(root) / RESULT).read_text())["scores"]
-                for root in (workdir, tmp_path / name)
-            )
-            assert found == expected
+    (peak,) = {row.peak for row in tables.read([workdir]).results}
+    assert run(folder, tmp_path / "as", *GRID, f"LEARNING_RATE={peak}", "PEAKS=None", "REPETITIONS=1") == 0
+    found, expected = (
+        json.loads((Cell(SCRATCH, 100, 0).folder(root) / RESULT).read_text())["scores"]
+        for root in (workdir, tmp_path / "as")
+    )
+    assert found == expected
+    for given in (peak, f"({peak},)"):  # one alone is no search
+        experiment, (cell, *_) = planned(folder, encoder, tmp_path, *GRID, f"PEAKS={given}")
+        assert cell.peak is None
+        assert float(peaks.settings_of(experiment, cell).schedule(0)) == pytest.approx(float(peak))
 
 
-@pytest.mark.parametrize("moment", ["noted", "chosen", "moved"])
-def test_a_killed_search_goes_on_to_the_same_tables(moment, grid, folder, encoder, tmp_path, monkeypatch):
+def test_a_search_killed_again_and_again_ends_with_the_same_tables(grid, folder, tmp_path, monkeypatch):
+    once = (*GRID, "REPETITIONS=1")
+
     def dies(*_, **__):
         raise Killed
 
-    name = {"noted": (peaks, "note"), "chosen": (peaks, "_told"), "moved": (Path, "rename")}[moment]
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(*name, dies)
-        run(folder, tmp_path / "ft", *GRID, encoders=[encoder])
-    assert run(folder, tmp_path / "ft", *GRID, encoders=[encoder]) == 0
-    for table in (tables.RESULTS, tables.CASES, tables.PEAKS, tables.STEPS):
-        assert (tmp_path / "ft" / table).read_bytes() == (grid[0] / table).read_bytes(), table
+    for moment in ((peaks, "note"), (peaks, "_told"), (Path, "rename")):  # trained, chosen, about to move
+        with monkeypatch.context() as patched:
+            patched.setattr(*moment, dies)
+            with pytest.raises(Killed):
+                run(folder, tmp_path / "ft", *once)
+    assert run(folder, tmp_path / "ft", *once) == 0
+    killed, whole = (tables.read([root]) for root in (tmp_path / "ft", grid[0]))
+    assert repr(killed.trials) == repr(whole.trials)
+    for one, other in ((killed.results, whole.results), (killed.cases, whole.cases)):
+        assert one == tuple(row for row in other if row.repetition == 0)
+        assert one
 
 
 def test_a_trial_that_diverges_loses_and_is_told(folder, tmp_path, capsys):
-    params = (*GRID, "ARMS=('random',)", "REPETITIONS=1", "NORM='none'", "CLIP_NORM=None", "CLIP_VALUE=None")
-    assert run(folder, tmp_path / "ft", *params, "PEAKS=(1e-3,1e30)") == 0
+    overflows = ("REPETITIONS=1", "NORM='none'", "CLIP_NORM=None", "CLIP_VALUE=None", "PEAKS=(1e-3,1e30)")
+    assert run(folder, tmp_path / "ft", *GRID, *overflows) == 0
     said = capsys.readouterr().out
     assert "diverged, the other learning rates decide: " in said
     assert "peak learning rate 0.001 of 2 tried, by val_dice: 0.001 " in said
     assert tried.lines(tables.read([tmp_path / "ft"]), "segmentation") == [
         "Peak learning rate, chosen in validation: scratch 0.001 of 2 tried, 1 of 2 trials diverged."
     ]
-    assert run(folder, tmp_path / "none", *params, "PEAKS=(1e29,1e30)") == 1
-    assert "all 2 PEAKS diverged, the first as " in capsys.readouterr().err
+    with pytest.raises(InputError, match="all 2 PEAKS diverged, the first as the loss is inf; give lower ones"):
+        peaks._best([peaks.Tried(1.0, reason="the loss is inf"), peaks.Tried(2.0, reason="no number")])
 
 
-def test_a_trial_that_fails_otherwise_is_needed_and_tried_again(folder, encoder, tmp_path, capsys, monkeypatch):
-    note, params = peaks.note, (*GRID, "ARMS=('random',)")
+def test_a_trial_that_fails_otherwise_is_needed_and_tried_again(folder, tmp_path, capsys, monkeypatch):
+    train = running.train
 
-    def fails(experiment, cell, *reason):
-        if cell.peak == 1e-3:
+    def fails(experiment, cell, folder):
+        if cell.peak:
             raise InputError("no memory")
-        note(experiment, cell, *reason)
+        return train(experiment, cell, folder)
 
     with monkeypatch.context() as patched:
-        patched.setattr(peaks, "note", fails)
-        assert run(folder, tmp_path / "ft", *params) == 3  # the trial, the run that is to be the best, and the next
+        patched.setattr(running, "train", fails)
+        assert run(folder, tmp_path / "ft", *GRID) == 4  # the trials, the run that is to be the best, and the next
     said = capsys.readouterr().err
     assert "0.001 failed, and all are needed; the same command tries it again." in said
     assert "no learning rate is chosen yet by scratch random, repetition 0" in said
-    assert run(folder, tmp_path / "ft", *params) == 0
+    experiment, (first, *_) = planned(folder, tmp_path, tmp_path / "ft", *GRID)
+    assert not peaks.is_done(experiment, first)
 
 
 @pytest.mark.parametrize("given", ["(1e-3,1e-3)", "(0,1e-3)", "'high'", "(True,)", "(1e-3,float)", "(1e-3,None)"])
 def test_what_is_no_learning_rate_is_one_line(given, folder, tmp_path):
     with pytest.raises(InputError, match=r"PEAKS") as caught:
-        run(folder, tmp_path / "ft", *GRID, "ARMS=('random',)", f"PEAKS={given}")
+        run(folder, tmp_path / "ft", *GRID, f"PEAKS={given}")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "ft").exists()
 
 
 def test_a_schedule_that_does_not_read_them_is_told(folder, tmp_path):
-    constant = ("run.Settings.schedule=@schedules.constant()", "schedules.constant.value=1e-3")
     with pytest.raises(InputError, match=r"PEAKS would all be one: .* does not read LEARNING_RATE"):
-        run(folder, tmp_path / "ft", *GRID, "ARMS=('random',)", *constant)
+        run(folder, tmp_path / "ft", *GRID, "schedules.two_ramps.peak=1e-3")
 
 
 def test_labels_by_neighbours_need_no_learning_rate(folder, encoder, tmp_path):
