@@ -58,6 +58,10 @@ def prepare(
     """
     free = configuration.load(sources, read=(*READ, *read))
     configuration.check_bound(Settings, "task", sources)
+    if configuration.macro("PROBE", None) is not None:
+        raise InputError(
+            "PROBE is for pretraining, where it says which encoder is best; remove it: validation does here."
+        )
     distribution = _distribution()
     (data, labelled), named = _selected(folders.open_folder(folder, unread=unread)), _named(encoders)
     folders.note_padding(data, configuration.macro("VIEW_SIZE"))
