@@ -74,7 +74,7 @@ def _open(workdir: Path, moved: Sequence[str | os.PathLike[str]], steps: int | N
     configuration.load(sources, read=("RANK", "VIEW_SIZE"))
     distribution = configuration.make(strategies.devices)
     data = _data(workdir, record["data"], moved)
-    settings = configuration.make(Settings)
+    settings = configuration.make(Settings)._replace(probe=None)  # whose data may be gone
     view = ((configuration.macro("VIEW_SIZE"),) * configuration.macro("RANK")) + (len(data.manifest.channels),)
     removed = {name: remove(settings.task, view) for name, remove in shortcuts.REMOVALS.items()}
     return Audit(workdir, data, distribution, settings, {REAL: settings.task, **removed})

@@ -27,7 +27,8 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
         of several), 'init' (whose weights it began with, if any),
         'trained_on' (how many scans, of which `trained_on` tells the contents),
         'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
-        'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model also what `read_model` says.
+        'step', 'scores', 'best_by' (which of them says that these weights are the best), 'probe' (`run.Probe.about`, if
+        there was one), 'gin', and 'folder', where it was found. Of a finetuned model also what `read_model` says.
 
     Raises:
         InputError: there is none, or it cannot be read.

@@ -80,6 +80,14 @@ def test_captions_say_that_masks_are_resampled_where_the_native_grid_cannot_be_h
     assert "<td>native</td>" in page
 
 
+def test_steps_to_scratch_s_last_score_stand_in_page_and_summary(small):
+    assert "Steps until scratch's final validation score" in render(small).replace("&#x27;", "'")
+    text = (small / "summary.md").read_text(encoding="utf-8")
+    assert "Steps until scratch's final validation score. By number of labels: steps until the first" in text
+    rows = [line for line in text.splitlines() if line.startswith("| cpc_3d, pretrained |")]
+    assert re.search(r"\| \d+ of \d+: × 0\.\d\d \[0\.\d\d, \d\.\d\d\] \|", rows[-1])
+
+
 def test_equal_files_make_equal_pages(small):
     assert render(small) == render(small)
 
