@@ -112,6 +112,17 @@ def bind(name: str, value: Any) -> None:
         gin.bind_parameter(f"{name}/gin.macro.value", value)
 
 
+@contextlib.contextmanager
+def bound(name: str, value: Any) -> Iterator[None]:
+    """Inside, a macro has that value."""
+    before = macro(name)
+    bind(name, value)
+    try:
+        yield
+    finally:
+        bind(name, before)
+
+
 def text() -> str:
     """The whole configuration, as a gin file that makes it again."""
     return gin.config_str(max_line_length=120)

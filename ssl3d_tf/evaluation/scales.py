@@ -20,6 +20,7 @@ _SCALES = {
     **dict.fromkeys(("accuracy", "cat_accuracy", "cat_acc_kaggle", "bin_accuracy", "balanced_accuracy", "auc"), _SHARE),
     **dict.fromkeys(("qw_kappa", "qw_kappa_kaggle"), _KAPPA),
     "mse": Scale(0.0, lower_is_better=True),
+    "loss": Scale(lower_is_better=True),
 }
 OF_MASKS = tuple(sorted(name for name, scale in _SCALES.items() if scale.of_masks))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data.records.manifest import SPLITS
-from ssl3d_tf.evaluation import comparison, one_class, runs, scales
+from ssl3d_tf.evaluation import comparison, one_class, reaching, runs, scales, tried
 from ssl3d_tf.evaluation.comparison import Comparison, Estimate
 from ssl3d_tf.evaluation.tables import RECORD, SCRATCH, Arm, Tables, arm
 
@@ -208,8 +208,12 @@ def _section(result: Comparison) -> str:
 
 def _runs(tables: Tables, task: str) -> str:
     accepted = runs.mismatches(tables.workdirs.get(task, ()))
-    said = [*labelled_lines(tables, task), *accepted, *one_class_lines(tables, task)]
-    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *said])
+    said = [*labelled_lines(tables, task), *tried.lines(tables, task), *accepted, *one_class_lines(tables, task)]
+    reached = reaching.table(
+        reaching.rows([row for row in tables.results if row.task == task], tables.workdirs.get(task, ()))
+    )
+    steps = [f"{reaching.TITLE}. {reaching.CAPTION}", markdown_table(reached)] if reached else []
+    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *said, *steps])
 
 
 def _findings(result: Comparison, one: Arm) -> Iterator[str]:
