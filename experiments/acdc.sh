@@ -17,7 +17,7 @@ mkdir -p "$OUT/cases"
 
 SHAPE=(--gin_param=FILTERS=16 --gin_param=LEVELS=4 --gin_param=VIEW_SIZE=128)
 for task in masked cpc rotation; do pretrain $task ${task}_2d --gin_param=BATCH_SIZE=16; done
-pretrain masked+contrast crops_2d --gin_param=BATCH_SIZE=16 --gin_param=MASKED_WEIGHT=1.0
+pretrain masked+contrast crops_masked_2d --gin_param=BATCH_SIZE=16 --gin_param=VIEW_SIZE=120 # two crops of 80
 
 labels=(--gin_param="CASES=(2,5,30)" --gin_param="SCORES=('stack_dice','dice')" --gin_param=BATCH_SIZE=8
     --gin_param="PEAKS=(3e-4,1e-3,3e-3)" --gin_param=scoring.segmentation.batch_size=32)

@@ -1,4 +1,4 @@
-"""python -m experiments.diameter nodules.csv DATA: how well the diameter alone tells malignant nodules, on the test split.
+"""python -m experiments.diameter nodules.csv DATA: how well diameter alone tells malignant nodules, on the test split.
 
 Prints the AUC, which an encoder has to beat: who sees size, knows much.
 """

@@ -10,7 +10,7 @@ source "$(dirname "$0")/common.sh"
 
 SHAPE=(--gin_param=FILTERS=16 --gin_param=LEVELS=2 --gin_param=VIEW_SIZE=32)
 pretrain masked masked_3d --gin_param=BATCH_SIZE=8 --gin_param=BLOCK=4
-pretrain masked+contrast crops_3d --gin_param=BATCH_SIZE=8 --gin_param=BLOCK=4 --gin_param=MASKED_WEIGHT=1.0
+pretrain masked+contrast crops_masked_3d --gin_param=BATCH_SIZE=8 --gin_param=BLOCK=4 --gin_param=VIEW_SIZE=30 # crops of 20
 for task in cpc rotation; do pretrain $task ${task}_3d --gin_param=BATCH_SIZE=8; done
 
 finetune classification_3d nodules "masked masked+contrast cpc rotation" --gin_param="FRACTIONS=(10,100)" \
