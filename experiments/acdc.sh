@@ -19,8 +19,8 @@ SHAPE=(--gin_param=FILTERS=16 --gin_param=LEVELS=4 --gin_param=VIEW_SIZE=128)
 for task in masked cpc rotation; do pretrain $task ${task}_2d --gin_param=BATCH_SIZE=16; done
 pretrain masked+contrast crops_masked_2d --gin_param=BATCH_SIZE=16 --gin_param=VIEW_SIZE=120 # two crops of 80
 
-labels=(--gin_param="CASES=(2,5,30)" --gin_param="SCORES=('stack_dice','dice')" --gin_param=BATCH_SIZE=8
-    --gin_param="PEAKS=(3e-4,1e-3,3e-3)" --gin_param=scoring.segmentation.batch_size=32)
+labels=(--gin_param="CASES=${CASES:-(2,5,30)}" --gin_param="SCORES=('stack_dice','dice')" --gin_param=BATCH_SIZE=8
+    --gin_param="PEAKS=$PEAKS" --gin_param=scoring.segmentation.batch_size=32)
 finetune segmentation_2d decoders "masked masked+contrast" "${labels[@]}" \
     --gin_param="TRANSFER='encoder_decoder'" --gin_param="ARMS=('random','pretrained')"
 finetune segmentation_2d encoders "cpc rotation" "${labels[@]}" --gin_param="ARMS=('pretrained',)"

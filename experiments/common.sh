@@ -15,6 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || echo python)}
 STEPS=${STEPS:-5000}
 REPETITIONS=${REPETITIONS:-4}
+PEAKS=${PEAKS:-(3e-4,1e-3,3e-3)} # learning rates of which each arm takes its best in validation; (): that of the file
 FINETUNE_STEPS=${FINETUNE_STEPS:-$((STEPS < 1000 ? STEPS : 1000))}
 SHAPE=() # flags of the network and of its views, the same in pretraining and finetuning; each experiment sets it
 

@@ -12,9 +12,9 @@ pretrain masked masked_3d --gin_param=BATCH_SIZE=8 --gin_param=BLOCK=4
 pretrain cpc cpc_3d --gin_param=BATCH_SIZE=8
 
 # Front and back are the classes, so no flips.
-labels=(--gin_param="CASES=(1,2,4,8)" --gin_param="SCORES=('dice',)" --gin_param=BATCH_SIZE=4 --gin_param=FLIP_P=0
+labels=(--gin_param="CASES=${CASES:-(1,2,4,8)}" --gin_param="SCORES=('dice',)" --gin_param=BATCH_SIZE=4 --gin_param=FLIP_P=0
     --gin_param=scoring.segmentation.batch_size=16)
-new=("${labels[@]}" --gin_param="PEAKS=(3e-4,1e-3,3e-3)")
+new=("${labels[@]}" --gin_param="PEAKS=$PEAKS")
 finetune segmentation_3d decoders "masked" "${new[@]}" \
     --gin_param="TRANSFER='encoder_decoder'" --gin_param="ARMS=('random','pretrained')"
 finetune segmentation_3d encoders "cpc" "${new[@]}" --gin_param="ARMS=('pretrained',)"

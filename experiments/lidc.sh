@@ -13,6 +13,6 @@ pretrain masked masked_3d --gin_param=BATCH_SIZE=8 --gin_param=BLOCK=4
 pretrain masked+contrast crops_masked_3d --gin_param=BATCH_SIZE=8 --gin_param=BLOCK=4 --gin_param=VIEW_SIZE=30 # crops of 20
 for task in cpc rotation; do pretrain $task ${task}_3d --gin_param=BATCH_SIZE=8; done
 
-finetune classification_3d nodules "masked masked+contrast cpc rotation" --gin_param="FRACTIONS=(10,100)" \
-    --gin_param="ARMS=('random','pretrained','linear')" --gin_param=BATCH_SIZE=16 --gin_param="SCORES=('auc',)"
+finetune classification_3d nodules "masked masked+contrast cpc rotation" --gin_param="FRACTIONS=${FRACTIONS:-(10,100)}" \
+    --gin_param="ARMS=('random','pretrained','linear')" --gin_param="PEAKS=$PEAKS" --gin_param=BATCH_SIZE=16 --gin_param="SCORES=('auc',)"
 report report nodules
