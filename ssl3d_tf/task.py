@@ -43,6 +43,8 @@ class Task(NamedTuple):
     loss_fn: (targets, outputs) -> float32 [batch].
     metrics: name -> (targets, outputs) -> float32 [batch]. Pretext tasks have 'accuracy' and 'chance'.
     smallest_batch: examples that the loss needs at once, over all devices; 2 where others serve as negatives.
+    guess: inputs -> outputs as good as they get without learning, where there is more than chance: audits set 'accuracy'
+    against it.
     """
 
     sample: Callable[[Seed], Params]
@@ -52,3 +54,4 @@ class Task(NamedTuple):
     loss_fn: Callable[[Targets, Outputs], tf.Tensor]
     metrics: Mapping[str, Callable[[Targets, Outputs], tf.Tensor]]
     smallest_batch: int = 1
+    guess: Callable[[Inputs], Outputs] | None = None

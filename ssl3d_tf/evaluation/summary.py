@@ -22,9 +22,12 @@ METHOD = (
     "Stein, 1981, doi:10.1214/aos/1176345462). Of one repetition nothing is said to be better or worse: its interval "
     "is of that one run. AULC is the area under the learning curve, of the repetitions that have every fraction, by "
     "the trapezoid rule over the logarithm of the fraction of labels, divided by its range, so that it reads as an "
-    "average score. An interval that contains 0 shows no difference; it does not show that there is none."
+    "average score. Holm's correction takes all differences to scratch in one score, by Student's t of the same "
+    "variances; a comparison that was named as the primary one before the runs is judged by its interval, uncorrected. "
+    "An interval that contains 0 shows no difference; it does not show that there is none."
 )
 
+LEVEL = 0.05  # below which a corrected p is said to be a difference
 
 RESAMPLED = (
     "On the resampled grid: masks were compared as the records hold them, since not every test case has its own on the "
@@ -103,7 +106,27 @@ def basis(result: Comparison) -> str:
             f"The {count} intervals of differences are not corrected for their number: "
             f"of as many without any difference, about {0.05 * count:.1f} would be said to differ."
         )
+        said += _corrected(result)
     return " ".join(said)
+
+
+def _corrected(result: Comparison) -> list[str]:
+    """Which differences remain, corrected for their number; nothing to say of one."""
+    found = sorted(comparison.adjusted(result).items(), key=lambda item: item[1])
+    if len(found) < 2:
+        return []
+    told = [f"{comparison.name(one)}, {_column(key)} (p {_p(p)})" for (one, key), p in found if p < LEVEL]
+    if told:
+        return [f"Corrected (Holm, 1979) for all {len(found)}, these differ: {'; '.join(told)}."]
+    return [f"Corrected (Holm, 1979) for all {len(found)}, none differs (smallest p {_p(found[0][1])})."]
+
+
+def _p(value: float) -> str:
+    return "< .001" if value < 0.001 else f"= {value:.2g}"
+
+
+def _column(key: float | None) -> str:
+    return "AULC" if key is None else f"{key:g}\u00a0%"
 
 
 def _cases(result: Comparison) -> str:

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records import placement
 from ssl3d_tf.data.records.manifest import Entry, Manifest
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import reaching, subsets, tables
@@ -162,9 +163,12 @@ def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
 
 
 def _patients(folds: Sequence[DataFolder]) -> dict[str, str]:
-    """Case -> patient, of every case that is tested."""
-    tested = [entry for data in folds for entry in data.manifest.split("test").entries]
-    return {entry.brick.of if entry.brick else entry.id: entry.patient for entry in tested}
+    """Case -> patient, of every case that is tested, and of the volumes whose slices they are."""
+    planes = [(data.manifest.recipe.get("slices"), data.manifest.split("test").entries) for data in folds]
+    tested = [(plane, entry) for plane, entries in planes for entry in entries]
+    cases = {entry.brick.of if entry.brick else entry.id: (plane, entry.patient) for plane, entry in tested}
+    stacks = {placement.stack_id(case, plane): patient for case, (plane, patient) in cases.items()}
+    return stacks | {case: patient for case, (_, patient) in cases.items()}
 
 
 def splits(experiment: Experiment, planned: Sequence[Cell]) -> dict[str, Any]:

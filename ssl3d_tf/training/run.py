@@ -50,8 +50,8 @@ class Settings(NamedTuple):
     train_data, eval_data: (data folder, task) -> Data, `pipeline.read` with split and sizes bound. steps: all of the
     run, those done before a restart included. precision: 'float32', 'mixed_bfloat16', or 'mixed_float16' with a dynamic
     loss scale. keeps: whose best weights stay, and in which folders: of 'encoder', 'model' with the head, and
-    'decoder', which is what the model has beside the encoder. probe: data folder -> what of the encoder is measured
-    beside the validation loss, and decides instead of it which weights are best.
+    'decoder', which is what a decoder in the model has beside the encoder. probe: data folder -> what of the encoder is
+    measured beside the validation loss, and decides instead of it which weights are best.
     """
 
     task: Task

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ssl3d_tf.models import decoders
 from ssl3d_tf.training import checkpoints, contracts, health, run, screen, strategies, weights
 from ssl3d_tf.training.journal import Journal
 from ssl3d_tf.training.run import Run
@@ -83,6 +84,9 @@ def _probed(built: Run, scores: dict[str, float]) -> tuple[dict[str, float], dic
 def _keep(built: Run, done: int, about: Mapping[str, Any]) -> None:
     """Writes the weights that are wanted, each part in a folder; the encoder last, as it is asked for."""
     for folder in sorted(built.settings.keeps, key=lambda one: one == contracts.ENCODER_FOLDER):
-        network = built.encoder if folder == contracts.ENCODER_FOLDER else built.model
-        without = built.encoder if folder == contracts.DECODER_FOLDER else None
+        network, without = built.model, None
+        if folder == contracts.ENCODER_FOLDER:
+            network = built.encoder
+        elif folder == contracts.DECODER_FOLDER:
+            network, without = decoders.within(built.model), built.encoder
         weights.save(built.folder / folder, network, without=without, step=done, contract=about)

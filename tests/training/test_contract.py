@@ -25,7 +25,8 @@ PATHS = [
     for setting in ("", "released/")
 ]
 MASKED = [f"gin/{task}_{rank}d.gin" for task in ("masked", "masked_genesis") for rank in (2, 3)]
-PATHS += MASKED  # not of the paper, and so in one setting
+CROPS = [f"gin/{task}_{rank}d.gin" for task in ("crops", "crops_vicreg", "crops_masked") for rank in (2, 3)]
+PATHS += MASKED + CROPS  # not of the paper, and so in one setting
 # Nothing is computed on the voxels, they are only moved: so every way gives the same bits.
 EXACT = {f"gin/released/{task}_{rank}d.gin" for task in ("rotation", "rpl", "jigsaw") for rank in (2, 3)}
 all_tasks = pytest.mark.parametrize("path", PATHS)
@@ -168,4 +169,4 @@ def test_all_tasks_have_both_settings_in_both_ranks():
         str(Path("gin") / p.relative_to(root)) for folder in (root, root / "released") for p in folder.glob("*_?d.gin")
     }
     assert named == set(PATHS)
-    assert len(PATHS) == 24
+    assert len(PATHS) == 30
