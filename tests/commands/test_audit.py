@@ -63,7 +63,7 @@ def test_what_is_hidden_is_also_told_by_its_neighbours(root):
 def test_crops_are_also_told_by_their_intensities(root):
     _, guessed = auditing.audit(root / "crops_2d")
     assert guessed.accuracy["histogram"] == pytest.approx(guessed.accuracy["real"])  # which is what it goes by
-    assert guessed.chance == pytest.approx(1 / 3)  # the other crop, or two of the other scan of each two
+    assert guessed.chance == pytest.approx(1 / 5)  # of the crops of three scans
 
 
 def test_with_steps_it_trains_fresh_networks_once_and_leaves_the_run_alone(root, capsys):

@@ -124,22 +124,21 @@ def test_views_are_drawn_beside_what_they_are_made_of(task, volumes_3d, tmp_path
 
 
 def test_of_a_run_what_is_hidden_is_drawn_as_it_reconstructs_it(volumes_3d, tmp_path):
-    folder, run_folder, pictures = volumes_3d[0], tmp_path / "run", []
+    folder, workdir, sizes = volumes_3d[0], tmp_path / "run", []
     params = ("STEPS=1", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", "VIEW_SIZE=12", "BLOCK=4")
-    train.pretrain(configuration.Sources(("gin/masked_3d.gin",), params), folder, run_folder)
-    for name, options in (("given", {"gin_files": ["gin/masked_3d.gin"], "params": params}), ("run", {})):
-        png = tmp_path / f"{name}.png"
-        workdir = None if options else run_folder
-        views = {"gin_files": [], "params": [], "imports": [], **options}
-        inspect_records.show_views(folder, png=png, workdir=workdir, **views)
-        pictures.append(Image.open(png).size)
-    assert pictures[0][1] > pictures[1][1]  # of one width, with a fourth kind beside three: so less high
+    train.pretrain(configuration.Sources(("gin/masked_3d.gin",), params), folder, workdir)
+    for gin_files, of_run in ((["gin/masked_3d.gin"], None), ([], workdir)):
+        inspect_records.show_views(
+            folder, gin_files, params if gin_files else (), [], png=tmp_path / "x.png", workdir=of_run
+        )
+        with Image.open(tmp_path / "x.png") as picture:
+            sizes.append(picture.size)
+    assert sizes[0][1] > sizes[1][1]  # of one width, with a fourth kind beside three: so less high
 
 
-def test_views_of_no_run_are_one_line(folder, tmp_path):
-    done = run(folder, f"--workdir={tmp_path}", f"--png={tmp_path / 'x.png'}")
-    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
-    assert "holds no run" in done.stderr
+def test_views_of_no_run_are_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        inspect_records.show_views(folder, [], [], [], png=tmp_path / "x.png", workdir=tmp_path)
 
 
 def test_views_that_cannot_be_made_are_one_line(folder, tmp_path):
