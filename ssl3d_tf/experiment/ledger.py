@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation.runs import json_lines
+from ssl3d_tf.evaluation import runs
 
 ABOUT, DONE, FAILED = "prediction.json", "predictions.jsonl", "failed.jsonl"
 _NOT_COMPARED = ("model", "classes")  # of prediction.json: what the weights' hashes say
@@ -29,7 +29,7 @@ def check(folder: Path, about: Mapping[str, Any], *, overwrite: bool) -> None:
         InputError: it holds something else, and `overwrite` is not asked for or does not know what it is.
     """
     if (folder / ABOUT).is_file():
-        before, now = json.loads((folder / ABOUT).read_text(encoding="utf-8")), _as_json(about)
+        before, now = files.read_json(folder / ABOUT, "put a copy back, or take another folder"), _as_json(about)
         differences = [name for name in now if name not in _NOT_COMPARED and now[name] != before.get(name)]
         if differences and not overwrite:
             said = "; ".join(f"{name} {before.get(name)} there, {now[name]} here" for name in differences)
@@ -105,9 +105,14 @@ def _fault(error: Exception) -> dict[str, str]:
 
 
 def lines(folder: Path) -> dict[str, dict[str, Any]]:
-    """What is done by the name of the scan, if all its files are there."""
-    found = {line["case"]: line for line in json_lines(folder / DONE) if "case" in line}
-    return {name: line for name, line in found.items() if all((folder / each).is_file() for each in line["files"])}
+    """What is done by the name of the scan, if all its files are as they were written."""
+    found = {line["case"]: line for line in runs.json_lines(folder / DONE) if "case" in line}
+    return {name: line for name, line in found.items() if line["files"] == hashes(folder, line["files"])}
+
+
+def hashes(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """SHA-256 of each file of `folder`; None of one that is not there."""
+    return {name: runs.sha256(folder / name) for name in names}
 
 
 def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:

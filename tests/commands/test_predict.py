@@ -251,8 +251,20 @@ def test_killed_and_run_again_the_files_are_the_same(grid, new, predicted, tmp_p
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nii.gz")}
     run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
     assert contents(out) == contents(predicted)
-    first = json.loads((out / ledger.DONE).read_text().splitlines()[0])["files"][0]
+    first = min(json.loads((out / ledger.DONE).read_text().splitlines()[0])["files"])
     assert before[out / first] == (out / first).stat().st_mtime_ns  # kept
+
+
+def test_a_file_that_is_cut_is_written_again_and_a_cut_note_is_one_line(grid, new, predicted, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(predicted, out)
+    (out / "a_probabilities.npz").write_bytes((predicted / "a_probabilities.npz").read_bytes()[:-9])
+    run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
+    assert "3 scans predicted, 2 of them before, 0 failed" in capsys.readouterr().out
+    assert contents(out) == contents(predicted)
+    (out / ledger.ABOUT).write_text('{"weights": ')
+    with pytest.raises(InputError, match=r"prediction.json is damaged \(.*\): put a copy back, or take another folder"):
+        run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
 
 
 def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, capsys):
