@@ -153,8 +153,14 @@ def _predicted(work: Work, book: ledger.Book, scan: Scan, reading: Future, write
         said = work.say(example)
         book.computing_s.append(time.monotonic() - began)
         size = 0 if said.outputs is None else said.outputs.nbytes
-        return _Writing(scan, sha256, writer.submit(work.write, scan, example, said), size >= ALONE)
+        return _Writing(scan, sha256, writer.submit(_written, work, scan, example, said), size >= ALONE)
     return None
+
+
+def _written(work: Work, scan: Scan, example: Example, said: Said) -> dict[str, Any]:
+    """What predictions.jsonl says of a scan, with the hash of every file: one that is changed later is told."""
+    line = work.write(scan, example, said)
+    return {**line, "sha256": ledger.hashes(work.folder, line["files"])}
 
 
 def _settle(book: ledger.Book, writing: _Writing | None) -> None:

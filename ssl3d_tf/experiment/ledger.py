@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation.runs import json_lines
+from ssl3d_tf.evaluation import runs
 
 ABOUT, DONE, FAILED = "prediction.json", "predictions.jsonl", "failed.jsonl"
 GONE = "gone.jsonl"  # lines of scans that are no longer in the input, whose files are still there
@@ -31,7 +31,7 @@ def check(folder: Path, about: Mapping[str, Any], *, overwrite: bool) -> None:
             it is no longer as it was written.
     """
     if is_begun(folder):
-        before, now = json.loads((folder / ABOUT).read_text(encoding="utf-8")), _as_json(about)
+        before, now = files.read_json(folder / ABOUT, "put a copy back, or take another folder"), _as_json(about)
         differences = [name for name in now if name not in _NOT_COMPARED and now[name] != before.get(name)]
         if differences and not overwrite:
             said = "; ".join(f"{name} {before.get(name)} there, {now[name]} here" for name in differences)
@@ -60,15 +60,16 @@ def is_begun(folder: Path) -> bool:
 
 def _check_as_written(folder: Path) -> None:
     """Raises InputError where a file is damaged, or was edited: neither is a prediction, nor ours to write over."""
-    changed = []
-    for line in lines(folder).values():
-        for name, size in line.get("bytes", {}).items():
-            if (now := (folder / name).stat().st_size) != size:
-                changed.append(f"{name} has {now} bytes, written were {size}")
+    changed = [
+        name
+        for line in lines(folder).values()
+        for name, digest in hashes(folder, line["files"]).items()
+        if line.get("sha256", {}).get(name, digest) != digest
+    ]
     if changed:
         more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
         remedy = "remove it to have it predicted again, or move it elsewhere to keep it"
-        raise InputError(f"--output {folder} is not as it was left: {changed[0]}{more}; {remedy}.")
+        raise InputError(f"--output {folder} is not as it was left: {changed[0]} was changed{more}; {remedy}.")
 
 
 def _as_json(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +102,6 @@ class Book:
 
     def note(self, line: dict[str, Any]) -> None:
         """Notes a scan as done."""
-        line["bytes"] = {name: (self.folder / name).stat().st_size for name in line["files"]}
         self.lines[line["case"]] = line
         with (self.folder / DONE).open("a", encoding="utf-8") as file:
             file.write(_text(line))
@@ -133,8 +133,13 @@ def _fault(error: Exception) -> dict[str, str]:
 
 def lines(folder: Path) -> dict[str, dict[str, Any]]:
     """What is done by the name of the scan, if all its files are there; also of scans that are gone from the input."""
-    found = {line["case"]: line for name in (GONE, DONE) for line in json_lines(folder / name) if "case" in line}
+    found = {line["case"]: line for name in (GONE, DONE) for line in runs.json_lines(folder / name) if "case" in line}
     return {name: line for name, line in found.items() if all((folder / each).is_file() for each in line["files"])}
+
+
+def hashes(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """SHA-256 of each file of `folder`; None of one that is not there."""
+    return {name: runs.sha256(folder / name) for name in names}
 
 
 def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:

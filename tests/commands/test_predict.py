@@ -228,6 +228,14 @@ def test_killed_and_run_again_the_files_are_the_same(grid, new, predicted, tmp_p
     assert before[out / first] == (out / first).stat().st_mtime_ns  # kept
 
 
+def test_a_cut_note_is_one_line(grid, new, predicted, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(predicted, out)
+    (out / ledger.ABOUT).write_text('{"weights": ')
+    with pytest.raises(InputError, match=r"prediction.json is damaged \(.*\): put a copy back, or take another folder"):
+        run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
+
+
 def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, capsys):
     root, out = tmp_path / "new", tmp_path / "out"
     shutil.copytree(new[0], root)
@@ -303,7 +311,7 @@ def test_a_file_that_is_no_longer_as_it_was_written_is_told_and_not_written_over
     run("--nooverlays", model=grid[1], input=root, output=out)
     whole = (out / "a.nii.gz").read_bytes()
     (out / "a.nii.gz").write_bytes(whole[:-9])
-    rule = rf"is not as it was left: a.nii.gz has {len(whole) - 9} bytes, written were {len(whole)}; remove it to have"
+    rule = "is not as it was left: a.nii.gz was changed; remove it to have it predicted again, or move it elsewhere"
     with pytest.raises(InputError, match=rule):
         run("--nooverlays", model=grid[1], input=root, output=out)
     assert (out / "a.nii.gz").read_bytes() == whole[:-9]
