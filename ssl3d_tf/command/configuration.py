@@ -15,8 +15,6 @@ from ssl3d_tf.command import gin_files, knobs, renamed
 from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.errors import InputError
 
-_BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
-
 T = TypeVar("T")
 _MACRO = re.compile(r"^([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
 
@@ -60,7 +58,7 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
         gin_files.check_names(sources.files)
         raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
-    declared = frozenset(_declared(parsed))
+    declared = frozenset(gin_files.declared(parsed))
     _check_macros(sources, declared, read)
     for (name, selector), values in gin_config._CONFIG.items():
         if selector == "gin.macro" and not _is_reference(values["value"], called=name not in knobs.FUNCTIONS):
@@ -202,7 +200,7 @@ def _names(config: Iterable[tuple[str, str]]) -> frozenset[str]:
 
 def _free(sources: Sources, declared: frozenset[str]) -> frozenset[str]:
     asked_for = {
-        found["macro"] or found["configurable"] for param in sources.params if (found := _BINDING.match(param))
+        found["macro"] or found["configurable"] for param in sources.params if (found := gin_files.BINDING.match(param))
     }
     names = _names(gin_config._CONFIG)
     return frozenset(name for name in names if _is_among(declared, name) and not _is_among(asked_for, name))
@@ -239,23 +237,6 @@ def _parameters() -> list[str]:
 
 def _macro_references() -> Iterable[gin_config.ConfigurableReference]:
     return (ref for ref in gin_config.iterate_references(gin_config._CONFIG) if ref.selector == "gin.macro")
-
-
-def _declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) -> set[str]:
-    """Macros and configurables that base files set, and macros of files that set nothing else (gin/datasets)."""
-    names: set[str] = set()
-    for path in (ROOT / "gin").rglob("base.gin"):
-        names |= {found["macro"] or found["configurable"] for found in _bindings(path)}
-    for file in parsed:
-        found = [binding["macro"] for binding in _bindings(gin_files.path(file.filename))]
-        if None not in found and not file.imports and not file.includes:
-            names |= set(found)
-    return names
-
-
-def _bindings(path: Path) -> list[re.Match[str]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [binding for line in lines if (binding := _BINDING.match(line))]
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """A probe in the loop: it says which encoder is kept and when a run ends, and a restart comes to the same."""
 
-import functools
 import json
 import math
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf.data import folders, pipeline
+from ssl3d_tf.data import folders
 from ssl3d_tf.training import contracts, schedules
 from ssl3d_tf.training.run import Every, Probe
 from tests.conftest import make_folder
@@ -46,10 +45,17 @@ def evaluations(workdir):
 
 
 def fit(workdir, data, **options):
-    """As `looped.fit`, evaluated on the noise that it learns by heart, so that the pretext score improves."""
-    read = {"split": "train", "training": False, "rank": 3, "view_size": looped.SIZE, "batch_size": 4, "seed": 5}
+    """As `looped.fit`, of volumes as bright as their label is high, so that the pretext score improves."""
     given = {"top": plain, "every": EVERY, "encoder": looped.without_norm, "schedule": schedules.constant(3e-2)}
-    return looped.fit(workdir, data, **{**given, "eval_data": functools.partial(pipeline.read, **read), **options})
+    return looped.fit(workdir, data, view=telling, **{**given, **options})
+
+
+def telling(make_views):
+    def make(batch, params):
+        views, labels = make_views(batch, params)
+        return tf.ones_like(views) * tf.reshape(tf.cast(labels, tf.float32) - 4.5, (-1, 1, 1, 1, 1)), labels
+
+    return make
 
 
 def plain(features, units):
