@@ -5,7 +5,6 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import gin
