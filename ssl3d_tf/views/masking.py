@@ -20,8 +20,8 @@ EPSILON = 1e-5
 class Corruption(NamedTuple):
     """sample: one example's choices. apply: (views, choices, body) -> (changed views, what counts).
 
-    body and what counts: float32 [batch, *spatial, 1], 0 or 1. guess: changed views -> what they say of the views without
-    learning.
+    body and what counts: float32 [batch, *spatial, 1], 0 or 1. guess: changed views -> the views as far
+    as they are told without learning.
     """
 
     sample: Callable[[Seed], Params]
