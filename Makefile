@@ -1,5 +1,5 @@
 # make demo   a first result on phantoms        make test            the test suite
-# make check  format, lint, types               make science-smoke   does each pretext task learn, does one help? 12 minutes
+# make check  format, lint, types               make science-smoke   does each pretext task learn? 8 minutes
 # make intervals     do 95 % intervals hold the truth in 95 % of simulated experiments? 2 minutes
 # make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
