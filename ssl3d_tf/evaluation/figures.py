@@ -181,9 +181,9 @@ def _curve(ax: Axes, curves: Sequence[Curve], one: Arm, encoders: Sequence[str])
     """Of one arm; the steps are those that all repetitions have."""
     steps = sorted(set.intersection(*(set(curve.steps) for curve in curves)))
     values = np.array([[dict(zip(curve.steps, curve.values, strict=True))[step] for step in steps] for curve in curves])
-    colour, _ = colour_and_marker(one, encoders)
+    colour, marker = colour_and_marker(one, encoders)
     ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.13, linewidth=0)
-    ax.plot(steps, values.mean(axis=0), **_line(one, colour, None))
+    ax.plot(steps, values.mean(axis=0), **_line(one, colour, marker if len(steps) == 1 else None))  # no line is seen
 
 
 def _line(one: Arm, colour: str, marker: str | None) -> dict[str, Any]:

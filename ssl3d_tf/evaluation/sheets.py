@@ -12,7 +12,7 @@ import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH = 420  # px, of a sheet
-_TITLE, _CAPTION = 24, 16  # px, heights of lines
+_LINE, _CAPTION = 16, 16  # px, heights: of a line of the title, of a caption
 _GAP, _ROW, _SWATCH = 8, 16, (20, 9)  # px: around things, of the legend's lines, of its colours
 _PAPER, _INK = (255, 255, 255), (1, 2, 3)
 
@@ -44,17 +44,21 @@ def compose(title: str, panels: Sequence[Panel], legend: Sequence[Key]) -> Image
     What is longer than its place loses its beginning, as the end of a name tells more. A long legend makes it longer.
     """
     is_alone = len(panels) == 1
+    lines = title.split("\n")
+    head = len(lines) * _LINE + _GAP
     cell = side(len(panels)) + _CAPTION + _GAP
     columns = 1 if is_alone else 2
-    bottom = _TITLE + cell * (1 if is_alone else 2) + _GAP
+    bottom = head + cell * (1 if is_alone else 2) + _GAP
     needed = len(legend) * _ROW + _GAP
-    top = bottom if is_alone else max(_TITLE + cell, bottom - needed)
+    top = bottom if is_alone else max(head + cell, bottom - needed)
     sheet = Image.new("RGB", (WIDTH, max(bottom, top + needed)), _PAPER)
     drawing = ImageDraw.Draw(sheet)
-    _write(drawing, (WIDTH // 2, _TITLE // 2), title, 12, WIDTH - 2 * _GAP, anchor="mm")
+    for number, line in enumerate(lines):
+        middle = _GAP // 2 + _LINE * number + _LINE // 2
+        _write(drawing, (WIDTH // 2, middle), line, 12, WIDTH - 2 * _GAP, anchor="mm")
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
-        centre, above = WIDTH // columns * (2 * column + 1) // 2, _TITLE + cell * row
+        centre, above = WIDTH // columns * (2 * column + 1) // 2, head + cell * row
         low = above + _CAPTION + (side(len(panels)) - panel.picture.height) // 2
         _write(drawing, (centre, low - _CAPTION // 2), panel.caption, 11, cell, anchor="mm")
         sheet.paste(panel.picture, (centre - panel.picture.width // 2, low))

@@ -102,6 +102,16 @@ def test_a_single_voxel_of_the_reference_is_seen_in_a_scan_larger_than_its_pictu
     assert blue[1] >= blue[0] + 3  # a dot in each plane, beside the legend's
 
 
+def test_a_title_keeps_its_lines(tmp_path):
+    empty = np.zeros((8, 8, 8), np.uint8)
+    one, two = (
+        drawn(tmp_path / name, empty, empty, title=title) for name, title in (("a.png", "a"), ("b.png", "a\nb"))
+    )
+    assert two.shape[0] > one.shape[0]
+    np.testing.assert_array_equal(two[:20], one[:20])
+    assert (two[20:36] != 255).any()
+
+
 def test_names_of_any_length_and_kind_and_classes_of_any_number_fit(tmp_path):
     empty = np.zeros((8, 8, 8), np.uint8)
     few = drawn(tmp_path / "a.png", empty, empty)

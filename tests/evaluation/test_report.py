@@ -223,6 +223,13 @@ def limits(figure, axis):
     return [limit for ax in figure.axes for limit in getattr(ax, f"get_{axis}lim")()]
 
 
+def test_a_validation_of_one_step_is_a_point_as_a_line_of_it_would_not_be_seen():
+    for steps, marker in (((1,), "x"), ((1, 2), "None")):
+        curve = runs.Curve("val_dice", steps, (0.5,) * len(steps))
+        figure = figures.learning_curves({(tables.SCRATCH, 5.0): [curve]}, [tables.SCRATCH])
+        assert figure.axes[0].lines[0].get_marker() == marker
+
+
 def test_axes_end_where_scores_end(small):
     rng = np.random.default_rng(0)
     for name, column in (("results.csv", 9), ("cases.csv", 8)):  # nearly all of it perfect
