@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.training import checkpoints, contracts, health, run, strategies, weights
+from ssl3d_tf.training import checkpoints, contracts, health, run, strategies, weights, workers
 from ssl3d_tf.training.journal import Journal
 from ssl3d_tf.training.run import Run
 from ssl3d_tf.views import pictures
@@ -44,7 +44,8 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
     At the end of a run without a best evaluation, as no loss was a number, the last weights are kept, marked so.
     """
     with checkpoints.averaged_weights(built.parts):
-        scores, embeddings, inputs = evaluate(built)
+        found, embeddings, inputs = evaluate(built)
+        scores = workers.of_first(built.meet, found)
         spread = {} if embeddings is None else health.report(embeddings)
         journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()}, show=True)
         if spread and (warning := health.warning(spread)):
