@@ -110,7 +110,7 @@ def _train(
     scores: dict[str, float] = {}
     begun: Begun | None = None
     ended = finished(run)
-    with signals.stop_requested() as stopped_by:
+    with signals.stop_requested(run.meet) as stopped_by:
         while not ended:
             index, element, waited_s = next(batches)
             result = run.advance(element)

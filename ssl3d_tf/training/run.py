@@ -15,7 +15,7 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Task
-from ssl3d_tf.training import checkpoints, contracts, measuring, steps, strategies
+from ssl3d_tf.training import checkpoints, contracts, measuring, steps, strategies, workers
 from ssl3d_tf.training.updates import Part, Update, check_batch
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -72,7 +72,7 @@ class Run(NamedTuple):
     """What the parts of one run share.
 
     folder: of this process. model: the encoder with the task's head. names: what a step's scores are, 'loss' and the
-    task's metrics. advance: trains on one batch. measure: scores one of the held-out split.
+    task's metrics. advance: trains on one batch. measure: scores one of the held-out split. meet: with other workers.
     """
 
     folder: Path
@@ -88,6 +88,7 @@ class Run(NamedTuple):
     advance: Callable[[Any], steps.Result]
     measure: Callable[[Any, bool], measuring.Seen]
     probe: Probe | None
+    meet: workers.Meet
 
 
 def build(workdir: Path, data: DataFolder, settings: Settings, *, distribution: tf.distribute.Strategy) -> Run:
@@ -118,8 +119,9 @@ def build(workdir: Path, data: DataFolder, settings: Settings, *, distribution: 
         done = int(progress.step)
         advance = steps.in_phases(step_of, parts, encoder, steps_done=done, frozen_steps=update.frozen_steps)
     measure = measuring.eval_step(model, encoder, task, held_out.to_views, jit_compile=jit)
+    meet = workers.meeting(distribution)
     return Run(
-        folder, settings, encoder, model, parts, progress, manager, names, train, held_out, advance, measure, probe
+        folder, settings, encoder, model, parts, progress, manager, names, train, held_out, advance, measure, probe, meet
     )  # fmt: skip
 
 

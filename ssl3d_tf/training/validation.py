@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl3d_tf.models import decoders
-from ssl3d_tf.training import checkpoints, contracts, health, run, screen, strategies, weights
+from ssl3d_tf.training import checkpoints, contracts, health, run, screen, strategies, weights, workers
 from ssl3d_tf.training.journal import Journal
 from ssl3d_tf.training.run import Run
 from ssl3d_tf.views import pictures
@@ -47,8 +47,9 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
     of a run without a best evaluation, as none was a number, the last weights are kept, marked so.
     """
     with checkpoints.averaged_weights(built.parts):
-        scores, embeddings, inputs = evaluate(built)
-        scores, seconds = _probed(built, scores)
+        found, embeddings, inputs = evaluate(built)
+        found, seconds = _probed(built, found)
+        scores = workers.of_first(built.meet, found)
         spread = {} if embeddings is None else health.report(embeddings)
         by, sign = run.best_by(built), 1 if built.probe is None else -1
         fault = sign * scores[by]
