@@ -121,7 +121,8 @@ def build(workdir: Path, data: DataFolder, settings: Settings, *, distribution: 
     measure = measuring.eval_step(model, encoder, task, held_out.to_views, jit_compile=jit)
     meet = workers.meeting(distribution)
     return Run(
-        folder, settings, encoder, model, parts, progress, manager, names, train, held_out, advance, measure, probe, meet
+        folder, settings, encoder, model, parts, progress, manager, names, train, held_out, advance, measure, probe,
+        meet,
     )  # fmt: skip
 
 
