@@ -18,7 +18,7 @@ from tests.conftest import make_folder
 
 SIZE = 16
 SMALL = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=2", f"VIEW_SIZE={SIZE}", "STEPS=2", "EVAL_EVERY=1", "SAVE_EVERY=1")
-GIN_FILE = "gin/rotation_2d.gin"
+GIN_FILE, PROBE_FILE = "gin/rotation_2d.gin", "gin/probe/base.gin"
 COUNTS = {"train": 8, "val": 8, "test": 1}
 BUILDERS = pytest.mark.parametrize("build", [probing.knn, probing.linear])
 
@@ -130,7 +130,7 @@ class Killed(BaseException):
 
 
 def pretrain(folder, workdir, *params):
-    return train.pretrain(configuration.Sources((GIN_FILE,), (*SMALL, *params)), folder, workdir)
+    return train.pretrain(configuration.Sources((GIN_FILE, PROBE_FILE), (*SMALL, *params)), folder, workdir)
 
 
 def probes(workdir):
@@ -178,7 +178,7 @@ def test_a_killed_pretraining_comes_to_the_same_encoder(folder, tmp_path, monkey
             "that it reads have 1 in their labels; it takes 2: raise PROBE_CASES",
         ),
         (("PROBE=@probing.knn", "PROBE_DATA='nowhere'"), "nowhere holds no manifest.json"),
-        (("PROBE_CASES=4",), "PROBE_CASES, which this run does not use; remove it"),
+        (("PROBE_CASE=4",), "did you mean PROBE_CASES?"),
     ],
 )
 def test_a_mistake_is_one_line_before_the_first_step(params, message, folder, tmp_path, capsys):
@@ -189,7 +189,7 @@ def test_a_mistake_is_one_line_before_the_first_step(params, message, folder, tm
 
 
 def test_finetuning_takes_none(folder, tmp_path):
-    sources = configuration.Sources(("gin/finetune/segmentation_2d.gin",), ("PROBE=@probing.knn",))
+    sources = configuration.Sources(("gin/finetune/segmentation_2d.gin", PROBE_FILE), ())
     with pytest.raises(InputError, match="PROBE is for pretraining"):
         finetune.run(sources, folder, [], tmp_path / "ft")
 
