@@ -103,7 +103,7 @@ def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
     ]
     present = {(arm(row), row.fraction, row.repetition) for row in rows}
     expected = [(one, fraction, number) for one in axes[0] for fraction in axes[1] for number in axes[2]]
-    absent = [f"{name(one)}, {f:g} %, repetition {n}" for one, f, n in expected if (one, f, n) not in present]
+    absent = [f"{name(one)}, {f:.3g} %, repetition {n}" for one, f, n in expected if (one, f, n) not in present]
     return absent, len(expected)
 
 

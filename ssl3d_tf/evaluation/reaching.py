@@ -91,7 +91,7 @@ def table(found: Sequence[Reached]) -> list[list[str]]:
     others = {one: by_fraction for one, by_fraction in groups.items() if one != SCRATCH}
     if not others:
         return []
-    head = ["", *(f"{fraction:g} %" for fraction in fractions)]
+    head = ["", *(f"{fraction:.3g} %" for fraction in fractions)]
     return [head, *([comparison.name(one), *_cells(of, fractions)] for one, of in others.items())]
 
 

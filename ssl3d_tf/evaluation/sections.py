@@ -72,7 +72,7 @@ def numbers(found: Tables) -> str:
     rows = [["arm", "task", "% of labels", "split", "score", "class", "checkpoint", "grid", "mean", "sd", "runs"]]
     for (of, arm, fraction, split, score, label, checkpoint, grid), values in groups.items():
         mean_sd = (f"{value:.4f}" for value in statistics.mean_sd(np.array(values)))
-        rows.append([arm, of, f"{fraction:g}", split, score, label, checkpoint, grid, *mean_sd, str(len(values))])
+        rows.append([arm, of, f"{fraction:.3g}", split, score, label, checkpoint, grid, *mean_sd, str(len(values))])
     return page.folded(f"{len(rows) - 1} means over repetitions, of {tables.RESULTS}", page.table(rows))
 
 
@@ -190,7 +190,7 @@ def _confusion(found: Tables, result: Comparison) -> Iterator[str]:
                 np.add.at(matrix, tuple(np.searchsorted(classes, pairs).T), 1)
                 counts[comparison.name(one)] = matrix
         if counts:
-            caption = f"{fraction:g} % of labels, all repetitions together; shaded by the share of the true class."
+            caption = f"{fraction:.3g} % of labels, all repetitions together; shaded by the share of the true class."
             yield _drawn(figures.confusion(counts, classes), caption)
 
 
@@ -205,7 +205,7 @@ def _drawn(figure: Any, caption: str) -> str:
 
 
 def _title(run: Run) -> str:
-    return f"{comparison.name(run.arm)}, {run.fraction:g} %"
+    return f"{comparison.name(run.arm)}, {run.fraction:.3g} %"
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

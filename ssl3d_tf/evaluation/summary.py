@@ -126,7 +126,7 @@ def _p(value: float) -> str:
 
 
 def _column(key: float | None) -> str:
-    return "AULC" if key is None else f"{key:g}\u00a0%"
+    return "AULC" if key is None else f"{key:.3g}\u00a0%"
 
 
 def _cases(result: Comparison) -> str:
@@ -190,7 +190,7 @@ def one_class_lines(tables: Tables, task: str) -> list[str]:
     if not found:
         return []
     shown = [
-        f"{comparison.name(arm(row))}, {row.fraction:g} %, repetition {row.repetition} (class {row.predicted})"
+        f"{comparison.name(arm(row))}, {row.fraction:.3g} %, repetition {row.repetition} (class {row.predicted})"
         for row, _ in found[:4]
     ]
     more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
@@ -223,13 +223,13 @@ def _findings(result: Comparison, one: Arm) -> Iterator[str]:
         said = comparison.verdict(found, result.score) if found else "not measured"
         by_verdict.setdefault(said, []).append(key)
     for said, keys in by_verdict.items():
-        fractions = ", ".join(f"{key:g}" for key in keys if key is not None)
+        fractions = ", ".join(f"{key:.3g}" for key in keys if key is not None)
         where = [f"at {fractions}\u00a0%"] * bool(fractions) + ["in AULC"] * (None in keys)
         yield f"{said} {' and '.join(where)}"
 
 
 def _heads(result: Comparison) -> list[str]:
-    counts = [f"{fraction:g} % ({result.labelled[fraction]:g})" for fraction in result.fractions]
+    counts = [f"{fraction:.3g} % ({result.labelled[fraction]:g})" for fraction in result.fractions]
     return [*counts, "AULC"] if len(counts) > 1 else counts
 
 

@@ -23,7 +23,7 @@ def _chosen(rows: Sequence[Trial]) -> str:
     shown = {fraction: " and ".join(sorted(set(peaks), key=float)) for fraction, peaks in by_fraction.items()}
     if len(set(shown.values())) == 1:
         return next(iter(shown.values()))
-    return ", ".join(f"{peaks} at {fraction:g} %" for fraction, peaks in shown.items())
+    return ", ".join(f"{peaks} at {fraction:.3g} %" for fraction, peaks in shown.items())
 
 
 def _of(rows: Sequence[Trial]) -> str:

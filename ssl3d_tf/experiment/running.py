@@ -42,7 +42,7 @@ def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
     for number, cell in enumerate(planned, start=1):
         tries = "" if cell.peak is None else f", tries a peak learning rate of {cell.peak:g}"
         arm = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}"
-        what = f"{arm}, {cell.fraction:g} %, repetition {cell.repetition}{tries}"
+        what = f"{arm}, {cell.fraction:.3g} %, repetition {cell.repetition}{tries}"
         left = [one for one in planned[number - 1 :] if not _is_done(experiment, one)]
         time_left = f"; about {screen.clock((time.monotonic() - began) / ran * len(left))} left" if ran and left else ""
         print(f"\n[{number}/{len(planned)}] {what}{time_left}", flush=True)
