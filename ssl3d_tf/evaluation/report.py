@@ -49,13 +49,13 @@ def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]
         "What pretraining is worth with few labels: arms, fractions of labels and repetitions, on one test set.",
         "soft",
     )
-    for line in headline.lines(results):
-        yield page.paragraph(line, "lead")
     tasks = list(found.workdirs)
     entries = [(f"task-{number}", task) for number, task in enumerate(tasks)]
     yield page.contents([*entries, ("method", "method"), ("origin", "origin"), ("numbers", "all numbers")])
     for line in runs.seen(workdirs):
         yield page.paragraph(line, "note")
+    for line in headline.lines(results):
+        yield page.paragraph(line, "lead")
     if not results:
         yield page.paragraph("There are no results of the test split and the best checkpoint yet.", "note")
     for anchor, task in entries:

@@ -37,7 +37,7 @@ RESAMPLED = (
 
 def text(tables: Tables, results: Sequence[Comparison], first: Sequence[str] = ()) -> str:
     """The whole summary as Markdown; `results` are all comparisons of the tables, `first` its first sentences."""
-    parts = ["# Finetuning: summary", *first, *(f"**{line}**" for line in runs.seen(workdirs(tables)))]
+    parts = ["# Finetuning: summary", *(f"**{line}**" for line in runs.seen(workdirs(tables))), *first]
     parts += [_section(result) for result in results] or ["No results on the test split yet."]
     parts += [_runs(tables, task) for task in dict.fromkeys(result.task for result in results)]
     return "\n\n".join([*parts, "## Method", METHOD]) + "\n"

@@ -160,7 +160,7 @@ def _predicted(work: Work, book: ledger.Book, scan: Scan, reading: Future, write
 def _written(work: Work, scan: Scan, example: Example, said: Said) -> dict[str, Any]:
     """What predictions.jsonl says of a scan, with the hash of every file: one that is changed later is told."""
     line = work.write(scan, example, said)
-    return {**line, "sha256": ledger.hashes(work.folder, line["files"])}
+    return {**line, "written": ledger.hashes(work.folder, line["files"])}
 
 
 def _settle(book: ledger.Book, writing: _Writing | None) -> None:

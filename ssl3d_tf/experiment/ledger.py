@@ -64,7 +64,7 @@ def _check_as_written(folder: Path) -> None:
         name
         for line in lines(folder).values()
         for name, digest in hashes(folder, line["files"]).items()
-        if line.get("sha256", {}).get(name, digest) != digest
+        if line.get("written", {}).get(name, digest) != digest
     ]
     if changed:
         more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""

@@ -23,7 +23,7 @@ def test_one_sentence_says_what_was_gained_at_how_many_cases_and_where_nothing_w
 def test_report_and_summary_begin_with_it(workdir):
     report.write([workdir], workdir / "report.html")
     page, text = ((workdir / name).read_text(encoding="utf-8") for name in ("report.html", "summary.md"))
-    assert page.index("against scratch, segmentation: dice +0.094") < page.index("<nav>")
+    assert page.index("against scratch, segmentation: dice +0.094") < page.index("<h2")
     assert text.splitlines()[2].startswith("Pretrained by cpc_3d, against scratch, segmentation: dice +0.094")
 
 
