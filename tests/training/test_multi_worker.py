@@ -139,7 +139,9 @@ def test_workers_of_different_commands_are_refused_by_all(data, tmp_path):
         assert text.splitlines()[-1] == (
             "the workers of TF_CONFIG do not begin with the same configuration: give all of them the same command."
         )
-    assert not (tmp_path / "run").exists()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".worker-1"]  # of the other, which has its lock
+    assert [path.name for path in (tmp_path / "run" / ".worker-1").iterdir()] == [".lock"]
+    assert Two(data, tmp_path / "run").ended()[0] == [0, 0]  # the remedy
 
 
 def test_workers_that_begin_at_different_steps_are_refused():
