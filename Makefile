@@ -1,9 +1,11 @@
 # make demo   a first result on phantoms        make test            the test suite
-# make check  format, lint, types               make science-smoke   does each pretext task learn? 6 minutes
+# make check  format, lint, types               make science-smoke   does each pretext task learn? 8 minutes
 # make intervals     do 95 % intervals hold the truth in 95 % of simulated experiments? 2 minutes
 # make test-pythons   the test suite on every Python found of 3.10 to 3.13, each in a .venv of its own
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
 # make bench-step    a training step, ours and PyTorch's, of every task: 15 minutes
+# make docs          the documentation as a site, docs/_build/html/index.html; a dead link is an error
+# make pages         do the reports fit a telephone and a desk? pictures in runs/pages, by Chromium
 # make faults        commands killed, starved and cut, 50 rounds: 40 minutes; ROUNDS=4 for a few, SEED=1 for the same
 # Each sets up .venv once. Another Python, in .venv-3.12: make test PYTHON=python3.12
 PYTHON ?= python3
@@ -16,17 +18,17 @@ PEERS_VENV := .venv-peers
 ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pythons science-smoke intervals faults bench-peers bench-step check format clean
+.PHONY: help install demo test test-pythons science-smoke intervals docs pages faults bench-peers bench-step check format clean
 
 help:
-	@sed -n '1,7s/^# //p' Makefile
+	@sed -n '1,9s/^# //p' Makefile
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 13) else \
 	  f"ssl3d_tf needs Python 3.10 to 3.13, $(PYTHON) is {v[0]}.{v[1]}: make $(MAKECMDGOALS) PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (about 3 GB, a few minutes, once)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]'
 	@touch $@
 
 install: $(STAMP)
@@ -50,6 +52,13 @@ science-smoke: $(STAMP)
 
 intervals: $(STAMP)
 	$(BIN)/python -m pytest tests/interval_coverage.py -n 2 -s
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+pages: $(STAMP)
+	$(BIN)/python -m pytest tests/pages_in_browser.py
 
 faults: $(STAMP)
 	$(BIN)/python -m benchmarks.faults --rounds=$(ROUNDS) $(addprefix --seed=,$(SEED))

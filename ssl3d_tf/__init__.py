@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ssl3d_tf.training.contracts import read_contract as contract
     from ssl3d_tf.training.encoders import load_encoder, load_model
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["InputError", "__version__", "contract", "dataset", "load_encoder", "load_model", "open_data"]
 
 _HOMES = {

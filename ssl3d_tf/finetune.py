@@ -54,8 +54,9 @@ def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path],
     prepared = preparing.prepare(sources, folder, encoders, workdir)
     preparing.occupy(workdir, prepared, configuration.text())
     failed = running.run_all(prepared.experiment, prepared.planned)
-    done = len(prepared.planned) - failed
-    print(f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {done} runs, {failed} failed.")
+    done, trials = len(prepared.planned) - failed, sum(cell.peak is not None for cell in prepared.planned)
+    tried = f", of them {trials} trials of PEAKS" if trials else ""
+    print(f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {done} runs{tried}, {failed} failed.")
     return failed
 
 

@@ -63,6 +63,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"{len(scans)} scans to predict in {values.input}" + f", {len(faults)} unusable" * bool(faults), flush=True)
     folder, about = places.local(values.output, "--output"), describe(values, chosen)
     ledger.check(folder, about, overwrite=values.overwrite)
+    if not scans and not ledger.is_begun(folder):  # else what it holds of these scans is no longer true
+        raise applying.none_of(faults)
     network = prediction.load(chosen, flips=values.flips, embeddings=values.embeddings)
     with files.locked(files.make_folder(folder, "--output")):
         ledger.occupy(folder, about, overwrite=values.overwrite)
@@ -81,7 +83,7 @@ def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[a
     prepared = inputs.how(contract, f"{contract['folder']}/{contracts.CONTRACT}", values.flag_values_dict())
     suffixes = None if values.mask_suffix is None else tuple(filter(None, values.mask_suffix))
     found, faults = inputs.find(layouts.Request(values.input, values.layout, suffixes), prepared)
-    if not Path(values.input).is_file():  # which names all that is read
+    if found and not Path(values.input).is_file():  # which names all that is read
         output.check_apart(places.local(values.output, "--output"), found[0].root)
     return found, [fault._asdict() for fault in faults]
 

@@ -43,6 +43,7 @@ class Task(NamedTuple):
     loss_fn: (targets, outputs) -> float32 [batch].
     metrics: name -> (targets, outputs) -> float32 [batch]. Pretext tasks have 'accuracy' and 'chance'.
     smallest_batch: examples that the loss needs at once, over all devices; 2 where others serve as negatives.
+    guess: inputs -> outputs as good as they get without learning, where that is more than chance; for audits.
     """
 
     sample: Callable[[Seed], Params]
@@ -52,3 +53,4 @@ class Task(NamedTuple):
     loss_fn: Callable[[Targets, Outputs], tf.Tensor]
     metrics: Mapping[str, Callable[[Targets, Outputs], tf.Tensor]]
     smallest_batch: int = 1
+    guess: Callable[[Inputs], Outputs] | None = None

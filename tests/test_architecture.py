@@ -17,7 +17,11 @@ FLOORS = (  # of ssl3d_tf, from the ground up; commands, at the package's door, 
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 PACKAGE = ROOT / "ssl3d_tf"
-SOURCES = [path for folder in ("ssl3d_tf", "tools", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES = [
+    path
+    for folder in ("ssl3d_tf", "tools", "benchmarks", "experiments")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 
 
 def imports(path):
@@ -143,5 +147,5 @@ def test_every_module_says_what_it_is():
 
 def test_every_test_is_beside_its_like():
     """tests/views/test_affine.py is of views/affine.py: a wing's tests are in the folder of its name."""
-    wings = {wing for floor in FLOORS[1:-1] for wing in floor} | {"commands", "tools", "benchmarks"}
+    wings = {wing for floor in FLOORS[1:-1] for wing in floor} | {"commands", "tools", "benchmarks", "experiments"}
     assert {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()} == wings

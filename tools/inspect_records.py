@@ -3,6 +3,7 @@
 python -m tools.inspect_records DATA [--verify [--input RAW]] [--json]
 python -m tools.inspect_records DATA --show ID --png FILE
 python -m tools.inspect_records DATA --views gin/jigsaw_3d.gin --png FILE
+python -m tools.inspect_records DATA --workdir RUN --png FILE
 """
 
 import json
@@ -27,9 +28,12 @@ def define_flags() -> None:
     flags.DEFINE_string("input", "", "With --verify: what it was made from; names what changed, is gone or new.")
     flags.DEFINE_string("show", "", "Draw the planes of the example with this id.")
     flags.DEFINE_multi_string("views", [], "Draw what the network sees with this gin file; several, in order.")
+    flags.DEFINE_string(
+        "workdir", "", "Instead of --views: of a pretraining run, which reconstructs what its task hides."
+    )
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE for --views, such as VIEW_SIZE=32; may repeat.")
     flags.DEFINE_multi_string("gin_import", [], "A module of yours that a gin file of --views imports; may repeat.")
-    flags.DEFINE_string("png", "", "Where --show or --views draws.")
+    flags.DEFINE_string("png", "", "Where --show, --views or --workdir draws.")
     flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 
 
@@ -38,8 +42,9 @@ def main(argv: Sequence[str]) -> None:
     values = flags.FLAGS
     if len(argv) != 2:
         raise app.UsageError("name one data folder: python -m tools.inspect_records DATA")
-    if bool(values.show) + bool(values.views) != bool(values.png):
-        raise app.UsageError("--png FILE needs one of --show ID and --views GIN_FILE, and they need --png.")
+    if bool(values.show) + bool(values.views) + bool(values.workdir) != bool(values.png):
+        rule = "one of --show ID, --views GIN_FILE and --workdir RUN, which has a configuration of its own"
+        raise app.UsageError(f"--png FILE needs {rule}; and each of them needs --png.")
     if values.input and not values.verify:
         raise app.UsageError("--input is for --verify; add it.")
     if values.gin_param and not values.views:
@@ -55,8 +60,10 @@ def main(argv: Sequence[str]) -> None:
             sys.exit(1)
     if values.show:
         planes.write(local(values.png, "--png"), folder, data, values.show)
-    if values.views:
-        show_views(folder, values.views, values.gin_param, values.gin_import, png=local(values.png, "--png"))
+    if values.views or values.workdir:
+        workdir = local(values.workdir, "--workdir") if values.workdir else None
+        png = local(values.png, "--png")
+        show_views(folder, values.views, values.gin_param, values.gin_import, png=png, workdir=workdir)
     summary = table.summarise(folder, data)
     print(json.dumps(summary, indent=1) if values.json else table.text(summary))
     if values.verify and not values.json:
@@ -73,13 +80,20 @@ def changes(folder: Place, data: manifest.Manifest, raw: str) -> list[str]:
 
 
 def show_views(
-    folder: Place, gin_files: Sequence[str], params: Sequence[str], imports: Sequence[str], *, png: Path
+    folder: Place,
+    gin_files: Sequence[str],
+    params: Sequence[str],
+    imports: Sequence[str],
+    *,
+    png: Path,
+    workdir: Path | None = None,
 ) -> None:
     """Draws what the network sees of a few training examples. Raises InputError, as `ssl3d_tf.preview.draw` does."""
     from ssl3d_tf import preview  # late: all else here does without TensorFlow, and starts ten times faster
     from ssl3d_tf.command import configuration
 
-    preview.draw(folder, configuration.Sources(tuple(gin_files), tuple(params), tuple(imports)), png)
+    sources = configuration.Sources(tuple(gin_files), tuple(params), tuple(imports))
+    preview.draw(folder, sources, png, workdir=workdir)
 
 
 def command() -> None:

@@ -1,7 +1,8 @@
 """python -m benchmarks.faults --rounds=50: nothing is lost, and nothing is silent, whatever befalls a command.
 
-Every round strikes one command (conversion, pretraining, grid, search) with one fault. What follows must be the result
-of an undisturbed run, bit for bit, or an error of one line and, after its remedy, that result. Exit 1 if any was not.
+Every round strikes one command (conversion, pretraining, grid, search, prediction of masks and of classes) with one
+fault. What follows must be the result of an undisturbed run, bit for bit, or an error of one line and, after its
+remedy, that result. Exit 1 if any was not.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from absl import flags
 
 from benchmarks.faults import begun, blows
 from benchmarks.faults.blows import Blow, Ended, Round
-from benchmarks.faults.scenes import Scene, bring_input, make_inputs, scenes
+from benchmarks.faults.scenes import Scene, scenes
 from ssl3d_tf.command import cli
 
 FULL = "disk full"
@@ -73,7 +74,6 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _rounds(root: Path, rounds: int, seed: int, *, jobs: int, only: str) -> list[Verdict]:
-    make_inputs(root / "inputs")
     is_mounting = blows.can_mount(root / "try")
     if not is_mounting:
         print("no right to mount a small disk: no round has a full one.", flush=True)
@@ -128,7 +128,9 @@ def _once_each(make: Callable[[Scene], Undisturbed]) -> Callable[[Scene], Undist
 
 def _undisturbed(root: Path, scene: Scene) -> Undisturbed:
     folder, began = root / scene.name, time.monotonic()
-    bring_input(root / "inputs", scene, folder / "data")
+    made = _input(root, scene)
+    scene.make_input(made)
+    shutil.copytree(made, folder / "data")
     ended = Round(scene, folder, random.Random(0), 0.0).run()
     if ended.code:
         raise RuntimeError(f"{scene.name} fails undisturbed: {ended}")
@@ -136,9 +138,13 @@ def _undisturbed(root: Path, scene: Scene) -> Undisturbed:
     return Undisturbed(scene.result(folder / "work"), time.monotonic() - began, size)
 
 
+def _input(root: Path, scene: Scene) -> Path:
+    return root / "inputs" / scene.name
+
+
 def _round(folder: Path, scene: Scene, kind: str, seed: str, whole: Callable[[Scene], Undisturbed]) -> Verdict:
     undisturbed, began = whole(scene), time.monotonic()
-    bring_input(folder.parent / "inputs", scene, folder / "data")
+    shutil.copytree(_input(folder.parent, scene), folder / "data")
     one = Round(scene, folder, random.Random(seed), undisturbed.seconds)
     with _disk(one, kind, undisturbed) as blow:
         told, fault = _outcome(one, blow, undisturbed.result)

@@ -8,17 +8,22 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from ssl3d_tf.command.home import ROOT
+
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "Agg"}
+
 _lock = threading.Lock()
 _all: list[subprocess.Popen] = []
 _is_over = False
 
 
 def start(command: list[str], **options: Any) -> subprocess.Popen:
-    """As Popen, with its own process group. Raises RuntimeError once the rounds are over."""
+    """As Popen, of a command of ours, with its own process group. Raises RuntimeError once the rounds are over."""
+    environment = {**os.environ, **QUIET, **options.pop("env", {})}
     with _lock:
         if _is_over:
             raise RuntimeError("the rounds are over")
-        _all.append(process := subprocess.Popen(command, start_new_session=True, **options))
+        _all.append(process := subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **options))
         return process
 
 

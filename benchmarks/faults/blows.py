@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from benchmarks.faults import begun
 from benchmarks.faults.scenes import Scene
-from ssl3d_tf.command.home import ROOT
 
 DEADLINE_S = 300
 _NOISE = (
@@ -45,15 +44,8 @@ class Round(NamedTuple):
         command = [*self.scene.arguments(self.folder / "data", self.folder / "work"), *more]
         drafts = self.folder.parent / "tmp"  # what a killed process leaves in it goes with all rounds
         drafts.mkdir(exist_ok=True)
-        environment = {
-            **os.environ,
-            "TMPDIR": str(drafts),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "MPLBACKEND": "Agg",
-        }
         with (self.folder / "out").open("w") as out, (self.folder / f"err-{time.monotonic_ns()}").open("w") as err:
-            return begun.start(command, cwd=ROOT, stdout=out, stderr=err, env=environment)
+            return begun.start(command, stdout=out, stderr=err, env={"TMPDIR": str(drafts)})
 
     def end(self, process: subprocess.Popen) -> Ended:
         """Waits for its end."""

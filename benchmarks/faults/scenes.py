@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,44 +10,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.data import synthetic
+from benchmarks.faults import inputs
+from benchmarks.faults.inputs import NETWORK
 
-SIDE = 16  # voxels
-NETWORK = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIDE}", "DROPOUT=0.2", "LOG_EVERY=1", "SAVE_EVERY=2")
 PRETRAINING = (*NETWORK, "STEPS=12", "WARMUP_STEPS=3", "EVAL_EVERY=4")
 GRID = (*NETWORK, "STEPS=4", "EVAL_EVERY=2", "ARMS=('random',)", "FRACTIONS=(50,100)", "REPETITIONS=1")
 SEARCH = (*NETWORK, "STEPS=4", "EVAL_EVERY=2", "MAX_TRIALS=2", "SPACE={'LEARNING_RATE': [1e-3, 1e-2]}")
 SEGMENTATION = "--gin_file=gin/finetune/segmentation_2d.gin"
+_MODEL = ("data/model/*.csv", "data/model/runs/**/model/*", "data/model/runs/**/result.json")
+_PREDICTIONS = ("work/*.json*", "work/*.np?", "work/*.png", "work/*.csv")
 
 
 class Scene(NamedTuple):
     """A command that reads `data` and writes `work`, both in a folder of a round.
 
-    arguments: (data, work) -> its command line. result: what of `work` is to be the same, whatever befell it. targets:
-    globs of the files that may be damaged, with a copy to put back; under data/ and work/. left_out: folder of a round
-    -> the line by which the command that ended there last said what of its input it goes without, '' if nothing.
+    make_input: makes what it reads in a folder, `data`. arguments: (data, work) -> its command line. result: what of
+    `work` is to be the same, whatever befell it. targets: globs of the files that may be damaged, with a copy to put
+    back; under data/ and work/. left_out: folder of a round -> the line by which the command that ended there last said
+    what of its input it goes without, '' if nothing.
     """
 
     name: str
+    make_input: Callable[[Path], None]
     arguments: Callable[[Path, Path], list[str]]
     result: Callable[[Path], Mapping[str, Any]]
     targets: tuple[str, ...]
     left_out: Callable[[Path], str] = lambda _: ""
-
-
-def make_inputs(folder: Path) -> None:
-    """folder/raw with images, folder/data with records: what every round gets a copy of."""
-    rng = np.random.default_rng(0)
-    (folder / "raw").mkdir(parents=True)
-    for number in range(12):
-        volume = rng.integers(0, 200, (SIDE, SIDE, SIDE)).astype("uint8")
-        np.save(folder / "raw" / f"scan_{number:02d}.npy", volume)
-    synthetic.write_dataset(folder / "data", shape=(SIDE, SIDE), counts={"train": 6, "val": 2, "test": 2})
-
-
-def bring_input(inputs: Path, scene: Scene, data: Path) -> None:
-    """The copy of a round."""
-    shutil.copytree(inputs / ("raw" if scene.name == "conversion" else "data"), data)
 
 
 def scenes() -> tuple[Scene, ...]:
@@ -56,12 +43,18 @@ def scenes() -> tuple[Scene, ...]:
     shards, manifest = "data/*.tfrecord", "data/manifest.json"
     runs = ("work/runs/**/checkpoints/ckpt-*", "work/runs/**/result.json")
     return (
-        Scene("conversion", _conversion, _converted, ("work/*.tfrecord", "work/*.json", "data/*.npy"), _quarantined),
-        Scene("pretraining", _command("train", "--gin_file=gin/rotation_2d.gin", PRETRAINING), _pretrained,
-              (shards, manifest, "work/checkpoints/*", "work/config.gin", "work/run.json")),
-        Scene("grid", _command("finetune", SEGMENTATION, GRID), _tables, (shards, manifest, "work/*.csv", *runs)),
-        Scene("search", _command("tune", SEGMENTATION, SEARCH), _trials,
+        Scene("conversion", inputs.scans, _conversion, _converted,
+              ("work/*.tfrecord", "work/*.json", "data/*.npy"), _quarantined),
+        Scene("pretraining", inputs.records, _command("train", "--gin_file=gin/rotation_2d.gin", PRETRAINING),
+              _pretrained, (shards, manifest, "work/checkpoints/*", "work/config.gin", "work/run.json")),
+        Scene("grid", inputs.records, _command("finetune", SEGMENTATION, GRID), _tables,
+              (shards, manifest, "work/*.csv", *runs)),
+        Scene("search", inputs.records, _command("tune", SEGMENTATION, SEARCH), _trials,
               (shards, manifest, "work/trials.csv", "work/keras_tuner/**/*.json", "work/trials/**/ckpt-*")),
+        Scene("masks", inputs.segmenter, _prediction("--probabilities", "--embeddings"), _predicted,
+              ("data/scans/*", *_MODEL, *_PREDICTIONS), _failed),
+        Scene("classes", inputs.classifier, _prediction("--embeddings"), _predicted,
+              ("data/scans/*", *_MODEL, *_PREDICTIONS), _failed),
     )  # fmt: skip
 
 
@@ -77,16 +70,36 @@ def _command(name: str, gin_file: str, params: tuple[str, ...]) -> Callable[[Pat
     ]  # fmt: skip
 
 
+def _prediction(*options: str) -> Callable[[Path, Path], list[str]]:
+    return lambda data, work: [
+        *(sys.executable, "-m", "ssl3d_tf.predict", f"--model={data / 'model'}", f"--input={data / 'scans'}"),
+        *(f"--output={work}", *options),
+    ]
+
+
 def _converted(work: Path) -> dict[str, bytes]:
     """Every file but pictures and what tells how long it took."""
     kept = [path for path in work.iterdir() if path.suffix == ".tfrecord" or path.name == "manifest.json"]
     return {path.name: path.read_bytes() for path in kept}
 
 
+def _predicted(work: Path) -> dict[str, bytes]:
+    """Every file, but for what says in which folders model and scans lie."""
+    return {path.name: path.read_bytes() for path in work.iterdir() if path.name not in (".lock", "prediction.json")}
+
+
 def _quarantined(folder: Path) -> str:
-    """Both the screen and quarantine.jsonl must say so."""
-    line = re.search("^quarantined: .*", (folder / "out").read_text(encoding="utf-8"), re.MULTILINE)
-    note = folder / "work" / "quarantine.jsonl"
+    return _left_out(folder, "quarantined: ", "quarantine.jsonl")
+
+
+def _failed(folder: Path) -> str:
+    return _left_out(folder, "failed: ", "failed.jsonl")
+
+
+def _left_out(folder: Path, begins: str, name: str) -> str:
+    """Both the screen and the note must say so."""
+    line = re.search(f"^{begins}.*", (folder / "out").read_text(encoding="utf-8"), re.MULTILINE)
+    note = folder / "work" / name
     return line.group() if line and note.is_file() and note.read_text(encoding="utf-8") else ""
 
 

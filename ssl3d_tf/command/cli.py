@@ -42,7 +42,7 @@ def flags_only(argv: Sequence[str]) -> None:
 def _parse(argv: Sequence[str], main: Callable[[Sequence[str]], None], own: Collection[str]) -> list[str]:
     if {"--help", "-help", "-h"} & set(argv):
         with contextlib.suppress(BrokenPipeError):  # of --help | head
-            print(_help(main, own or {flag.name for flag in flags.FLAGS.get_flags_for_module(argv[0])}), flush=True)
+            print(help_of(main, own or {flag.name for flag in flags.FLAGS.get_flags_for_module(argv[0])}), flush=True)
         sys.exit(0)  # absl itself would exit with 1: asking for help is no failure
     try:
         rest = flags.FLAGS(list(argv))
@@ -56,7 +56,7 @@ def _parse(argv: Sequence[str], main: Callable[[Sequence[str]], None], own: Coll
     return rest
 
 
-def _help(main: Callable[[Sequence[str]], None], own: Collection[str]) -> str:
+def help_of(main: Callable[[Sequence[str]], None], own: Collection[str]) -> str:
     """The docstring of main's module and those flags; absl's own help is that of __main__, a script's or a module's."""
     shown = flags.FlagValues()
     for name in own:

@@ -5,7 +5,6 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import gin
@@ -14,8 +13,6 @@ from gin import config as gin_config
 from ssl3d_tf.command import gin_files, knobs, renamed
 from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.errors import InputError
-
-_BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
 
 T = TypeVar("T")
 _MACRO = re.compile(r"^([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
@@ -60,7 +57,7 @@ def load(sources: Sources, *, dataset: str | None = None, read: Iterable[str] = 
     except Exception as error:  # gin raises whatever it meets: SyntaxError, ValueError, ImportError, OSError, …
         gin_files.check_names(sources.files)
         raise InputError(f"{', '.join((*sources.files, *sources.params))}: {_one_line(error)}") from error
-    declared = frozenset(_declared(parsed))
+    declared = frozenset(gin_files.declared(parsed))
     _check_macros(sources, declared, read)
     for (name, selector), values in gin_config._CONFIG.items():
         if selector == "gin.macro" and not _is_reference(values["value"], called=name not in knobs.FUNCTIONS):
@@ -90,15 +87,22 @@ def make(configurable: Callable[..., T], *, scope: str | None = None) -> T:
         with gin.config_scope(scope):
             return gin.get_configurable(configurable)()
     except (TypeError, ValueError, AttributeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(f"the configuration does not fit together: {reason}; --verbosity=1 shows where.") from error
 
 
-def check_bound(configurable: Callable, name: str, sources: Sources) -> None:
+def check_bound(configurable: Callable, name: str, sources: Sources, *, remedy: str) -> None:
     """Raises InputError where the configuration says nothing of an argument that a file of its own must give."""
-    if name not in gin.get_bindings(configurable, resolve_references=False):
-        remedy = "give the file of a task, gin/cpc_3d.gin, say, or one in gin/finetune/"
+    if not is_bound(configurable, name):
         raise InputError(f"{', '.join(sources.files)} sets no {name}: {remedy}.")
+
+
+def is_bound(configurable: Callable, name: str) -> bool:
+    """Whether the configuration says anything of that argument."""
+    try:
+        return name in gin.get_bindings(configurable, resolve_references=False)
+    except ValueError:  # no file imports its module
+        return False
 
 
 def value(name: str) -> Any:
@@ -110,6 +114,17 @@ def bind(name: str, value: Any) -> None:
     """Gives a macro the value that the data say."""
     with gin.unlock_config():
         gin.bind_parameter(f"{name}/gin.macro.value", value)
+
+
+@contextlib.contextmanager
+def bound(name: str, value: Any) -> Iterator[None]:
+    """Inside, a macro has that value."""
+    before = macro(name)
+    bind(name, value)
+    try:
+        yield
+    finally:
+        bind(name, before)
 
 
 def text() -> str:
@@ -184,7 +199,7 @@ def _names(config: Iterable[tuple[str, str]]) -> frozenset[str]:
 
 def _free(sources: Sources, declared: frozenset[str]) -> frozenset[str]:
     asked_for = {
-        found["macro"] or found["configurable"] for param in sources.params if (found := _BINDING.match(param))
+        found["macro"] or found["configurable"] for param in sources.params if (found := gin_files.BINDING.match(param))
     }
     names = _names(gin_config._CONFIG)
     return frozenset(name for name in names if _is_among(declared, name) and not _is_among(asked_for, name))
@@ -201,8 +216,14 @@ def _check_macros(sources: Sources, declared: frozenset[str], also_read: Iterabl
     for name in _macros():
         if name in read or (name in declared and name not in asked_for):
             continue
-        hint = _did_you_mean(name, read) or " remove it."
-        raise InputError(f"{name} is set, but nothing in {', '.join(sources.files)} reads it:{hint}")
+        hint = _remedy(name, read)
+        raise InputError(f"{name} is set, but nothing in {', '.join(dict.fromkeys(sources.files))} reads it:{hint}")
+
+
+def _remedy(name: str, read: Iterable[str]) -> str:
+    if any(parameter.endswith("Settings.task") for parameter in _parameters()):
+        return _did_you_mean(name, read) or " remove it."
+    return " the file of a task is missing; give it too, gin/cpc_3d.gin, say, or one in gin/finetune/."
 
 
 def _macros() -> list[str]:
@@ -215,23 +236,6 @@ def _parameters() -> list[str]:
 
 def _macro_references() -> Iterable[gin_config.ConfigurableReference]:
     return (ref for ref in gin_config.iterate_references(gin_config._CONFIG) if ref.selector == "gin.macro")
-
-
-def _declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) -> set[str]:
-    """Macros and configurables that base files set, and macros of files that set nothing else (gin/datasets)."""
-    names: set[str] = set()
-    for path in (ROOT / "gin").rglob("base.gin"):
-        names |= {found["macro"] or found["configurable"] for found in _bindings(path)}
-    for file in parsed:
-        found = [binding["macro"] for binding in _bindings(gin_files.path(file.filename))]
-        if None not in found and not file.imports and not file.includes:
-            names |= set(found)
-    return names
-
-
-def _bindings(path: Path) -> list[re.Match[str]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [binding for line in lines if (binding := _BINDING.match(line))]
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,16 +1,19 @@
 """gin files before gin runs them: where they lie, what they import, and which names of before they have."""
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gin import config as gin_config
 from gin import config_parser
 
 from ssl3d_tf.command import renamed
 from ssl3d_tf.command.home import ROOT
 from ssl3d_tf.errors import InputError
 
+BINDING = re.compile(r"(?:\w+/)*(?:(?P<macro>[A-Z][A-Z0-9_]*)|(?P<configurable>[\w.]+)\.\w+)\s*=")
 _IMPORTED = ("__gin__", "ssl3d_tf", "keras")  # what they may import
 
 
@@ -58,3 +61,20 @@ def check_names(files: Iterable[str]) -> None:
             raise InputError(f"{file} is of ssl3d_tf 0.1, and since then {names}: rename them in the file.")
         included = [one.filename for one in _statements(text) if isinstance(one, config_parser.IncludeStatement)]
         check_names(included)
+
+
+def declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) -> set[str]:
+    """Macros and configurables that base files set, and macros of files that set nothing else (gin/datasets)."""
+    names: set[str] = set()
+    for base in (ROOT / "gin").rglob("base.gin"):
+        names |= {found["macro"] or found["configurable"] for found in _bindings(base)}
+    for file in parsed:
+        found = [binding["macro"] for binding in _bindings(path(file.filename))]
+        if None not in found and not file.imports and not file.includes:
+            names |= set(found)
+    return names
+
+
+def _bindings(file: Path) -> list[re.Match[str]]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [binding for line in lines if (binding := BINDING.match(line))]

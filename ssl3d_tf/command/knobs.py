@@ -32,7 +32,7 @@ class Range(NamedTuple):
         return f"{kind} {limits}{most}{', or None' if self.optional else ''}"
 
 
-FUNCTIONS = ("ENCODER",)  # knobs that are functions of the library: no number or text is one
+FUNCTIONS = {"ENCODER": "@unet.encoder", "PROBE": "@probing.knn"}  # knobs that are such: no number or text is one
 _COUNT = Range(1)
 _POSITIVE = Range(0, above=True, whole=False)
 RANGES = {
@@ -42,7 +42,7 @@ RANGES = {
     **dict.fromkeys(("PATIENCE", "CHANNELS"), Range(1, optional=True)),
     **dict.fromkeys(("CLIP_NORM", "CLIP_VALUE"), Range(0, above=True, whole=False, optional=True)),
     **dict.fromkeys(("WEIGHT_DECAY", "CACHE_GB", "LEARNING_RATE"), Range(0, whole=False)),
-    "MAX_TRIALS": _COUNT,
+    **dict.fromkeys(("MAX_TRIALS", "PROBE_CASES"), _COUNT),
     "PRUNE_AFTER": Range(1, optional=True),
     "FRACTION": Range(0, 100, above=True, whole=False),
     "PATCH_JITTER": Range(0, optional=True),
@@ -57,7 +57,9 @@ RANGES = {
 
 def check(name: str, value: Any) -> None:
     """Raises InputError where a knob of that name does not take `value`; other names take anything."""
-    if name in FUNCTIONS:
-        raise InputError(f"{name} is {value!r}; it must be a function, with @ and without (), such as @unet.encoder.")
+    if name in FUNCTIONS and not (value is None and name == "PROBE"):
+        raise InputError(
+            f"{name} is {value!r}; it must be a function, with @ and without (), such as {FUNCTIONS[name]}."
+        )
     if name in RANGES and not RANGES[name].holds(value):
         raise InputError(f"{name} is {value!r}; it must be {RANGES[name]}.")

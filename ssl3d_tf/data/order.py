@@ -66,7 +66,7 @@ def _round(parts: Sequence[Part], seed: int, number: tf.Tensor, blocks: int) -> 
 
 def _parts_of(parts: Sequence[Part], seed: int, number: tf.Tensor, blocks: int) -> tf.Tensor:
     """Which part every draw of a round is of: int32 [draws], each block in an order of its own."""
-    block = tf.repeat(tf.range(len(parts)), [part.draws for part in parts])
+    block = [place for place, part in enumerate(parts) for _ in range(part.draws)]
     drawn = tf.random.stateless_uniform([blocks, len(block)], fold(run_seed(seed, _MIX), number))
     return tf.reshape(tf.gather(block, tf.argsort(drawn, axis=1)), [-1])
 

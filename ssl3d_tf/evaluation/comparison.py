@@ -18,7 +18,8 @@ HEADLINE = ("", "mean")  # classes of the rows that stand for all classes
 class Estimate(NamedTuple):
     """A mean over repetitions with its interval, which keeps to the range of the score.
 
-    cases, patients: that have a score in any repetition; 0 where no scores per case are known.
+    cases, patients: that have a score in any repetition; 0 where no scores per case are known. p: of a mean of 0, which
+    is asked of differences; NaN of one number.
     """
 
     mean: float
@@ -27,6 +28,7 @@ class Estimate(NamedTuple):
     repetitions: int
     cases: int
     patients: int
+    p: float = math.nan
 
 
 class Comparison(NamedTuple):
@@ -101,7 +103,7 @@ def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
     ]
     present = {(arm(row), row.fraction, row.repetition) for row in rows}
     expected = [(one, fraction, number) for one in axes[0] for fraction in axes[1] for number in axes[2]]
-    absent = [f"{name(one)}, {f:g} %, repetition {n}" for one, f, n in expected if (one, f, n) not in present]
+    absent = [f"{name(one)}, {f:.3g} %, repetition {n}" for one, f, n in expected if (one, f, n) not in present]
     return absent, len(expected)
 
 
@@ -122,6 +124,12 @@ def verdict(difference: Estimate, score: str) -> str:
     if low <= 0 <= high:
         return "no difference shown"
     return "better" if (low > 0) != scales.of(score).lower_is_better else "worse"
+
+
+def adjusted(result: Comparison) -> dict[tuple[Arm, float | None], float]:
+    """p of every difference to scratch of several repetitions, corrected by Holm for their number."""
+    found = {key: one.p for key, one in result.differences.items() if one.repetitions > 1 and not math.isnan(one.p)}
+    return dict(zip(found, statistics.holm(list(found.values())), strict=True))
 
 
 def _reported(tables: Tables) -> list[Result]:
@@ -192,4 +200,5 @@ def _estimate(
     low, high = np.clip(statistics.interval(found._replace(mean=mean)), scale.low, scale.high)
     cases = int((~np.isnan(np.stack(cubes))).any(axis=(0, 1, 2)).sum()) if has_cases else 0
     patients = statistics.patients_counted(found) if has_cases else 0
-    return Estimate(mean, sd, Interval(float(low), float(high)), int(kept.sum()), cases, patients)
+    p = statistics.p_value(found._replace(mean=mean))
+    return Estimate(mean, sd, Interval(float(low), float(high)), int(kept.sum()), cases, patients, p)

@@ -85,7 +85,7 @@ def learning_curves(curves: Mapping[tuple[Arm, float], Sequence[Curve]], arms: S
             for one in arms:
                 if one in (SCRATCH, Arm(one.encoder, init)) and (one, fraction) in curves:
                     _curve(ax, curves[one, fraction], one, _encoders(arms))
-            ax.set_title(f"{init}, {fraction:g} % of labels" if init else f"{fraction:g} % of labels")
+            ax.set_title(f"{init}, {fraction:.3g} % of labels" if init else f"{fraction:.3g} % of labels")
         name = next(iter(curves.values()))[0].name
         row[0].set_ylabel(name)
         _within(row[0], scales.of(name.removeprefix("val_")), axis="y")
@@ -112,7 +112,7 @@ def boxes(result: Comparison) -> Figure:
             parts = ax.boxplot([scores], positions=[place], orientation="horizontal", widths=0.62, showfliers=False)
             for line in (line for lines in parts.values() for line in lines):
                 line.set(color=colour, linewidth=1.3)
-        ax.set_title(f"{fraction:g} % of labels")
+        ax.set_title(f"{fraction:.3g} % of labels")
         ax.set_xlabel(f"{result.score} of a test case")
         ax.locator_params(axis="x", nbins=6)
         ax.grid(visible=False, axis="y")
@@ -181,9 +181,9 @@ def _curve(ax: Axes, curves: Sequence[Curve], one: Arm, encoders: Sequence[str])
     """Of one arm; the steps are those that all repetitions have."""
     steps = sorted(set.intersection(*(set(curve.steps) for curve in curves)))
     values = np.array([[dict(zip(curve.steps, curve.values, strict=True))[step] for step in steps] for curve in curves])
-    colour, _ = colour_and_marker(one, encoders)
+    colour, marker = colour_and_marker(one, encoders)
     ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.13, linewidth=0)
-    ax.plot(steps, values.mean(axis=0), **_line(one, colour, None))
+    ax.plot(steps, values.mean(axis=0), **_line(one, colour, marker if len(steps) == 1 else None))  # no line is seen
 
 
 def _line(one: Arm, colour: str, marker: str | None) -> dict[str, Any]:

@@ -56,16 +56,19 @@ def labels(
     return found
 
 
-def probabilities(stored: np.ndarray, source: Mapping[str, Any], *, background: int = 0) -> np.ndarray:
-    """Probabilities, float [*stored, classes], on the input's grid: float32 [*native, classes].
+def probabilities(
+    stored: np.ndarray, source: Mapping[str, Any], *, background: int = 0, dtype: type[np.floating] = np.float32
+) -> np.ndarray:
+    """Probabilities, float [*stored, classes], on the input's grid: [*native, classes], interpolated in float32.
 
-    background: the class that what was cropped away is of, with probability 1.
+    Args:
+        background: the class that what was cropped away is of, with probability 1. dtype: of what is returned.
 
     Raises:
         InputError: there is no such grid (`placement.of`).
     """
     placed = placed_of(source, stored.shape[:-1])
-    found = np.zeros((*placed.shape, stored.shape[-1]), np.float32)
+    found = np.zeros((*placed.shape, stored.shape[-1]), dtype)
     found[..., background] = 1
     inside = found[placed.box]
     for part, slab, axes in _slabs(stored, placed):

@@ -9,25 +9,27 @@ _TEMPERATURE = 0.07
 def class_probabilities(
     known: np.ndarray, labels: np.ndarray, asked: np.ndarray, *, classes: int, number: int = _NEIGHBOURS
 ) -> np.ndarray:
-    """Votes of the nearest known embeddings by cosine, each of weight exp(cosine / .07), as shares.
+    """`shares` of labels int [n] in 0..classes−1: float64 [m, classes], each row of sum 1."""
+    return shares(known, np.eye(classes)[labels], asked, number=number)
+
+
+def shares(known: np.ndarray, targets: np.ndarray, asked: np.ndarray, *, number: int = _NEIGHBOURS) -> np.ndarray:
+    """The mean target of the nearest known embeddings by cosine, each of weight exp(cosine / .07).
 
     Wu et al., 2018, arXiv:1805.01978, section 3.4.
 
     Args:
-        known: float [n, d]. labels: int [n] in 0..classes−1. asked: float [m, d].
+        known: float [n, d]. targets: float [n, K]. asked: float [m, d].
         number: of neighbours, or all where there are fewer.
 
     Returns:
-        float64 [m, classes], each row of sum 1.
+        float64 [m, K].
     """
     cosines = _on_sphere(asked) @ _on_sphere(known).T
     nearest = np.argsort(-cosines, axis=1, kind="stable")[:, : min(number, len(known))]
     closest = np.take_along_axis(cosines, nearest, axis=1)
     weights = np.exp((closest - closest[:, :1]) / _TEMPERATURE)
-    votes = np.zeros((len(asked), classes))
-    for row, (places, shares) in enumerate(zip(nearest, weights, strict=True)):
-        np.add.at(votes[row], labels[places], shares)
-    return votes / votes.sum(axis=1, keepdims=True)
+    return np.einsum("mn,mnk->mk", weights / weights.sum(axis=1, keepdims=True), targets[nearest])
 
 
 def ordinal(probabilities: np.ndarray) -> np.ndarray:

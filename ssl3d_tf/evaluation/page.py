@@ -18,11 +18,13 @@ body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; background: 
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
 h1 { font-size: 1.7rem; margin: 0 } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--faint) }
 h3 { margin: 2rem 0 .4rem } p, li { max-width: 46rem } nav { font-size: .9rem } a { color: inherit }
-figure { margin: 1rem 0 } figure svg { width: 100%; height: auto }
+figure { margin: 1rem 0; overflow-x: auto } figure svg { width: 100%; height: auto } .lead { font-size: 1.1rem }
 figcaption, .soft { color: var(--soft); font-size: .88rem } svg text { font-family: "DejaVu Sans", Verdana, sans-serif }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--faint); text-align: right; vertical-align: top;
-  white-space: nowrap } th:first-child, td:first-child { text-align: left } thead th { border-bottom-width: 2px }
+  white-space: nowrap } th:first-child { text-align: left }
+tbody th { font-weight: inherit; position: sticky; left: 0; background: var(--paper) }
+thead th { border-bottom-width: 2px }
 td small { color: var(--soft) } td.better, td.better small { color: var(--better) }
 td.worse, td.worse small { color: var(--worse) }
 td.better b::before { content: "▲ " } td.worse b::before { content: "▼ " }
@@ -32,6 +34,9 @@ td.better b::before { content: "▲ " } td.worse b::before { content: "▼ " }
 pre { background: var(--panel); padding: .8rem; overflow-x: auto; font-size: .78rem; white-space: pre-wrap }
 code { font-size: .85em; overflow-wrap: anywhere } summary { cursor: pointer; margin: .6rem 0 }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem } dd { margin: 0 }
+dd span { display: inline-block; max-width: 100% }
+@media (max-width: 40rem) { figure svg { width: auto; min-width: 40rem } .pictures img { width: 13rem }
+  .pictures th, .pictures td { white-space: normal } dl { display: block } dd { margin-bottom: .5rem } }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --faint: #ccc; --better: #00664b; --worse: #a33c00;
   --note: #fff; --panel: #fff } nav { display: none } figure, tr { break-inside: avoid } h2, h3 { break-after: avoid }
   body { max-width: none; padding: 0; font-size: 10pt } .wide { overflow: visible } table { font-size: 7.5pt }
@@ -51,7 +56,7 @@ def page(title: str, body: Iterable[str]) -> str:
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """`kind`: '', 'soft', or 'note', which stands out."""
+    """`kind`: '', 'lead', 'soft', or 'note', which stands out."""
     return f"<p{_class(kind)}>{html.escape(text)}</p>"
 
 
@@ -61,30 +66,29 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def figure(svg: str, caption: str) -> str:
-    """A drawing with its caption."""
-    return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    """A drawing with its caption; one that is wider than a telephone's screen is scrolled."""
+    drawing = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(caption)}" ', 1)
+    return f'<figure tabindex="0">{drawing}<figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """The first row is the header, the first column names the others."""
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    body = "".join(_row(row[0], map(html.escape, row[1:])) for row in rows[1:])
     return _table(head, body)
 
 
 def difference_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[tuple[str, str, str]]]]) -> str:
     """Rows of (name, cells of (difference, interval, verdict)); what is better or worse stands out, with a sign."""
     columns = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
-    body = "".join(f"<tr><td>{html.escape(name)}</td>{''.join(map(_difference, cells))}</tr>" for name, cells in rows)
+    body = "".join(f"<tr>{_name(name)}{''.join(map(_difference, cells))}</tr>" for name, cells in rows)
     return _table(columns, body)
 
 
 def pictures(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Rows of (name, `picture` or text each), under column names."""
-    columns = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join(
-        f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>" for name, cells in rows
-    )
+    columns = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
+    body = "".join(_row(name, cells) for name, cells in rows)
     return f'<div class="pictures">{_table(columns, body)}</div>'
 
 
@@ -114,9 +118,8 @@ def text_file(text: str) -> str:
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Names and what they are."""
-    return (
-        "<dl>" + "".join(f"<dt>{html.escape(n)}</dt><dd><code>{html.escape(v)}</code></dd>" for n, v in pairs) + "</dl>"
-    )
+    found = (f"<dt>{html.escape(name)}</dt><dd><code>{_words(value)}</code></dd>" for name, value in pairs)
+    return f"<dl>{''.join(found)}</dl>"
 
 
 def heading(level: int, text: str, anchor: str = "") -> str:
@@ -131,8 +134,22 @@ def contents(entries: Iterable[tuple[str, str]]) -> str:
     return f"<nav>{' · '.join(links)}</nav>"
 
 
+def _row(name: str, cells: Iterable[str]) -> str:
+    """A row of a table; `cells` are HTML."""
+    return f"<tr>{_name(name)}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _name(text: str) -> str:
+    return f'<th scope="row">{html.escape(text)}</th>'
+
+
+def _words(text: str) -> str:
+    """Lines break between words: a browser would also break behind the hyphens of a flag."""
+    return " ".join(f"<span>{html.escape(word)}</span>" for word in text.split(" "))
+
+
 def _table(head: str, body: str) -> str:
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _difference(cell: tuple[str, str, str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data import files
-from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, sections, summary, tables
+from ssl3d_tf.evaluation import comparison, drawing, figures, headline, page, runs, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Tables
 
@@ -20,9 +20,8 @@ def write(workdirs: Sequence[Path], output: Path) -> None:
     found = tables.read(workdirs)
     results = comparison.compare_all(found)
     files.make_folder(output.resolve().parent, "--output")
-    for path, text in zip(
-        (output, output.parent / SUMMARY), (render(found, results, workdirs), summary.text(found, results)), strict=True
-    ):
+    texts = render(found, results, workdirs), summary.text(found, results, headline.lines(results))
+    for path, text in zip((output, output.parent / SUMMARY), texts, strict=True):
         with files.atomic(path) as file:
             file.write(text.encode())
 
@@ -55,6 +54,8 @@ def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]
     yield page.contents([*entries, ("method", "method"), ("origin", "origin"), ("numbers", "all numbers")])
     for line in runs.seen(workdirs):
         yield page.paragraph(line, "note")
+    for line in headline.lines(results):
+        yield page.paragraph(line, "lead")
     if not results:
         yield page.paragraph("There are no results of the test split and the best checkpoint yet.", "note")
     for anchor, task in entries:

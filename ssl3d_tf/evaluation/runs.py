@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,12 +38,24 @@ def find(workdirs: Iterable[Path]) -> list[Run]:
 def curve(run: Run) -> Curve | None:
     """The first val_ metric of a run's metrics.jsonl, or its val_loss, or None where there is none."""
     lines = [line for line in json_lines(run.path / "metrics.jsonl") if isinstance(line.get("step"), int)]
-    names = list(dict.fromkeys(name for line in lines for name in line if name.startswith("val_")))
-    if not names:
+    name = _shown(lines)
+    if not name:
         return None
-    name = min(names, key=lambda one: one == "val_loss")
     points = [(line["step"], float(line[name])) for line in lines if name in line]
     return Curve(name, *(tuple(column) for column in zip(*points, strict=True)))
+
+
+def kept(folder: Path) -> tuple[str, int, float, float] | None:
+    """(name, step, value, loss) of the evaluation in a run's log whose weights are kept, by the name of `curve`.
+
+    None where no validation loss was a number.
+    """
+    lines = [line for line in json_lines(folder / "metrics.jsonl") if math.isfinite(line.get("val_loss", math.nan))]
+    if not lines:
+        return None
+    best = min(lines, key=lambda line: line["val_loss"])
+    name = _shown(lines)
+    return name, best["step"], best[name], best["val_loss"]
 
 
 def overlays(run: Run) -> dict[str, Path]:
@@ -84,6 +97,12 @@ def has_seen(encoder: Mapping[str, Any]) -> bool:
 def sha256(path: Path) -> str | None:
     """Of a file, or None where it is missing."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _shown(lines: Iterable[Mapping[str, Any]]) -> str:
+    """The first val_ metric, or val_loss, or ''."""
+    names = dict.fromkeys(name for line in lines for name in line if name.startswith("val_"))
+    return min(names, key=lambda one: one == "val_loss", default="")
 
 
 def _find(folder: Path) -> Iterator[Run]:

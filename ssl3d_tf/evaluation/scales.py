@@ -15,11 +15,12 @@ class Scale(NamedTuple):
 
 _SHARE, _OVERLAP, _KAPPA = Scale(0.0, 1.0), Scale(0.0, 1.0, of_masks=True), Scale(-1.0, 1.0)
 _SCALES = {
-    **dict.fromkeys(("dice", "jaccard", "nsd", "pooled_dice", "pooled_jaccard"), _OVERLAP),
+    **dict.fromkeys(("dice", "jaccard", "nsd", "pooled_dice", "pooled_jaccard", "stack_dice"), _OVERLAP),
     "hd95": Scale(0.0, lower_is_better=True, of_masks=True),
     **dict.fromkeys(("accuracy", "cat_accuracy", "cat_acc_kaggle", "bin_accuracy", "balanced_accuracy", "auc"), _SHARE),
     **dict.fromkeys(("qw_kappa", "qw_kappa_kaggle"), _KAPPA),
     "mse": Scale(0.0, lower_is_better=True),
+    "loss": Scale(lower_is_better=True),
 }
 OF_MASKS = tuple(sorted(name for name, scale in _SCALES.items() if scale.of_masks))
 

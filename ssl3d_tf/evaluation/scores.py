@@ -43,6 +43,12 @@ def dice(truth: np.ndarray, predicted: np.ndarray) -> float:
     return 2.0 * np.count_nonzero(truth & predicted) / total if total else float("nan")
 
 
+def dice_of_confusion(confusion: np.ndarray, region: np.ndarray) -> float:
+    """`dice` of a region, from `confusion` [classes, classes] and bool [classes], which of the classes belong to it."""
+    total = confusion[region].sum() + confusion[:, region].sum()
+    return 2.0 * float(confusion[np.ix_(region, region)].sum()) / float(total) if total else float("nan")
+
+
 def jaccard(truth: np.ndarray, predicted: np.ndarray) -> float:
     """|A ∩ B| / |A ∪ B| of two bool [*spatial], in 0..1; NaN if both are empty."""
     union = np.count_nonzero(truth | predicted)

@@ -6,7 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from ssl3d_tf.evaluation import comparison, drawing, figures, page, runs, scales, statistics, summary, tables
+from ssl3d_tf.evaluation import (
+    comparison,
+    drawing,
+    figures,
+    page,
+    reaching,
+    runs,
+    scales,
+    statistics,
+    summary,
+    tables,
+    tried,
+)
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.runs import Run
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Tables
@@ -22,7 +34,7 @@ def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[st
         return
     absent, _ = comparison.missing_runs(found, name)
     yield page.paragraph(summary.runs_line(found, name), "note" if absent else "soft")
-    for line in summary.labelled_lines(found, name):
+    for line in (*summary.labelled_lines(found, name), *tried.lines(found, name)):
         yield page.paragraph(line, "soft")
     for line in (*runs.mismatches(found.workdirs[name]), *summary.one_class_lines(found, name)):
         yield page.paragraph(line, "note")
@@ -30,6 +42,7 @@ def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[st
         yield from _score(result)
     of_task = runs.find(found.workdirs[name])
     yield from _learning(of_task, results[0])
+    yield from _reaching(found, name)
     if any(scales.of(result.score).of_masks for result in results):  # labels of whole images have neither
         yield from _cases(results)
         yield from _overlays(of_task, results[0])
@@ -59,7 +72,7 @@ def numbers(found: Tables) -> str:
     rows = [["arm", "task", "% of labels", "split", "score", "class", "checkpoint", "grid", "mean", "sd", "runs"]]
     for (of, arm, fraction, split, score, label, checkpoint, grid), values in groups.items():
         mean_sd = (f"{value:.4f}" for value in statistics.mean_sd(np.array(values)))
-        rows.append([arm, of, f"{fraction:g}", split, score, label, checkpoint, grid, *mean_sd, str(len(values))])
+        rows.append([arm, of, f"{fraction:.3g}", split, score, label, checkpoint, grid, *mean_sd, str(len(values))])
     return page.folded(f"{len(rows) - 1} means over repetitions, of {tables.RESULTS}", page.table(rows))
 
 
@@ -100,6 +113,15 @@ def _learning(found: Sequence[Run], result: Comparison) -> Iterator[str]:
     caption = "Validation by step: mean over repetitions, band from the lowest to the highest repetition."
     yield _drawn(figures.learning_curves(curves, result.arms), caption)
     yield from _note_absent(result, {one for one, _ in curves}, "curves")
+
+
+def _reaching(found: Tables, name: str) -> Iterator[str]:
+    """Nothing where no run has one from scratch beside it."""
+    of_task = [row for row in found.results if row.task == name]
+    if rows := reaching.table(reaching.rows(of_task, found.workdirs[name])):
+        yield page.heading(3, reaching.TITLE)
+        yield page.paragraph(reaching.CAPTION, "soft")
+        yield page.table(rows)
 
 
 def _cases(results: Sequence[Comparison]) -> Iterator[str]:
@@ -168,7 +190,7 @@ def _confusion(found: Tables, result: Comparison) -> Iterator[str]:
                 np.add.at(matrix, tuple(np.searchsorted(classes, pairs).T), 1)
                 counts[comparison.name(one)] = matrix
         if counts:
-            caption = f"{fraction:g} % of labels, all repetitions together; shaded by the share of the true class."
+            caption = f"{fraction:.3g} % of labels, all repetitions together; shaded by the share of the true class."
             yield _drawn(figures.confusion(counts, classes), caption)
 
 
@@ -183,7 +205,7 @@ def _drawn(figure: Any, caption: str) -> str:
 
 
 def _title(run: Run) -> str:
-    return f"{comparison.name(run.arm)}, {run.fraction:g} %"
+    return f"{comparison.name(run.arm)}, {run.fraction:.3g} %"
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

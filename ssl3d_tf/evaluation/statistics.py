@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 RESAMPLES, SEED = 2000, 0  # one table has one report
 _NORMAL = 1.959963984540054  # 97.5 % of the standard normal distribution lie below
@@ -92,6 +92,31 @@ def interval(of: Spread) -> Interval:
     return Interval(of.mean + float(low), of.mean + float(high))
 
 
+def p_value(of: Spread) -> float:
+    """Two-sided p of a mean of 0, by Student's t of the variances that `interval` is as wide as; NaN of one number.
+
+    Their shapes differ, so where an interval ends next to 0 the two may disagree on .05.
+    """
+    found = [
+        2.0 * float(stdtr(f, -abs(of.mean) / math.sqrt(variance))) if variance else float(of.mean == 0)
+        for variance, f in _with_sum(_variances(of))
+    ]
+    return max(found, default=math.nan)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p of each, corrected for their number, in 0..1: the chance of any false finding among those below α is below α.
+
+    Holm, 1979, Scandinavian Journal of Statistics 6, 65–70; it asks nothing of how they depend on each other.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, highest = [math.nan] * len(order), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted
+
+
 def patients_counted(of: Spread) -> int:
     """How many patients have a score."""
     return int(of.known.any(axis=0).sum())
@@ -125,11 +150,16 @@ def _half_width(parts: Sequence[tuple[float, float]]) -> float:
     Satterthwaite's degrees of freedom are too many where the larger part has few; but what is not known of either part
     alone is not known of their sum.
     """
+    halves = [float(stdtrit(f, 0.975)) * math.sqrt(variance) for variance, f in _with_sum(parts)]
+    return max(halves, default=math.nan)
+
+
+def _with_sum(parts: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """(variance, degrees of freedom) of the sum, then of each part; the parts alone where nothing varies."""
     total = sum(variance for variance, _ in parts)
     if total == 0.0:
-        return 0.0 if parts else math.nan
-    freedom = total**2 / sum(variance**2 / known_by for variance, known_by in parts)
-    return max(float(stdtrit(f, 0.975)) * math.sqrt(variance) for variance, f in [(total, freedom), *parts])
+        return list(parts)
+    return [(total, total**2 / sum(variance**2 / known_by for variance, known_by in parts)), *parts]
 
 
 def _resampled(of: Spread) -> np.ndarray:

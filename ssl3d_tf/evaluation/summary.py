@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssl3d_tf.data.records.manifest import SPLITS
-from ssl3d_tf.evaluation import comparison, one_class, runs, scales
+from ssl3d_tf.evaluation import comparison, one_class, reaching, runs, scales, tried
 from ssl3d_tf.evaluation.comparison import Comparison, Estimate
 from ssl3d_tf.evaluation.tables import RECORD, SCRATCH, Arm, Tables, arm
 
@@ -22,9 +22,12 @@ METHOD = (
     "Stein, 1981, doi:10.1214/aos/1176345462). Of one repetition nothing is said to be better or worse: its interval "
     "is of that one run. AULC is the area under the learning curve, of the repetitions that have every fraction, by "
     "the trapezoid rule over the logarithm of the fraction of labels, divided by its range, so that it reads as an "
-    "average score. An interval that contains 0 shows no difference; it does not show that there is none."
+    "average score. Holm's correction takes all differences to scratch in one score, by Student's t of the same "
+    "variances; a comparison that was named as the primary one before the runs is judged by its interval, uncorrected. "
+    "An interval that contains 0 shows no difference; it does not show that there is none."
 )
 
+LEVEL = 0.05  # below which a corrected p is said to be a difference
 
 RESAMPLED = (
     "On the resampled grid: masks were compared as the records hold them, since not every test case has its own on the "
@@ -32,9 +35,9 @@ RESAMPLED = (
 )
 
 
-def text(tables: Tables, results: Sequence[Comparison]) -> str:
-    """The whole summary as Markdown; `results` are all comparisons of the tables."""
-    parts = ["# Finetuning: summary", *(f"**{line}**" for line in runs.seen(workdirs(tables)))]
+def text(tables: Tables, results: Sequence[Comparison], first: Sequence[str] = ()) -> str:
+    """The whole summary as Markdown; `results` are all comparisons of the tables, `first` its first sentences."""
+    parts = ["# Finetuning: summary", *(f"**{line}**" for line in runs.seen(workdirs(tables))), *first]
     parts += [_section(result) for result in results] or ["No results on the test split yet."]
     parts += [_runs(tables, task) for task in dict.fromkeys(result.task for result in results)]
     return "\n\n".join([*parts, "## Method", METHOD]) + "\n"
@@ -103,7 +106,27 @@ def basis(result: Comparison) -> str:
             f"The {count} intervals of differences are not corrected for their number: "
             f"of as many without any difference, about {0.05 * count:.1f} would be said to differ."
         )
+        said += _corrected(result)
     return " ".join(said)
+
+
+def _corrected(result: Comparison) -> list[str]:
+    """Which differences remain, corrected for their number; nothing to say of one."""
+    found = sorted(comparison.adjusted(result).items(), key=lambda item: item[1])
+    if len(found) < 2:
+        return []
+    told = [f"{comparison.name(one)}, {_column(key)} (p {_p(p)})" for (one, key), p in found if p < LEVEL]
+    if told:
+        return [f"Corrected (Holm, 1979) for all {len(found)}, these differ: {'; '.join(told)}."]
+    return [f"Corrected (Holm, 1979) for all {len(found)}, none differs (smallest p {_p(found[0][1])})."]
+
+
+def _p(value: float) -> str:
+    return "< .001" if value < 0.001 else f"= {value:.2g}"
+
+
+def _column(key: float | None) -> str:
+    return "AULC" if key is None else f"{key:.3g}\u00a0%"
 
 
 def _cases(result: Comparison) -> str:
@@ -167,7 +190,7 @@ def one_class_lines(tables: Tables, task: str) -> list[str]:
     if not found:
         return []
     shown = [
-        f"{comparison.name(arm(row))}, {row.fraction:g} %, repetition {row.repetition} (class {row.predicted})"
+        f"{comparison.name(arm(row))}, {row.fraction:.3g} %, repetition {row.repetition} (class {row.predicted})"
         for row, _ in found[:4]
     ]
     more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
@@ -185,8 +208,12 @@ def _section(result: Comparison) -> str:
 
 def _runs(tables: Tables, task: str) -> str:
     accepted = runs.mismatches(tables.workdirs.get(task, ()))
-    said = [*labelled_lines(tables, task), *accepted, *one_class_lines(tables, task)]
-    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *said])
+    said = [*labelled_lines(tables, task), *tried.lines(tables, task), *accepted, *one_class_lines(tables, task)]
+    reached = reaching.table(
+        reaching.rows([row for row in tables.results if row.task == task], tables.workdirs.get(task, ()))
+    )
+    steps = [f"{reaching.TITLE}. {reaching.CAPTION}", markdown_table(reached)] if reached else []
+    return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *said, *steps])
 
 
 def _findings(result: Comparison, one: Arm) -> Iterator[str]:
@@ -196,13 +223,13 @@ def _findings(result: Comparison, one: Arm) -> Iterator[str]:
         said = comparison.verdict(found, result.score) if found else "not measured"
         by_verdict.setdefault(said, []).append(key)
     for said, keys in by_verdict.items():
-        fractions = ", ".join(f"{key:g}" for key in keys if key is not None)
+        fractions = ", ".join(f"{key:.3g}" for key in keys if key is not None)
         where = [f"at {fractions}\u00a0%"] * bool(fractions) + ["in AULC"] * (None in keys)
         yield f"{said} {' and '.join(where)}"
 
 
 def _heads(result: Comparison) -> list[str]:
-    counts = [f"{fraction:g} % ({result.labelled[fraction]:g})" for fraction in result.fractions]
+    counts = [f"{fraction:.3g} % ({result.labelled[fraction]:g})" for fraction in result.fractions]
     return [*counts, "AULC"] if len(counts) > 1 else counts
 
 

@@ -11,6 +11,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 
 RESULTS, CASES, PREDICTIONS = "results.csv", "cases.csv", "predictions.csv"
+PEAKS, STEPS = "peaks.csv", "steps.csv"
 RECORD, NATIVE = GRIDS = ("record", "native")  # whose masks were compared: the record's, or the input's as it was read
 
 
@@ -27,7 +28,8 @@ SCRATCH = Arm("", "random")
 class Result(NamedTuple):
     """One score of one run; fraction in percent of the training labels, label_class '' or 'mean' for the headline.
 
-    grid: of GRIDS; tables of before there were two have no such column, and are of records.
+    grid: of GRIDS; tables of before there were two have no such column, and are of records. peak: of the learning
+    rate, where the arm's was searched for, else ''.
     """
 
     task: str
@@ -42,6 +44,7 @@ class Result(NamedTuple):
     value: float
     checkpoint: str
     grid: str = RECORD
+    peak: str = ""
 
 
 class CaseScore(NamedTuple):
@@ -77,19 +80,58 @@ class Prediction(NamedTuple):
     predicted: int
 
 
+class Trial(NamedTuple):
+    """What a run with one peak of the learning rate came to in validation, at the step with the lowest loss there.
+
+    value, loss: NaN where it diverged. chosen: 1 or 0.
+    """
+
+    task: str
+    encoder: str
+    init: str
+    fraction: float
+    repetition: int
+    peak: str
+    score: str
+    step: int
+    value: float
+    loss: float
+    chosen: int
+
+
+class Reached(NamedTuple):
+    """When a run's validation was first as good as `target`, scratch's last of the same repetition; inf: never.
+
+    ratio: of `steps` to `scratch_steps`, after which scratch itself was first that good.
+    """
+
+    task: str
+    encoder: str
+    init: str
+    fraction: float
+    repetition: int
+    score: str
+    target: float
+    steps: float
+    scratch_steps: float
+    ratio: float
+
+
 class Tables(NamedTuple):
-    """Everything measured; `cases` and `predictions` may be empty. `workdirs`: by task, those with results of it."""
+    """Everything measured; all but `results` may be empty. `workdirs`: by task, those with results of it."""
 
     results: tuple[Result, ...]
     cases: tuple[CaseScore, ...]
     predictions: tuple[Prediction, ...]
     workdirs: dict[str, tuple[Path, ...]]
+    trials: tuple[Trial, ...] = ()
 
 
-Row = TypeVar("Row", Result, CaseScore, Prediction)
+Row = TypeVar("Row", Result, CaseScore, Prediction, Trial, Reached)
 _COLUMNS = {"label_class": "class"}  # field -> column, where they differ
-_LATER = {"patient": "", "grid": RECORD}  # fields that older files lack, and what they are there
-_MEASURED = frozenset({"value", "labelled", "true", "predicted", "patient"})  # all other fields say what was measured
+_LATER = {"patient": "", "grid": RECORD, "peak": ""}  # fields that older files lack, and what they are there
+# All other fields say what was measured.
+_MEASURED = frozenset({"value", "labelled", "true", "predicted", "patient", "step", "loss", "chosen"})
 
 
 def read(workdirs: Sequence[Path]) -> Tables:
@@ -109,6 +151,7 @@ def read(workdirs: Sequence[Path]) -> Tables:
         _merge(workdirs, CASES, CaseScore),
         _merge(workdirs, PREDICTIONS, Prediction),
         by_task,
+        _merge(workdirs, PEAKS, Trial),
     )
 
 
@@ -122,7 +165,7 @@ def write(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
         file.write(text.getvalue().encode())
 
 
-def arm(row: Result | CaseScore | Prediction) -> Arm:
+def arm(row: Result | CaseScore | Prediction | Trial | Reached) -> Arm:
     """The arm that a row belongs to."""
     return Arm(row.encoder, row.init)
 
@@ -180,6 +223,6 @@ def _convert(text: str, to: Callable[[str], object], where: str) -> object:
         raise InputError(f"{where}: '{text}' is no {'whole ' if to is int else ''}number; mend the line.") from error
 
 
-def _measured(row: Result | CaseScore | Prediction) -> str:
+def _measured(row: Result | CaseScore | Prediction | Trial | Reached) -> str:
     pairs = zip(row._fields, row, strict=True)
     return ", ".join(f"{name} {value}" for name, value in pairs if name in _MEASURED)

@@ -100,20 +100,9 @@ def _segmented(
     if wanted.probabilities:
         if said.are_logits:
             probable(outputs)
-        shares = _on_own_grid(outputs, example.source)
+        shares = native.probabilities(outputs, example.source, dtype=np.float16)
         written.append(formats.probabilities(folder, scan, shares, example.source, values))
     return written
-
-
-def _on_own_grid(shares: np.ndarray, source: Mapping[str, Any]) -> np.ndarray:
-    """Probabilities [*stored, classes] -> float16 [*native, classes], a class at a time."""
-    placed = native.placed_of(source, shares.shape[:-1])
-    found = np.zeros((*placed.shape, shares.shape[-1]), np.float16)
-    found[..., 0] = 1  # where nothing was stored
-    for number in range(shares.shape[-1]):
-        one = native.probabilities(shares[..., number : number + 1], source)[..., 0]
-        found[..., number][placed.box] = one[placed.box]
-    return found
 
 
 def _columns(labels: Mapping[str, Any], units: int) -> list[str]:

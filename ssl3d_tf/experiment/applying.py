@@ -4,6 +4,7 @@ What is done stands in predictions.jsonl, a line as soon as a scan's files are w
 with the others, and ends with the same files.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -49,12 +50,13 @@ class Work(NamedTuple):
 class Done(NamedTuple):
     """lines: of predictions.jsonl, in the order of the scans. faults: of failed.jsonl. kept: how many were there.
 
-    seconds: of all. computing_s: of these, those of the network.
+    gone: lines of scans that are no longer in the input. seconds: of all. computing_s: of these, those of the network.
     """
 
     lines: list[dict[str, Any]]
     faults: list[dict[str, str]]
     kept: int
+    gone: list[dict[str, Any]]
     seconds: float
     computing_s: float
 
@@ -88,15 +90,23 @@ def run(scans: Sequence[Scan], faults: Sequence[Mapping[str, str]], work: Work) 
         _settle(book, pending)
     lines = book.close([scan.id for scan in scans])
     if not lines:
-        first = book.faults[0]
-        raise InputError(f"none of {len(book.faults)} scans can be predicted; {ledger.told(first)}")
-    return Done(lines, book.faults, len(book.kept), time.monotonic() - began, sum(book.computing_s))
+        raise none_of(book.faults)
+    return Done(lines, book.faults, len(book.kept), book.gone, time.monotonic() - began, sum(book.computing_s))
+
+
+def none_of(faults: Sequence[Mapping[str, str]]) -> InputError:
+    """What to raise where every scan has failed; says why the first."""
+    first = min(faults, key=lambda fault: fault["path"])
+    return InputError(f"none of {len(faults)} scans can be predicted; {ledger.told(first)}")
 
 
 def report(done: Done, folder: Path, tables: Sequence[str]) -> str:
     """What a user wants to know at the end. tables: files that are of all scans."""
     lines = [f"failed: {ledger.told(fault)}" for fault in done.faults[:SHOWN]]
     lines += [f"failed: {len(done.faults) - SHOWN} more, in {ledger.FAILED}"] if len(done.faults) > SHOWN else []
+    if done.gone:
+        names = ", ".join(line["case"] for line in done.gone[:SHOWN]) + ", …" * (len(done.gone) > SHOWN)
+        lines.append(f"note: no longer in the input: {names}; what was predicted of them stays, see {ledger.GONE}.")
     share = f", {done.computing_s / done.seconds:.0%} of it in the network" if done.computing_s else ""
     counts = f"{len(done.lines)} scans predicted, {done.kept} of them before, {len(done.faults)} failed"
     return "\n".join(
@@ -118,9 +128,8 @@ def _read_ahead(
 ) -> Iterator[tuple[Scan, Future]]:
     """Every scan and what is being read of it, while the one after it waits its turn."""
     known = {name: line["sha256"] for name, line in before.items()}
-    following = [*scans[1:], None]
     reading = reader.submit(_read, scans[0], known) if scans else None
-    for scan, after in zip(scans, following, strict=True):
+    for scan, after in itertools.zip_longest(scans, scans[1:]):
         now, reading = reading, None if after is None else reader.submit(_read, after, known)
         assert now is not None  # there was a scan
         yield scan, now
@@ -144,8 +153,14 @@ def _predicted(work: Work, book: ledger.Book, scan: Scan, reading: Future, write
         said = work.say(example)
         book.computing_s.append(time.monotonic() - began)
         size = 0 if said.outputs is None else said.outputs.nbytes
-        return _Writing(scan, sha256, writer.submit(work.write, scan, example, said), size >= ALONE)
+        return _Writing(scan, sha256, writer.submit(_written, work, scan, example, said), size >= ALONE)
     return None
+
+
+def _written(work: Work, scan: Scan, example: Example, said: Said) -> dict[str, Any]:
+    """What predictions.jsonl says of a scan, with the hash of every file: one that is changed later is told."""
+    line = work.write(scan, example, said)
+    return {**line, "written": ledger.hashes(work.folder, line["files"])}
 
 
 def _settle(book: ledger.Book, writing: _Writing | None) -> None:

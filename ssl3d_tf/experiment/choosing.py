@@ -80,7 +80,7 @@ def _best(model: Path, found: Sequence[Run]) -> tuple[Path, str]:
     best, _, value = max(among, key=lambda each: sign * each[2])  # the first of equals
     return (
         best.path,
-        f"{score} {value:.4f} in validation, the best of {len(among)} runs with {largest:g} % of the labels",
+        f"{score} {value:.4f} in validation, the best of {len(among)} runs with {largest:.3g} % of the labels",
     )
 
 

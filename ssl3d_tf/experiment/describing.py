@@ -3,7 +3,7 @@
 from typing import Any
 
 from ssl3d_tf.command import configuration
-from ssl3d_tf.experiment import admission, protocol
+from ssl3d_tf.experiment import admission, peaks, protocol
 from ssl3d_tf.experiment.protocol import Cell, Experiment
 from ssl3d_tf.training import contracts
 
@@ -14,10 +14,11 @@ def contract(experiment: Experiment, cell: Cell) -> dict[str, Any]:
     Beside what `contracts.of_run` says of the data: 'classes', number in the data -> name, 'values', these numbers by
     the network's channels, and 'ignore_label';
     'task', 'view_size' and how the task is applied (`scoring.Scorer.applied`); 'run', which of the experiment it is;
-    'encoder', the name, path and SHA-256 of the pretrained one that it began from, or None.
+    'encoder', the name, path and SHA-256 of the pretrained one that it began from, or None; where it was searched for,
+    'peak_learning_rate'.
     """
     data = protocol.labelled(experiment, cell)
-    origin = experiment.encoders.get(cell.arm.encoder)
+    origin, peak = experiment.encoders.get(cell.arm.encoder), peaks.of(experiment, cell)
     return {
         **contracts.of_run(data, configuration.text()),
         "classes": dict(data.manifest.classes),
@@ -28,4 +29,5 @@ def contract(experiment: Experiment, cell: Cell) -> dict[str, Any]:
         "experiment": experiment.plan.name,
         "run": {**cell.arm._asdict(), "fraction": cell.fraction, "repetition": cell.repetition},
         "encoder": None if origin is None else {"name": cell.arm.encoder, **admission.origin(origin)},
+        **({} if peak is None else {"peak_learning_rate": peak}),
     }

@@ -17,7 +17,8 @@ def of(folder: Path, folds: Sequence[DataFolder]) -> dict[str, Any]:
     Its contract says what it was trained on; an older one does not, and then its data do, if they are still there.
 
     Returns:
-        'overlap': a line. 'test_scans_seen', 'val_scans_seen': how many, None where it cannot be told.
+        'overlap': a line. 'test_scans_seen', 'val_scans_seen': how many, None where it cannot be told. A test scan
+        whose labels a probe read has been seen too.
     """
     contract = contracts.read_contract(folder)
     where = " and ".join(map(_named, _all_data(contract)))
@@ -32,7 +33,10 @@ def of(folder: Path, folds: Sequence[DataFolder]) -> dict[str, Any]:
         f"{counts[0] or 'none'} of {len(tested)} test scans were in pretraining, {counts[1] or 'none'} of "
         f"{len(validated)} validation scans; it was trained on {len(seen)} scans, {where}"
     )
-    return {"overlap": line, "test_scans_seen": counts[0], "val_scans_seen": counts[1]}
+    probed = tested & frozenset((contract.get("probe") or {}).get("scans") or ())
+    if probed:
+        line += f"; PROBE chose its weights by the labels of {len(probed)} of the test scans"
+    return {"overlap": line, "test_scans_seen": len(tested & seen | probed), "val_scans_seen": counts[1]}
 
 
 class _UntoldError(Exception):

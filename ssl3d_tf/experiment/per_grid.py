@@ -18,6 +18,7 @@ from ssl3d_tf.losses.regions import Regions
 
 MEAN = "mean"  # the class of a score over all foreground regions
 POOLED = {"pooled_dice": scores.pooled_dice, "pooled_jaccard": scores.pooled_jaccard}
+STACK = "stack_dice"  # Dice of a volume that was stored as slices, from the voxels of all of them
 
 
 class Masks(NamedTuple):
@@ -92,6 +93,28 @@ def summary(cases: Sequence[Case], names: Sequence[str]) -> list[tuple[str, str,
     return found
 
 
+def stacks(cases: Sequence[Case], how: Measure, *, plane: str | None) -> list[Case]:
+    """The volumes whose slices `cases` are, with STACK alone, on the grids that all their slices have; none unasked.
+
+    Args:
+        plane: of the slices; None: every case is a stack of its own.
+    """
+    grouped: dict[str, list[Mapping[str, Measured]]] = {}
+    for name, scored in cases if STACK in how.names else ():
+        grouped.setdefault(placement.stack_id(name, plane), []).append(scored)
+    return [(name, _stacked(slices, how)) for name, slices in grouped.items()]
+
+
+def _stacked(slices: Sequence[Mapping[str, Measured]], how: Measure) -> dict[str, Measured]:
+    found = {}
+    for grid in (grid for grid in GRIDS if all(grid in scored for scored in slices)):
+        counts = np.sum([scored[grid].confusion for scored in slices], axis=0)
+        values = {name: scores.dice_of_confusion(counts, np.isin(how.classes, of)) for name, of in how.regions.items()}
+        rows = [*((STACK, *pair) for pair in values.items()), (STACK, MEAN, scores.mean(values.values()))]
+        found[grid] = Measured(rows, counts)
+    return found
+
+
 def of_cases(cases: Sequence[Case]) -> list[tuple[str, str, str, float, str]]:
     """(case, score, class, value, grid), all cases on one grid before the next."""
     found = ((name, grid, scored[grid].rows) for grid in GRIDS for name, scored in cases if grid in scored)
@@ -100,7 +123,7 @@ def of_cases(cases: Sequence[Case]) -> list[tuple[str, str, str, float, str]]:
 
 def _measured(masks: Masks, how: Measure, *, is_stored: bool) -> Measured:
     rows: list[tuple[str, str, float]] = []
-    for name in (name for name in how.names if name not in POOLED):
+    for name in (name for name in how.names if name not in (*POOLED, STACK)):
         score = _score_of(name, spacing_mm=masks.spacing_mm, tolerance_mm=how.tolerance_mm)
         values = scores.per_region(score, masks.truth, masks.predicted, regions=how.regions)
         rows += [*((name, *pair) for pair in values.items()), (name, MEAN, scores.mean(values.values()))]

@@ -106,29 +106,34 @@ def say(network: Network, example: Example) -> Said:
     """
     said = Said()
     if network.task == "segmentation":
-        outputs, are_logits = _outputs(network, reading.intensities(example.volume, example))
+        outputs, are_logits = _outputs(network, example)
         said = said._replace(outputs=outputs, are_logits=are_logits)
     elif network.task == "classification":
         said = said._replace(values=_values(network, example))
     if network.embed is not None:
-        said = said._replace(embedding=_embedded(network, reading.intensities(example.volume, example)))
+        said = said._replace(embedding=_embedded(network, example))
     return said
 
 
-def _outputs(network: Network, volume: np.ndarray) -> tuple[np.ndarray, bool]:
+def _outputs(network: Network, example: Example) -> tuple[np.ndarray, bool]:
     """Logits of one network, or the mean probabilities of several, [*stored, classes]."""
-    first, *others = network.predicts
-    outputs = _logits(network, first, volume)
+    first, *others = (_of_stored(predict, example) for predict in network.predicts)
+    outputs = _logits(network, first, example.volume)
     if not others:
         return outputs, True
     probable(outputs)
     for predict in others:
-        more = _logits(network, predict, volume)
+        more = _logits(network, predict, example.volume)
         probable(more)
         outputs += more
         del more
     outputs /= np.float32(len(network.predicts))
     return outputs, False
+
+
+def _of_stored(predict: Predict, example: Example) -> Predict:
+    """A network on windows of voxels as they are stored: intensities of all at once would be half of the logits."""
+    return lambda windows: predict(reading.intensities(windows, example))
 
 
 def probable(logits: np.ndarray) -> None:
@@ -168,13 +173,13 @@ def _images(network: Network, volume: np.ndarray) -> Sequence[np.ndarray] | np.n
     return [volume] if network.plane is None else np.moveaxis(volume, PLANES.index(network.plane), 0)
 
 
-def _embedded(network: Network, volume: np.ndarray) -> np.ndarray:
+def _embedded(network: Network, example: Example) -> np.ndarray:
     """float32 [d]: the mean over the windows that cover the scan, or over all its slices."""
     assert network.embed is not None  # as `say` asked
-    total, count = np.zeros(()), 0
-    for image in _images(network, volume):
+    embed, total, count = _of_stored(network.embed, example), np.zeros(()), 0
+    for image in _images(network, example.volume):
         for window in windows(image, size=network.view):
-            total, count = total + network.embed(window[None])[0].astype(np.float64), count + 1
+            total, count = total + embed(window[None])[0].astype(np.float64), count + 1
     return (total / count).astype(np.float32)
 
 

@@ -14,11 +14,12 @@ from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records import reading
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import runs, subsets
-from ssl3d_tf.experiment import admission, overlap, protocol, running
+from ssl3d_tf.experiment import admission, overlap, peaks, protocol, running
 from ssl3d_tf.experiment.protocol import Cell, Experiment
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import strategies
 from ssl3d_tf.training.run import Settings
+from ssl3d_tf.training.schedules import Schedule
 
 READ = ("SEED", "CLASSES", "CLASS_COUNTS", "IGNORE_LABEL", "LABEL_SIZE", "FOLDS")  # macros that this file reads itself
 
@@ -56,13 +57,20 @@ def prepare(
         InputError: configuration, data and encoders do not fit each other.
     """
     free = configuration.load(sources, read=(*READ, *read))
-    configuration.check_bound(Settings, "task", sources)
+    remedy = "give the file of a downstream task, gin/finetune/segmentation_3d.gin, say"
+    configuration.check_bound(protocol.Plan, "scorer", sources, remedy=remedy)
+    if configuration.macro("PROBE", None) is not None:
+        raise InputError(
+            "PROBE is for pretraining, where it says which encoder is best; remove it: validation does here."
+        )
     distribution = _distribution()
     (data, labelled), named = _selected(folders.open_folder(folder, unread=unread)), _named(encoders)
     folders.note_padding(data, configuration.macro("VIEW_SIZE"))
     experiment = experiment_of(data, named, workdir, distribution=distribution)
     _tell(experiment, labelled)
-    planned = protocol.cells(experiment.plan, list(named))
+    planned = peaks.with_trials(experiment.plan, protocol.cells(experiment.plan, list(named)))
+    if line := peaks.cost(experiment.plan, planned):
+        print(line, flush=True)
     scorer = experiment.plan.scorer
     admission.check_data(experiment.data, scorer.probe, _learnt_from(configuration.value("pipeline.read.fields")))
     admission.check_regions(scorer.regions, experiment.data[0])
@@ -115,7 +123,7 @@ def experiment_of(
     """What the loaded configuration asks for, on these data and with these encoders, by name; writes nothing.
 
     Raises:
-        InputError: SCORES, FOLDS or CLASSES do not fit the task or the data.
+        InputError: SCORES, FOLDS or CLASSES do not fit the task or the data, or PEAKS are no learning rates.
     """
     data = _with_classes(data)
     if configuration.macro("CLASS_COUNTS") is None:
@@ -123,6 +131,7 @@ def experiment_of(
     if configuration.macro("LABEL_SIZE") is None:
         configuration.bind("LABEL_SIZE", data.manifest.label_size)
     plan, seed = configuration.make(protocol.Plan), configuration.macro("SEED")
+    plan, schedules = _with_peaks(plan)
     if plan.scorer.probe is not None and not plan.scorer.probe.classes:
         data = data._replace(manifest=data.manifest._replace(classes={}))  # numbers, or several at once
     folds = subsets.folds(data.manifest, plan.folds, seed=seed) if plan.folds else [data.manifest]
@@ -135,7 +144,26 @@ def experiment_of(
         task_of=_task_of,
         distribution=distribution,
         seed=seed,
+        schedules=schedules,
     )
+
+
+def _with_peaks(plan: protocol.Plan) -> tuple[protocol.Plan, dict[float, Schedule]]:
+    """The plan with peaks to choose from, and the schedule of each as LEARNING_RATE; one alone is just its value."""
+    given = peaks.checked(plan.peaks)
+    if len(given) == 1:
+        configuration.bind("LEARNING_RATE", given[0])
+    if len(given) < 2:
+        return plan._replace(peaks=()), {}
+    made = {}
+    for peak in given:
+        with configuration.bound("LEARNING_RATE", peak):
+            settings = configuration.make(Settings)
+        made[peak] = settings.schedule
+    rates = {float(schedule(settings.steps // 2)) for schedule in made.values()}
+    if len(rates) < len(given):
+        raise InputError("PEAKS would all be one: this configuration's schedule does not read LEARNING_RATE; mend it.")
+    return plan._replace(peaks=given), made
 
 
 def _tested(experiment: Experiment) -> Sequence[DataFolder]:

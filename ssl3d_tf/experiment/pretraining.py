@@ -10,9 +10,10 @@ import tensorflow as tf
 from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data import folders, mixing, synthetic
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.experiment import extending, initial
+from ssl3d_tf.errors import InputError
+from ssl3d_tf.experiment import extending, initial, protocol
 from ssl3d_tf.experiment.initial import Init
-from ssl3d_tf.training import checkpoints, contracts, loop, run, strategies
+from ssl3d_tf.training import checkpoints, contracts, loop, run, strategies, workers
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
 
@@ -43,7 +44,7 @@ def pretrain(
     read = () if paths else ("PHANTOM_SIZE", "PHANTOMS")
     free = configuration.load(sources, dataset=None if paths else PHANTOMS, read=read)
     distribution = configuration.make(strategies.devices)
-    configuration.check_bound(run.Settings, "task", sources)
+    _check_task(sources)
     data = mixing.open_folders(paths or [_phantoms()])
     settings, contract = configuration.make(run.Settings), contracts.of_run(data, configuration.text())
     contract["view_size"] = configuration.macro("VIEW_SIZE")
@@ -58,12 +59,26 @@ def pretrain(
     if start.init and not checkpoints.newest_step(workdir):
         settings = initial.with_weights(settings, start.init, data)
     claim = _claim(workdir, contract, notes) if is_first else _nothing
-    hooks = loop.Hooks(on_built=claim, on_first_step=lambda: _check_config(workdir, free))
-    scores = loop.fit(workdir, data, settings, distribution=distribution, contract=contract | notes, hooks=hooks)
+
+    def begin() -> None:
+        about = {"configuration": contract["gin"], "data": contract["data"]["sha256"]}
+        workers.check_alike(workers.meeting(distribution), step=checkpoints.newest_step(workdir), **about)
+        claim()
+
+    hooks = loop.Hooks(begin, (lambda: _check_config(workdir, free)) if is_first else _nothing)
+    with workers.told_if_one_ends(distribution, lambda: checkpoints.newest_step(workdir)):
+        scores = loop.fit(workdir, data, settings, distribution=distribution, contract=contract | notes, hooks=hooks)
     is_there = (workdir / contracts.ENCODER_FOLDER / contracts.CONTRACT).is_file()
     found = "encoder/ is ready for finetuning" if is_there else "no encoder yet, as nothing was evaluated"
     print(f"{workdir}: {found}; metrics.jsonl and tensorboard/ have the curves.")
     return scores
+
+
+def _check_task(sources: configuration.Sources) -> None:
+    configuration.check_bound(run.Settings, "task", sources, remedy="give the file of one, gin/cpc_3d.gin, say")
+    if configuration.is_bound(protocol.Plan, "scorer"):
+        remedy = "run it with python -m ssl3d_tf.finetune"
+        raise InputError(f"{', '.join(sources.files)} is a downstream task: {remedy}.")
 
 
 def _nothing() -> None:

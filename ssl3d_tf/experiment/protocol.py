@@ -6,7 +6,6 @@ done again; the tables are made of these files, so that they do not depend on ho
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,15 +15,17 @@ import tensorflow as tf
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.records import placement
 from ssl3d_tf.data.records.manifest import Entry, Manifest
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import subsets, tables
+from ssl3d_tf.evaluation import reaching, subsets, tables
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 from ssl3d_tf.experiment.scoring import Scorer
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import schedules, weights
 from ssl3d_tf.training.contracts import MODEL_FOLDER as MODEL
 from ssl3d_tf.training.run import Settings
+from ssl3d_tf.training.schedules import Schedule
 
 INITS = ("random", "pretrained", "frozen", "linear", "knn")
 TRANSFERS = ("encoder", "encoder_decoder")
@@ -32,16 +33,17 @@ RESULT, FAILED = "result.json", "failed.json"
 
 
 class Cell(NamedTuple):
-    """One run. fraction: percent of the training patients."""
+    """One run. fraction: percent of the training patients. peak: of a trial of `peaks`, the learning rate it tries."""
 
     arm: Arm
     fraction: float
     repetition: int
+    peak: float | None = None
 
     def folder(self, workdir: Path) -> Path:
         """Where the run lies."""
-        arm = f"{self.arm.encoder or 'scratch'}-{self.arm.init}"
-        return workdir / "runs" / arm / f"{self.fraction:g}" / str(self.repetition)
+        of_arm = Path(f"{self.arm.encoder or 'scratch'}-{self.arm.init}") / f"{self.fraction:g}" / str(self.repetition)
+        return workdir / "runs" / of_arm if self.peak is None else workdir / "trials" / of_arm / f"{self.peak:g}"
 
 
 class Plan(NamedTuple):
@@ -51,7 +53,7 @@ class Plan(NamedTuple):
     data's splits. warmup_steps: how long the encoder of 'pretrained' is frozen, as `schedules.steps_of` reads it.
     transfer: of TRANSFERS, what is taken over of a pretraining run; the output is new always. cases: numbers of
     training patients instead of fractions. allow_mismatch: of `likeness.ACCEPTABLE`, what of its input
-    may differ from the data.
+    may differ from the data. peaks: of the learning rate, among which each arm searches; none, or two and more.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Plan(NamedTuple):
     transfer: str = TRANSFERS[0]
     cases: Sequence[int] | None = None
     allow_mismatch: Sequence[str] = ()
+    peaks: Sequence[float] = ()
 
 
 class Experiment(NamedTuple):
@@ -71,7 +74,7 @@ class Experiment(NamedTuple):
 
     data: one data set, or one per fold; repetition r takes the r-th, from the first again where there are fewer.
     encoders: name -> folder of a pretraining run. settings: of a run of any arm. task_of: init -> task. distribution:
-    over which devices one run trains; it is scored on one.
+    over which devices one run trains; it is scored on one. schedules: by peak, where that is searched for.
     """
 
     plan: Plan
@@ -82,16 +85,20 @@ class Experiment(NamedTuple):
     task_of: Callable[[str], Task]
     distribution: tf.distribute.Strategy
     seed: int
+    schedules: Mapping[float, Schedule] = {}
 
 
 def with_fractions(plan: Plan, folds: Sequence[Manifest]) -> Plan:
     """The plan with its `cases` as percent of the first fold's training patients; `labelled` takes as many of each.
 
     Raises:
-        InputError: no whole numbers, or more patients than some training split has.
+        InputError: no whole numbers, more patients than some training split has, or fractions beside them.
     """
     if plan.cases is None:
         return plan
+    if plan.fractions not in ((100,), [100]):  # its value in gin/finetune/base.gin
+        both = f"FRACTIONS is {plan.fractions} and CASES {plan.cases}; both say how many scans are labelled"
+        raise InputError(f"{both}: leave one at FRACTIONS=(100,) or CASES=None.")
     patients = min(_patients_of(fold.split("train").entries) for fold in folds)
     are_whole = isinstance(plan.cases, list | tuple) and all(type(number) is int for number in plan.cases)
     if not are_whole or not plan.cases or not all(1 <= number <= patients for number in plan.cases):
@@ -100,7 +107,8 @@ def with_fractions(plan: Plan, folds: Sequence[Manifest]) -> Plan:
         )
     first = _patients_of(folds[0].split("train").entries)
     cases = sorted(set(plan.cases))
-    return plan._replace(cases=cases, fractions=tuple(100 * number / first for number in cases))
+    percent = (float(f"{100 * number / first:g}") for number in cases)  # as the folders of the runs are called
+    return plan._replace(cases=cases, fractions=tuple(percent))
 
 
 def _patients_of(entries: Sequence[Entry]) -> int:
@@ -130,7 +138,7 @@ def cells(plan: Plan, encoders: Sequence[str]) -> list[Cell]:
 
 
 def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
-    """results.csv, cases.csv and predictions.csv of the scored runs, in planned order; returns how many there are."""
+    """The csv files of the scored runs, in planned order; returns how many there are."""
     results: list[tables.Result] = []
     cases: list[tables.CaseScore] = []
     predictions: list[tables.Prediction] = []
@@ -143,20 +151,24 @@ def write_tables(experiment: Experiment, planned: Sequence[Cell]) -> int:
             split, checkpoint = key.split("/")
             run = (*of_run, found["labelled"], repetition, split)
             rows = [(*run, *row[:3], checkpoint, *row[3:]) for row in scores["summary"]]
-            results += itertools.starmap(tables.Result, rows)
+            results += [tables.Result(*row)._replace(peak=found.get("peak", "")) for row in rows]
         tested = found["scores"]["test/best"]
         cases += [tables.CaseScore(*of_run, repetition, case, patients[case], *row) for case, *row in tested["cases"]]
         predictions += [tables.Prediction(*of_run, repetition, *row) for row in tested["predictions"]]
     tables.write(experiment.workdir / tables.RESULTS, results, tables.Result)
     tables.write(experiment.workdir / tables.CASES, cases, tables.CaseScore)
     tables.write(experiment.workdir / tables.PREDICTIONS, predictions, tables.Prediction)
+    tables.write(experiment.workdir / tables.STEPS, reaching.rows(results, [experiment.workdir]), tables.Reached)
     return len(scored)
 
 
 def _patients(folds: Sequence[DataFolder]) -> dict[str, str]:
-    """Case -> patient, of every case that is tested."""
-    tested = [entry for data in folds for entry in data.manifest.split("test").entries]
-    return {entry.brick.of if entry.brick else entry.id: entry.patient for entry in tested}
+    """Case -> patient, of every case that is tested, and of the volumes whose slices they are."""
+    planes = [(data.manifest.recipe.get("slices"), data.manifest.split("test").entries) for data in folds]
+    tested = [(plane, entry) for plane, entries in planes for entry in entries]
+    cases = {entry.brick.of if entry.brick else entry.id: (plane, entry.patient) for plane, entry in tested}
+    stacks = {placement.stack_id(case, plane): patient for case, (plane, patient) in cases.items()}
+    return stacks | {case: patient for case, (_, patient) in cases.items()}
 
 
 def splits(experiment: Experiment, planned: Sequence[Cell]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import tensorflow as tf
 from ssl3d_tf.data import files
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import neighbours, one_class, report
-from ssl3d_tf.experiment import describing, protocol
+from ssl3d_tf.evaluation import neighbours, one_class, report, tables
+from ssl3d_tf.experiment import describing, peaks, protocol
 from ssl3d_tf.experiment.protocol import FAILED, MODEL, RESULT, Cell, Experiment
 from ssl3d_tf.experiment.scoring import Predict, Scorer, Scores, View, prediction
-from ssl3d_tf.training import faults, health, leftovers, loop, signals, weights
+from ssl3d_tf.training import faults, health, leftovers, loop, screen, signals, weights
 from ssl3d_tf.training import run as training_run
 from ssl3d_tf.training.loop import Hooks
 from ssl3d_tf.training.run import Run
@@ -37,21 +38,33 @@ def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
 
 
 def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
-    workdir, failed = experiment.workdir, 0
+    workdir, failed, ran, began = experiment.workdir, 0, 0, time.monotonic()
     for number, cell in enumerate(planned, start=1):
-        what = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}, {cell.fraction:g} %, repetition {cell.repetition}"
-        print(f"\n[{number}/{len(planned)}] {what}", flush=True)
+        tries = "" if cell.peak is None else f", tries a peak learning rate of {cell.peak:g}"
+        arm = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}"
+        what = f"{arm}, {cell.fraction:.3g} %, repetition {cell.repetition}{tries}"
+        left = [one for one in planned[number - 1 :] if not _is_done(experiment, one)]
+        time_left = f"; about {screen.clock((time.monotonic() - began) / ran * len(left))} left" if ran and left else ""
+        print(f"\n[{number}/{len(planned)}] {what}{time_left}", flush=True)
+        ran += cell in left
         try:
-            if not run(experiment, cell):
+            if not (run if cell.peak is None else try_peak)(experiment, cell):
                 sys.exit(0)  # a signal stopped it, which it has said
         except (InputError, tf.errors.OpError) as error:  # anything else is a fault of the program, and ends it
             failed += 1
             line = reason(error)
             print(f"failed, the others go on: {line}", file=sys.stderr, flush=True)
             files.write_json(cell.folder(workdir) / FAILED, {"reason": line})
+        tables.write(workdir / tables.PEAKS, peaks.rows(experiment, planned), tables.Trial)
         if protocol.write_tables(experiment, planned):
             report.write([workdir], workdir / report.NAME)
     return failed
+
+
+def _is_done(experiment: Experiment, cell: Cell) -> bool:
+    if cell.peak is not None:
+        return peaks.is_done(experiment, cell)
+    return (cell.folder(experiment.workdir) / RESULT).is_file()
 
 
 def reason(error: Exception) -> str:
@@ -69,7 +82,7 @@ def build(experiment: Experiment, cell: Cell, folder: Path, *, distribution: tf.
     Raises:
         InputError: as `run.build`, and `weights.load_encoder`.
     """
-    data, settings = protocol.labelled(experiment, cell), protocol.settings_of(experiment, cell)
+    data, settings = protocol.labelled(experiment, cell), peaks.settings_of(experiment, cell)
     return training_run.build(folder, data, settings, distribution=distribution)
 
 
@@ -84,12 +97,35 @@ def train(
     Raises:
         InputError: as `loop.fit`.
     """
-    data, settings = protocol.labelled(experiment, cell), protocol.settings_of(experiment, cell)
+    data, settings = protocol.labelled(experiment, cell), peaks.settings_of(experiment, cell)
     hooks, contract = Hooks(gives_up=gives_up), describing.contract(experiment, cell)
     if not gives_up():
         loop.fit(folder, data, settings, distribution=experiment.distribution, contract=contract, hooks=hooks)
     built = build(experiment, cell, folder, distribution=tf.distribute.get_strategy())
     return built if training_run.finished(built) or gives_up() else None
+
+
+def try_peak(experiment: Experiment, cell: Cell) -> bool:
+    """Trains one trial of a learning rate, unless that is done; returns and raises as `run`.
+
+    Where numbers are no longer finite, that is what the trial came to.
+    """
+    folder = cell.folder(experiment.workdir)
+    if peaks.is_done(experiment, cell):
+        return True
+    files.make_folder(folder, "--workdir")
+    leftovers.clear()
+    diverged = ""
+    with faults.readable_errors(protocol.labelled(experiment, cell), experiment.workdir):
+        try:
+            if train(experiment, cell, folder) is None:
+                return False
+        except faults.NotFiniteError as error:
+            diverged = reason(error)
+            print(f"diverged, the other learning rates decide: {diverged}", flush=True)
+    (folder / FAILED).unlink(missing_ok=True)
+    peaks.note(experiment, cell, diverged)
+    return True
 
 
 def run(experiment: Experiment, cell: Cell) -> bool:
@@ -99,19 +135,21 @@ def run(experiment: Experiment, cell: Cell) -> bool:
         Whether it is done; else a signal stopped it, which it has said.
 
     Raises:
-        InputError: as `loop.fit`.
+        InputError: as `loop.fit`, and `peaks.decide`.
     """
     folder = cell.folder(experiment.workdir)
     if not (folder / RESULT).is_file():
         files.make_folder(folder, "--workdir")
+        peaks.decide(experiment, cell)
         leftovers.clear()
         data = protocol.labelled(experiment, cell)
         with faults.readable_errors(data, experiment.workdir):
             scored = (_neighbours if cell.arm.init == "knn" else _train)(experiment, cell, data)
         if scored is None:
             return False
-        labelled = len(data.manifest.split("train").entries)
-        files.write_json(folder / RESULT, {"labelled": labelled, "scores": scored})
+        peak, labelled = peaks.of(experiment, cell), len(data.manifest.split("train").entries)
+        found = {"labelled": labelled, "scores": scored} | ({} if peak is None else {"peak": f"{peak:g}"})
+        files.write_json(folder / RESULT, found)
         _warn_of_one_class(scored)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # also what a kill left behind the result
     for name in (FAILED, PARTS):

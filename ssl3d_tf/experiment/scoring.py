@@ -89,7 +89,8 @@ def segmentation(
 
     Args:
         view_size: side of the windows, as in training.
-        names: of 'dice', 'jaccard', 'hd95' (mm), 'nsd', and of the whole split 'pooled_dice', 'pooled_jaccard'.
+        names: of 'dice', 'jaccard', 'hd95' (mm), 'nsd', of all slices of a volume together 'stack_dice', and of the
+            whole split 'pooled_dice', 'pooled_jaccard'.
         regions: name -> values of the mask; None is every class of the data but the background.
         overlap: of neighbouring windows, as a share. flips: averages the logits over all flips of the volume.
         batch_size: windows at a time. tolerance_mm: of 'nsd'.
@@ -119,11 +120,14 @@ def segmentation(
             (example.id, per_grid.measured(segment(predict, data, example, volume), how))
             for example, _, volume in _cases(data, split)
         ]
-        return Scores(per_grid.summary(cases, names), per_grid.of_cases(cases), [])
+        stacks = per_grid.stacks(cases, how, plane=data.manifest.recipe.get("slices"))
+        summary = per_grid.summary(cases, names) + per_grid.summary(stacks, ())
+        return Scores(summary, per_grid.of_cases(cases) + per_grid.of_cases(stacks), [])
 
     def draw(predict: Predict, data: DataFolder, scored: Scores, folder: Path) -> None:
         shown = tables.shown_grid(grid for *_, grid in scored.summary)
         rows = [(case, name, label, value) for case, name, label, value, grid in scored.cases if grid == shown]
+        rows = [row for row in rows if row[1] != per_grid.STACK]  # of no case that could be drawn
         chosen = overlays.choose(rows, MEAN)
         for example, truth, volume in _cases(data, "test", only=set(chosen.values())):
             predicted = segment(predict, data, example, volume)[tables.RECORD].predicted

@@ -116,10 +116,11 @@ def class_weights(
             found = f"CLASS_WEIGHTS is 'balanced', but no training case is of class {', '.join(absent)}"
             raise InputError(f"{found}; give a number per class, or CLASSES without it.")
         return tuple(sum(counts) / (len(counts) * count) for count in counts)
-    given = tuple(map(float, weights))
+    are_numbers = isinstance(weights, Sequence) and all(type(weight) in (int, float) for weight in weights)
+    given = tuple(map(float, weights)) if are_numbers else ()
     if len(given) != len(classes) or min(given) < 0 or not 0 < sum(given) < math.inf:
-        rule = f"it must be {len(classes)} numbers, as there are that many classes, none below 0 and not all of them 0"
-        raise InputError(f"CLASS_WEIGHTS is {tuple(weights)}; {rule}.")
+        rule = f"{len(classes)} numbers, as there are that many classes, none below 0 and not all of them 0"
+        raise InputError(f"CLASS_WEIGHTS is {weights!r}; it must be 'none', 'balanced' or {rule}.")
     return given
 
 

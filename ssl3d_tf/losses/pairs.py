@@ -12,6 +12,7 @@ from ssl3d_tf.losses import addons, batches, classification, metrics
 from ssl3d_tf.losses.contrast import Objective
 
 _FEWEST = 2  # examples of a batch
+_GAMMA, _EPSILON = 1.0, 1e-4  # of VICReg: the least deviation; below its square root
 
 
 def nt_xent(*, temperature: float = 0.5) -> Objective:
@@ -77,6 +78,35 @@ def triplet(*, margin: float = 1.0) -> Objective:
         return tf.fill(tf.shape(outputs["projections"])[:1], 0.5)
 
     return Objective(loss_fn, {"accuracy": accuracy, "chance": chance}, smallest_batch=_FEWEST)
+
+
+def vicreg(*, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0) -> Objective:
+    """Views of an example alike, every value of a projection varied over the batch, no two values alike: no negatives.
+
+    invariance · mean (z − z')² + for both views: variance · mean over values of max(0, γ − √(var + ε)), γ = 1,
+    ε = 1e-4, + covariance · Σ of the squared covariances of different values / code_size. VICReg, Bardes et al., 2022,
+    arXiv:2105.04906, algorithm 1 (equation 5 sums the first term over values). The last two are of the global batch
+    and the same for every example; from a small one they are rough.
+    """
+
+    def loss_fn(targets: tuple, outputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        own = tf.cast(outputs["projections"], tf.float32)
+        every, _ = batches.across_replicas(own)
+        spread = tf.add_n([_spread(every[:, view], variance, covariance) for view in range(2)])
+        return invariance * batches.per_example(tf.square(own[:, 0] - own[:, 1])) + spread
+
+    return Objective(loss_fn, _retrieval(), smallest_batch=_FEWEST)
+
+
+def _spread(codes: tf.Tensor, variance: float, covariance: float) -> tf.Tensor:
+    """VICReg's terms of one view's projections, [n, d]; n − 1 is taken as 1 where there is one alone."""
+    centred = codes - tf.reduce_mean(codes, axis=0)
+    freedom = tf.maximum(tf.cast(tf.shape(codes)[0], tf.float32) - 1.0, 1.0)
+    products = tf.matmul(centred, centred, transpose_a=True) / freedom
+    variances = tf.linalg.diag_part(products)
+    narrow = tf.reduce_mean(tf.nn.relu(_GAMMA - tf.sqrt(variances + _EPSILON)))
+    alike = (tf.reduce_sum(tf.square(products)) - tf.reduce_sum(tf.square(variances))) / codes.shape[-1]
+    return variance * narrow + covariance * alike
 
 
 def _retrieval() -> dict:

@@ -14,6 +14,7 @@ from ssl3d_tf.models import fitting, unet
 Decoder = Callable[[keras.Model, int], keras.Model]
 
 _STARTS = ("bottleneck", "pooled")
+_STAGE, _UNPOOL = "decoder_level", "unpool"  # what layers are called
 
 
 def unet_2d_upconv(*, norm: str = "batch", dropout: float = 0.5, start: str = "bottleneck") -> Decoder:
@@ -57,6 +58,33 @@ def unet_3d_upconv_patches(
     return _decoder(name, 3, patches_per_side=patches_per_side, norm=norm, dropout=dropout, start=start)
 
 
+def with_features(decoder: keras.Model, encoder: keras.Model) -> keras.Model:
+    """One pass for two heads: volumes -> [what the encoder ends with, the logits].
+
+    decoder: made of `encoder` by one of the above, but for that of patches.
+    """
+    deepest = next(layer for layer in decoder.layers if layer.name.startswith(_STAGE))  # in order of the pass
+    if any(layer.name == _UNPOOL for layer in decoder.layers):
+        features = decoder.get_layer(_UNPOOL).input
+    elif encoder.output is unet.bottleneck(encoder):
+        features = deepest.input
+    else:
+        features = encoder.layers[-1](deepest.input)
+    return keras.Model(decoder.input, [features, decoder.output], name=decoder.name)
+
+
+def within(model: keras.Model) -> keras.Model:
+    """The decoder, with its encoder, that `model` is or holds.
+
+    Raises:
+        InputError: it has none.
+    """
+    for one in (model, *model.layers):
+        if isinstance(one, keras.Model) and any(layer.name.startswith(_STAGE) for layer in one.layers):
+            return one
+    raise InputError(f"model '{model.name}' has no decoder to keep; set run.Settings.keeps = ('encoder',).")
+
+
 def _decoder(name: str, rank: int, *, patches_per_side: int, norm: str, dropout: float, start: str) -> Decoder:
     if start not in _STARTS or patches_per_side < 1:
         given = f"{name}: start is '{start}', patches_per_side {patches_per_side}"
@@ -67,7 +95,7 @@ def _decoder(name: str, rank: int, *, patches_per_side: int, norm: str, dropout:
         volumes = keras.Input(encoder.input_shape[1:], name="volumes")
         features, *skips = _encoded(encoder, volumes, start=start, patches_per_side=patches_per_side)
         for level, skip in zip(reversed(range(len(skips))), skips, strict=True):
-            stage, width = f"decoder_level{level}", skip.shape[-1]
+            stage, width = f"{_STAGE}{level}", skip.shape[-1]
             features = unet.layer("Conv{}DTranspose", rank)(width, 2, strides=2, name=f"{stage}_up")(features)
             joined = keras.layers.Concatenate(name=f"{stage}_join")([features, skip])
             features = unet.block(joined, width, stage, norm=norm, dropout=dropout)
@@ -104,5 +132,5 @@ def _encoded(
         patches = fitting.ToPatches(n, name="to_patches")(inputs)
         maps = [fitting.FromPatches(n, name=f"from_patches{k}")(each) for k, each in enumerate(maps_of(patches))]
     if pooled:
-        maps = [unet.layer("UpSampling{}D", len(volumes.shape) - 2)(2, name="unpool")(maps[0]), *maps[1:]]
+        maps = [unet.layer("UpSampling{}D", len(volumes.shape) - 2)(2, name=_UNPOOL)(maps[0]), *maps[1:]]
     return maps

@@ -62,6 +62,9 @@ def _check_knob(plan: Plan, name: str, values: space.Numbers | space.Choices, *,
 def search_of(plan: Plan, prepared: Prepared, given: configuration.Sources) -> Search:
     """Raises InputError where that is more than one run per trial, or the objective is none."""
     experiment, planned = prepared.experiment, prepared.planned
+    if experiment.plan.peaks:
+        remedy = "leave it out, and search LEARNING_RATE, which SPACE has anyway"
+        raise InputError(f"PEAKS is {experiment.plan.peaks}, a search of its own, for finetune: {remedy}.")
     if len(planned) != 1 or experiment.plan.folds or planned[0].arm.init == "knn":
         found = f"ARMS {experiment.plan.arms}, FRACTIONS {experiment.plan.fractions}, FOLDS {experiment.plan.folds}"
         rule = "a search trains one arm, of one --encoder or none, with one FRACTION, and validates on the data's split"

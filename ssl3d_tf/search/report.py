@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ssl3d_tf.data import files
 from ssl3d_tf.evaluation import drawing, page, summary
@@ -94,6 +95,7 @@ def _history(ax: Axes, ordered: Sequence[Trial], objective: Objective) -> None:
     best = [trials.ranked(ordered[: place + 1], objective)[0].value for place in range(len(ordered))]
     ax.step(range(1, len(best) + 1), best, where="post", color=INK, linewidth=1)
     ax.set_xlabel("trial")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
 def _knob(ax: Axes, ordered: Sequence[Trial], name: str, values: Numbers | Choices) -> None:
@@ -104,10 +106,20 @@ def _knob(ax: Axes, ordered: Sequence[Trial], name: str, values: Numbers | Choic
         ax.set_xlim(-0.5, len(values.texts) - 0.5)
         return
     if values.log:
-        ax.set_xscale("log")
+        _log(ax, values)
     elif values.whole:
         ax.locator_params(axis="x", integer=True)
     _points(ax, [ast.literal_eval(trial.knobs[name]) for trial in ordered], ordered, ordered[:1])
+
+
+def _log(ax: Axes, values: Numbers) -> None:
+    """A logarithmic axis with numbers as they are written; within two decades between its powers of ten too."""
+    ax.set_xscale("log")
+    ax.set_xlim(values.low / 1.1, values.high * 1.1)
+    steps = (1.0,) if values.high > 100 * values.low else (1.0, 2.0, 5.0)
+    ax.xaxis.set_major_locator(LogLocator(subs=steps))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _points(ax: Axes, at: Sequence[float], ordered: Sequence[Trial], best: Sequence[Trial]) -> None:

@@ -1,6 +1,5 @@
 """One trial of a search after the other: knobs in, the objective out, and everything written and said about it."""
 
-import datetime
 import functools
 import shutil
 import sys
@@ -16,7 +15,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import preparing, protocol, running
 from ssl3d_tf.search import report, space, trials
 from ssl3d_tf.search.trials import Objective, Trial
-from ssl3d_tf.training import faults, leftovers
+from ssl3d_tf.training import faults, leftovers, screen
 
 BASE = "gin/tune/base.gin"
 OWN = ("TUNER", "MAX_TRIALS", "FRACTION", "OBJECTIVE", "PRUNE_AFTER", "SPACE")  # knobs of the search alone
@@ -173,7 +172,7 @@ def _time_left(found: Search) -> str:
     ended = sum(trial.status != trials.RUNNING for trial in trials.read(found.experiment.workdir))
     pace_s = (time.monotonic() - found.began) / max(1, ended - found.ended_before)
     left = max(0, found.plan.max_trials - ended)
-    return f"at most {left} trials left, about {datetime.timedelta(seconds=round(left * pace_s))}"
+    return f"at most {left} trials left, about {screen.clock(left * pace_s)}"
 
 
 def _clear(run: Path, *, keep_checkpoints: bool) -> None:

@@ -60,9 +60,7 @@ def task(
             scans = moves.apply(scans, params["geometry"])
         if scans.shape[1:-1] != size:
             raise InputError(f"masked got views of {scans.shape[1:-1]} voxels, VIEW_SIZE is {view_size}; set it.")
-        body = masking.body_of(scans)
-        views = masking.standardise(scans, body)
-        changed, counts = corruption.apply(views, params["corruption"], body)
+        changed, views, counts = masking.hide(scans, corruption, params["corruption"])
         return changed, Whole(views, counts)
 
     def build_model(encoder: keras.Model) -> keras.Model:
@@ -76,4 +74,5 @@ def task(
         build_model=build_model,
         loss_fn=reconstruction.squared_error,
         metrics={"accuracy": reconstruction.explained, "chance": reconstruction.nothing},
+        guess=corruption.guess,
     )

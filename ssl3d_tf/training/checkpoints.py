@@ -20,7 +20,7 @@ class Progress(NamedTuple):
     """The part of a run's state that is neither weights nor optimizer; all variables.
 
     step: steps done. tally: `journal.Window.tally`, of the steps since the last log line.
-    best: lowest validation loss so far. best_step: its step.
+    best: lowest validation loss so far, or −1 × the best of a probe. best_step: its step.
     """
 
     step: tf.Variable

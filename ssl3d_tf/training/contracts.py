@@ -14,6 +14,7 @@ from ssl3d_tf.errors import InputError
 
 ENCODER_FOLDER, DECODER_FOLDER, MODEL_FOLDER, CONTRACT = "encoder", "decoder", "model", "contract.json"
 TRAINED_ON = "trained_on.txt"
+SHOWN = 6  # models that an error names
 _DIGITS = 16  # of a SHA-256 in hex: among 10^6 scans, two alike by chance in one of 10^7 data sets
 
 
@@ -26,7 +27,8 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
         of several), 'init' (whose weights it began with, if any),
         'trained_on' (how many scans, of which `trained_on` tells the contents),
         'input_shape', 'architecture' (of the network, as Keras writes it), 'weights' (a file), 'weights_sha256',
-        'step', 'scores', 'gin', and 'folder', where it was found. Of a finetuned model also what `read_model` says.
+        'step', 'scores', 'best_by' (which of them says that these weights are the best), 'probe' (`run.Probe.about`, if
+        there was one), 'gin', and 'folder', where it was found. Of a finetuned model also what `read_model` says.
 
     Raises:
         InputError: there is none, or it cannot be read.
@@ -38,6 +40,9 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
             except (TypeError, ValueError) as error:
                 raise InputError(f"{candidate} is damaged ({error}); train again.") from error
     what = "the --workdir of a pretraining run, or runs/ARM/FRACTION/REPETITION in one of finetuning"
+    if models := sorted(Path(folder).glob(f"runs/*/*/*/{MODEL_FOLDER}/{CONTRACT}")):
+        names = [path.parent.parent.relative_to(folder).as_posix() for path in models]
+        what = f"one of its {len(names)} finetuned models: {', '.join(names[:SHOWN])}{', …' * (len(names) > SHOWN)}"
     raise InputError(f"{folder} holds no encoder or model (no {CONTRACT} in it); give {what}.")
 
 

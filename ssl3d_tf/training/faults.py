@@ -17,6 +17,10 @@ from ssl3d_tf.training.steps import Result
 from ssl3d_tf.training.updates import variables_of
 
 
+class NotFiniteError(InputError):
+    """A loss or a gradient is no number any more."""
+
+
 class Begun(NamedTuple):
     """A step whose numbers were not read yet: a device may still compute them.
 
@@ -36,7 +40,7 @@ def scores_of(step: Begun, run: Run) -> tuple[np.ndarray | None, bool]:
     A loss can be finite where a gradient is not: oneDNN's ReLU of NaN is 0.
 
     Raises:
-        InputError: loss or gradients are not finite: names the examples and where the largest numbers are.
+        NotFiniteError: loss or gradients are not finite: names the examples and where the largest numbers are.
     """
     scores, norms = step.result.scores.numpy(), step.result.gradient_norms.numpy()
     finite, finite_norms = np.isfinite(scores[0]), np.isfinite(norms).all()
@@ -51,7 +55,7 @@ def scores_of(step: Begun, run: Run) -> tuple[np.ndarray | None, bool]:
     inputs = run.train.to_views(step.element)[0]
     largest = np.max([np.max(np.abs(tensor)) for tensor in tf.nest.flatten(inputs)])  # of NumPy, NaN comes out
     fault = "a gradient is not finite" if np.isfinite(scores[0]) else f"the loss is {scores[0]}"
-    raise InputError(
+    raise NotFiniteError(
         f"{fault} at step {step.number}, batch {', '.join(ids)}: "
         f"largest input {largest:.4g}, largest gradients {', '.join(f'{path} {sizes[path]:.4g}' for path in worst)}; "
         "lower LEARNING_RATE, set CLIP_NORM, or ON_NONFINITE = 'skip'."

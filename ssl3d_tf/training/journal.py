@@ -1,6 +1,5 @@
 """Where a run writes what it measures: metrics.jsonl, TensorBoard events, a progress bar and plain lines."""
 
-import datetime
 import json
 import sys
 import time
@@ -12,6 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ssl3d_tf.data import files
+from ssl3d_tf.training import screen
 
 FILE = "metrics.jsonl"
 _TIMED = 5  # steps behind the first, which builds the graph
@@ -80,20 +80,25 @@ class Journal:
             self._began.append(time.perf_counter())
             if len(self._began) > _TIMED and self._steps > len(self._began):
                 pace_s = (self._began[-1] - self._began[0]) / _TIMED
-                self.say(_time_left(pace_s, self._steps - len(self._began)))
+                left = self._steps - len(self._began)
+                took = screen.clock(pace_s * left)
+                self.say(f"{pace_s:.2g} s per step: about {took} for the {left} steps left, evaluations apart.")
 
-    def write(self, step: int, values: Mapping[str, float], *, show: bool) -> None:
-        """Logs `values` of `step`; `show` prints them as a line even where there is a bar."""
+    def write(self, step: int, values: Mapping[str, float], line: str = "") -> None:
+        """Logs `values` of `step`, and prints `line` with the time that is left; without one, a few of them in the bar.
+
+        Where there is no bar, as the output is a file, they are a line too.
+        """
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         with self._events.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-        brief = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        if show or self._bar.disable:
-            self.say(f"step {step}/{self._bar.total}  {brief}")
+        shown = f"{line}{self._left(step)}" if line else screen.training(values)
+        if line or self._bar.disable:
+            self.say(f"step {step}/{self._bar.total}  {shown}")
         else:
-            self._bar.set_postfix_str(brief)
+            self._bar.set_postfix_str(shown)
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Logs one grey or colour image, [height, width, 1 or 3] in [0, 1], to TensorBoard."""
@@ -105,10 +110,14 @@ class Journal:
         self._bar.write(line, file=sys.stdout)
         sys.stdout.flush()
 
-
-def _time_left(pace_s: float, steps: int) -> str:
-    left = datetime.timedelta(seconds=round(pace_s * steps))
-    return f"{pace_s:.2g} s per step: about {left} for the {steps} steps left, evaluations apart."
+    def _left(self, step: int) -> str:
+        """'; about 0:12:34 left' after `step`, at the pace of this process's steps and evaluations so far."""
+        left = self._bar.total - step
+        done = self._steps - left
+        if not left or done < 2:
+            return ""
+        pace_s = (time.perf_counter() - self._began[0]) / (done - 1)
+        return f"; about {screen.clock(pace_s * left)} left"
 
 
 def _truncate(path: Path, last_step: int) -> None:

@@ -110,7 +110,7 @@ def _train(
     scores: dict[str, float] = {}
     begun: Begun | None = None
     ended = finished(run)
-    with signals.stop_requested() as stopped_by:
+    with signals.stop_requested(run.meet) as stopped_by:
         while not ended:
             index, element, waited_s = next(batches)
             result = run.advance(element)
@@ -157,7 +157,7 @@ def _due(
     every, last, scores = run.settings.every, done == run.settings.steps, {}
     if last or done % every.log == 0:
         now = {"lr": float(result.learning_rate), "gradient_norm": float(tf.norm(result.gradient_norms))}
-        journal.write(done, window.close(run.names, run.train.batch_size) | now, show=False)
+        journal.write(done, window.close(run.names, run.train.batch_size) | now)
     if last or done % every.evaluate == 0:
         scores = validation.keep_best(run, done, journal, contract)
         last = last or hopeless(run, done)

@@ -15,7 +15,7 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.pipeline import Data
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Task
-from ssl3d_tf.training import checkpoints, contracts, measuring, steps, strategies
+from ssl3d_tf.training import checkpoints, contracts, measuring, steps, strategies, workers
 from ssl3d_tf.training.updates import Part, Update, check_batch
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -33,6 +33,16 @@ class Every(NamedTuple):
     patience: int | None = None
 
 
+class Probe(NamedTuple):
+    """What an encoder knows of labels. score: encoder -> a number, the higher the better; NaN where it has none.
+
+    about: what contract.json says of it: 'name', 'of' ('label' or 'mask'), 'patients' by split, 'path' and others.
+    """
+
+    score: Callable[[keras.Model], float]
+    about: Mapping[str, Any]
+
+
 class Settings(NamedTuple):
     """What is trained, on what, how and for how long.
 
@@ -40,7 +50,8 @@ class Settings(NamedTuple):
     train_data, eval_data: (data folder, task) -> Data, `pipeline.read` with split and sizes bound. steps: all of the
     run, those done before a restart included. precision: 'float32', 'mixed_bfloat16', or 'mixed_float16' with a dynamic
     loss scale. keeps: whose best weights stay, and in which folders: of 'encoder', 'model' with the head, and
-    'decoder', which is what the model has beside the encoder.
+    'decoder', which is what a decoder in the model has beside the encoder. probe: data folder -> what of the encoder is
+    measured beside the validation loss, and decides instead of it which weights are best.
     """
 
     task: Task
@@ -54,13 +65,14 @@ class Settings(NamedTuple):
     update: Update
     precision: str = "float32"
     keeps: Sequence[str] = (contracts.ENCODER_FOLDER,)
+    probe: Callable[[DataFolder], Probe] | None = None
 
 
 class Run(NamedTuple):
     """What the parts of one run share.
 
     folder: of this process. model: the encoder with the task's head. names: what a step's scores are, 'loss' and the
-    task's metrics. advance: trains on one batch. measure: scores one of the held-out split.
+    task's metrics. advance: trains on one batch. measure: scores one of the held-out split. meet: with other workers.
     """
 
     folder: Path
@@ -75,6 +87,8 @@ class Run(NamedTuple):
     held_out: Data
     advance: Callable[[Any], steps.Result]
     measure: Callable[[Any, bool], measuring.Seen]
+    probe: Probe | None
+    meet: workers.Meet
 
 
 def build(workdir: Path, data: DataFolder, settings: Settings, *, distribution: tf.distribute.Strategy) -> Run:
@@ -90,6 +104,7 @@ def build(workdir: Path, data: DataFolder, settings: Settings, *, distribution: 
     keras.mixed_precision.set_global_policy(settings.precision)
     keras.utils.set_random_seed(update.seed)
     train, held_out = settings.train_data(data, task), settings.eval_data(data, task)
+    probe = settings.probe(data) if settings.probe else None
     check_batch(train.batch_size, task, update, devices=distribution.num_replicas_in_sync)
     folder, names, jit = strategies.own_folder(workdir, distribution), ("loss", *task.metrics), strategies.on_gpu()
     progress = checkpoints.progress(len(names))  # outside the scope: one copy, whatever the number of devices
@@ -104,8 +119,10 @@ def build(workdir: Path, data: DataFolder, settings: Settings, *, distribution: 
         done = int(progress.step)
         advance = steps.in_phases(step_of, parts, encoder, steps_done=done, frozen_steps=update.frozen_steps)
     measure = measuring.eval_step(model, encoder, task, held_out.to_views, jit_compile=jit)
+    meet = workers.meeting(distribution)
     return Run(
-        folder, settings, encoder, model, parts, progress, manager, names, train, held_out, advance, measure
+        folder, settings, encoder, model, parts, progress, manager, names, train, held_out, advance, measure, probe,
+        meet,
     )  # fmt: skip
 
 
@@ -130,7 +147,9 @@ def opening(run: Run, distribution: tf.distribute.Strategy) -> str:
         f"ssl3d_tf {__version__}, TensorFlow {tf.__version__}, {kind}, {kernels.opening()}, {run.settings.precision}. "
         f"Encoder {run.encoder.count_params():,} weights, with head {run.model.count_params():,}. "
         f"{len(run.train.ids)} training and {len(run.held_out.ids)} validation examples, "
-        f"batch {run.train.batch_size}. " + (f"Goes on at step {begun} of {whole}." if begun else f"{whole} steps.")
+        f"batch {run.train.batch_size}. "
+        + (f"Goes on at step {begun} of {whole}." if begun else f"{whole} steps.")
+        + (f" {_told(run.probe)}" if run.probe else "")
     )
 
 
@@ -138,7 +157,23 @@ def about(run: Run, contract: Mapping[str, Any], scores: Mapping[str, float]) ->
     """What contract.json says of the kept weights; input_shape: [*spatial, channels] the encoder was called with."""
     rank = len(run.encoder.input_shape) - 2
     shape = list(tf.nest.flatten(run.model.inputs)[0].shape[-rank - 1 :])
-    return {**contract, "input_shape": shape, "scores": dict(scores)}
+    found = {**contract, "input_shape": shape, "scores": dict(scores), "best_by": best_by(run)}
+    return found if run.probe is None else {**found, "probe": dict(run.probe.about)}
+
+
+def best_by(run: Run) -> str:
+    """Of the scores of an evaluation, that which says which weights are kept."""
+    return "val_loss" if run.probe is None else "val_probe"
+
+
+def _told(probe: Probe) -> str:
+    about = probe.about
+    known, asked = (about["patients"][split] for split in ("train", "val"))
+    differs = "; ".join(f"{name} {what}" for name, what in about["differs"].items())
+    return (
+        f"The best encoder is by val_probe: {about['name']} on the {about['of']}s of {known} training patients, asked "
+        f"of {asked} validation patients of {about['path']}{f', which differ: {differs}' if differs else ''}."
+    )
 
 
 def _parts(model: keras.Model, encoder: keras.Model, settings: Settings) -> list[Part]:

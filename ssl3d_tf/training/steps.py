@@ -67,6 +67,7 @@ def train_step(
         if replicas > 1:
             gradients = [g / replicas for g in context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)]
             scores = context.all_reduce(tf.distribute.ReduceOp.MEAN, scores)
+            updates.share_statistics(model, context)
         norms = updates.apply(parts, gradients, update, loss=scores[0], replicas=replicas)
         return scores, norms
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl3d_tf.command import kernels
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.training import workers
 
 
 def devices(name: str, precision: str = "float32", *, deterministic: bool = False) -> tf.distribute.Strategy:
@@ -17,13 +18,13 @@ def devices(name: str, precision: str = "float32", *, deterministic: bool = Fals
         deterministic: whether a GPU must give the same numbers every time.
 
     Raises:
-        InputError: another name, or a precision that this machine cannot compute in.
+        InputError: another name, a precision that this machine cannot compute in, or as `workers.join`.
     """
     kernels.make_deterministic(deterministic)
     builders = {
         "none": tf.distribute.get_strategy,
         "mirrored": _mirrored,
-        "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+        "multi_worker": workers.join,
     }
     if name not in builders:
         raise InputError(f"STRATEGY is '{name}'; it must be one of {', '.join(builders)}.")

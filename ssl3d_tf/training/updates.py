@@ -55,6 +55,21 @@ def check_batch(batch_size: int, task: Task, update: Update, *, devices: int) ->
         )
 
 
+def share_statistics(model: keras.Model, context: tf.distribute.ReplicaContext) -> None:
+    """Gives every device the mean over all of what batch norms have counted, each of them its part of a batch.
+
+    Without it each would go on with statistics of its own, of which only the first device's are kept.
+    """
+    counted = [each for each in model.variables if each.path.endswith(("moving_mean", "moving_variance"))]
+    means = (
+        context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(each.value) for each in counted])
+        if counted
+        else []
+    )
+    for variable, mean in zip(counted, means, strict=True):
+        variable.assign(mean)
+
+
 def check(update: Update, strategy: tf.distribute.Strategy) -> None:
     """Raises InputError where a value is none, or `strategy` cannot do it."""
     if update.on_nonfinite not in ("stop", "skip"):

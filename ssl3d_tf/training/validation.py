@@ -1,11 +1,13 @@
 """One pass over the held-out split, and the weights that did best in it so far."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.training import checkpoints, contracts, health, run, strategies, weights
+from ssl3d_tf.models import decoders
+from ssl3d_tf.training import checkpoints, contracts, health, run, screen, strategies, weights, workers
 from ssl3d_tf.training.journal import Journal
 from ssl3d_tf.training.run import Run
 from ssl3d_tf.views import pictures
@@ -41,31 +43,51 @@ def evaluate(run: Run) -> Evaluation:
 def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, Any]) -> dict[str, float]:
     """Evaluates and logs after step `done`, and keeps the weights if they are the best so far; returns the scores.
 
-    At the end of a run without a best evaluation, as no loss was a number, the last weights are kept, marked so.
+    The best are those of the lowest validation loss, or of the highest 'val_probe' where there is a probe. At the end
+    of a run without a best evaluation, as none was a number, the last weights are kept, marked so.
     """
     with checkpoints.averaged_weights(built.parts):
-        scores, embeddings, inputs = evaluate(built)
+        found, embeddings, inputs = evaluate(built)
+        found, seconds = _probed(built, found)
+        scores = workers.of_first(built.meet, found)
         spread = {} if embeddings is None else health.report(embeddings)
-        journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()}, show=True)
+        by, sign = run.best_by(built), 1 if built.probe is None else -1
+        fault = sign * scores[by]
+        is_best = fault < float(built.progress.best)
+        if is_best:
+            built.progress.best.assign(fault)
+            built.progress.best_step.assign(done)
+        best, best_step = sign * float(built.progress.best), int(built.progress.best_step)
+        line = screen.validation(scores, best=best, best_step=best_step, is_best=is_best)
+        journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()} | seconds, line)
         if spread and (warning := health.warning(spread)):
             journal.say(warning)
-        is_best = scores["val_loss"] < float(built.progress.best)
-        if is_best:
-            built.progress.best.assign(scores["val_loss"])
-            built.progress.best_step.assign(done)
         ends = done == built.settings.steps or run.hopeless(built, done)
         if is_best or (ends and not int(built.progress.best_step)):
             _keep(built, done, {**run.about(built, contract, scores), "is_best": is_best})
             if not is_best:
                 kept = "/, ".join(built.settings.keeps)
-                journal.say(f"warning: no validation loss was a number; {kept}/ has the last weights, marked so.")
+                what = "validation loss" if by == "val_loss" else by
+                journal.say(f"warning: no {what} was a number; {kept}/ has the last weights, marked so.")
     journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(built.encoder.input_shape) - 2))
     return scores
+
+
+def _probed(built: Run, scores: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """The scores with 'val_probe', and the seconds it took, where there is a probe."""
+    if built.probe is None:
+        return scores, {}
+    began = time.perf_counter()
+    value = built.probe.score(built.encoder)
+    return {**scores, "val_probe": value}, {"probe_seconds": time.perf_counter() - began}
 
 
 def _keep(built: Run, done: int, about: Mapping[str, Any]) -> None:
     """Writes the weights that are wanted, each part in a folder; the encoder last, as it is asked for."""
     for folder in sorted(built.settings.keeps, key=lambda one: one == contracts.ENCODER_FOLDER):
-        network = built.encoder if folder == contracts.ENCODER_FOLDER else built.model
-        without = built.encoder if folder == contracts.DECODER_FOLDER else None
+        network, without = built.model, None
+        if folder == contracts.ENCODER_FOLDER:
+            network = built.encoder
+        elif folder == contracts.DECODER_FOLDER:
+            network, without = decoders.within(built.model), built.encoder
         weights.save(built.folder / folder, network, without=without, step=done, contract=about)

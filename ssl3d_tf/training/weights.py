@@ -78,8 +78,12 @@ def load_decoder(folder: Path, model: keras.Model, encoder: keras.Model) -> int:
         InputError: the run kept no decoder, or one that does not fit, as `load_encoder`.
     """
     if not (folder / DECODER_FOLDER / CONTRACT).is_file():
+        run = folder.resolve().parent
+        if (run / DECODER_FOLDER / CONTRACT).is_file():
+            raise InputError(f"{folder} is the encoder alone, and its decoder lies beside it: give the run, {run}.")
         raise InputError(
-            f"{folder} has no {DECODER_FOLDER}/: only gin/masked_?d.gin and the like train one; set TRANSFER='encoder'."
+            f"{folder} has no {DECODER_FOLDER}/: only masked reconstruction (gin/masked_?d.gin or the like) has one; "
+            "set TRANSFER='encoder'."
         )
     wanted = [variable for variable in _weights(model, without=encoder) if not _is_output(variable.path)]
     stored = {name: value for name, value in _stored(folder / DECODER_FOLDER).items() if not _is_output(name)}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Params, Seed, Volumes
-from ssl3d_tf.views import volumes
+from ssl3d_tf.views import guesses, volumes
 
 AIR = 0.05  # of the range above the minimum: what lies below is air or padding
 EPSILON = 1e-5
@@ -20,11 +20,21 @@ EPSILON = 1e-5
 class Corruption(NamedTuple):
     """sample: one example's choices. apply: (views, choices, body) -> (changed views, what counts).
 
-    body and what counts: float32 [batch, *spatial, 1], 0 or 1.
+    body and what counts: float32 [batch, *spatial, 1], 0 or 1. guess: changed views -> the views as far
+    as they are told without learning.
     """
 
     sample: Callable[[Seed], Params]
     apply: Callable[[Volumes, Params, tf.Tensor], tuple[Volumes, tf.Tensor]]
+    guess: Callable[[Volumes], Volumes]
+
+
+def hide(scans: Volumes, corruption: Corruption, drawn: Params) -> tuple[Volumes, Volumes, tf.Tensor]:
+    """The scans standardised and changed, as they were before the change, and which voxels of them count."""
+    body = body_of(scans)
+    views = standardise(scans, body)
+    changed, counts = corruption.apply(views, drawn, body)
+    return changed, views, counts
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -74,7 +84,7 @@ def blocks(*, rank: int, view_size: int, side: int = 16, hidden: float = 0.75) -
         hides = _enlarged(tf.reshape(drawn, (-1, *(along,) * rank)), side, view_size)
         return views * (1.0 - hides), hides * body
 
-    return Corruption(sample, apply)
+    return Corruption(sample, apply, lambda changed: guesses.from_neighbours(changed, reach=side))
 
 
 def genesis(
@@ -127,7 +137,7 @@ def genesis(
         changed = volumes.where(drawn["painted"], lambda v: _painted(v, drawn), changed)
         return changed, tf.ones_like(body)
 
-    return Corruption(sample, apply)
+    return Corruption(sample, apply, lambda changed: changed)
 
 
 _ORDERS, _BOXES, _POINTS = 8, 5, 64

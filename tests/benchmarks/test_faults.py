@@ -62,6 +62,7 @@ HIDES = GOES_ON.replace("print(", "str(")
 def scene(program, left_out=lambda _: ""):
     return Scene(
         "toy",
+        lambda _: None,
         lambda data, work: [sys.executable, "-c", program, str(data), str(work)],
         lambda work: (work / "out").read_text(),
         ("data/in",),

@@ -34,6 +34,11 @@ def test_files_are_found_from_any_folder_without_a_word(tmp_path, monkeypatch, c
     assert not caplog.records
 
 
+def test_a_knob_without_the_file_of_its_task_says_which_file_is_missing():
+    with pytest.raises(InputError, match=r"gin/base.gin reads it: the file of a task is missing; give it too, gin/cpc"):
+        load("PATCHES_PER_SIDE=3", files=("gin/base.gin", "gin/base.gin"))
+
+
 def test_the_text_makes_the_same_configuration_again(tmp_path):
     load("STEPS=40", "unet.encoder.pooling='avg'", "ENCODER=@applications.encoder")
     before = configuration.text()

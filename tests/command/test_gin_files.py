@@ -91,7 +91,7 @@ def test_every_weight_of_every_task_arrives_in_the_finetuning_model(path, traine
         assert not np.array_equal(new[name], value), name
 
 
-@pytest.mark.parametrize("path", [path for path in FINETUNED if path.stem.startswith("masked")], ids=str)
+@pytest.mark.parametrize("path", [path for path in FINETUNED if "masked" in path.stem], ids=str)
 def test_every_weight_of_a_decoder_arrives_but_the_output(path, trained, folders, tmp_path):
     _, workdir = trained(path)
     (stored_in,) = (workdir / "decoder").glob("weights-*.npz")
@@ -105,6 +105,8 @@ def test_every_weight_of_a_decoder_arrives_but_the_output(path, trained, folders
     for name, value in stored.items():
         if not name.startswith("logits"):
             np.testing.assert_array_equal(rest[name], value, err_msg=name)
+    with pytest.raises(InputError, match=rf"is the encoder alone, .* give the run, {re.escape(str(workdir))}\.$"):
+        admission.check_decoder("encoder", workdir / "encoder", built.model, built.encoder)
     told = admission.check_decoder("it", workdir, built.model, built.encoder)
     assert told == f"decoder of 'it': {len(stored) - 2} weights loaded; the 2 of the output are new"
 

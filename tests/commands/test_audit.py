@@ -21,11 +21,11 @@ SIZE = {2: 24, 3: 24}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A folder of data for each rank and a run of two steps on it for each of three tasks."""
+    """A folder of data for each rank and a run of two steps on it for each of five tasks."""
     root = tmp_path_factory.mktemp("audit")
     for rank, size in SIZE.items():
         make_folder(root / f"data{rank}", counts={"train": 4, "val": 3}, shapes=[(size,) * rank], masks=False)
-    for name in ("rotation_2d", "jigsaw_3d", "cpc_2d"):
+    for name in ("rotation_2d", "jigsaw_3d", "cpc_2d", "masked_2d", "crops_2d"):
         pretrain(name, root / f"data{name[-2]}", root / name)
     return root
 
@@ -50,6 +50,20 @@ def test_an_audit_evaluates_the_network_on_every_kind_of_input(name, root, capsy
     assert json.loads((root / name / "audit.json").read_text())["rows"] == [row._asdict()]
     assert imread(root / name / "audit.png").shape[1] > 500
     assert "as trained" in capsys.readouterr().out
+
+
+def test_what_is_hidden_is_also_told_by_its_neighbours(root):
+    trained, guessed = auditing.audit(root / "masked_2d")
+    assert (guessed.network, guessed.steps, guessed.chance) == ("without learning", 0, 0.0)
+    assert trained.accuracy["real"] == pytest.approx(last_evaluation(root / "masked_2d")["val_accuracy"])
+    assert guessed.accuracy["real"] < 0 < guessed.accuracy["spectrum"] + 1  # random voxels: neighbours tell nothing
+    assert list(guessed.accuracy) == list(trained.accuracy)
+
+
+def test_crops_are_also_told_by_their_intensities(root):
+    _, guessed = auditing.audit(root / "crops_2d")
+    assert guessed.accuracy["histogram"] == pytest.approx(guessed.accuracy["real"])  # which is what it goes by
+    assert guessed.chance == pytest.approx(1 / 5)  # of the crops of three scans
 
 
 def test_with_steps_it_trains_fresh_networks_once_and_leaves_the_run_alone(root, capsys):

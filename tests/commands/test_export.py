@@ -16,6 +16,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import unet
 from ssl3d_tf.training import exporting, formats, weights
 from ssl3d_tf.training.encoders import load_encoder, load_model
+from tests.commands import in_process
 from tests.models.test_portable import CLASSES, classifier, trained, u_net
 
 HAS_ONNX = importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime")
@@ -209,16 +210,7 @@ def test_without_onnx_the_extra_is_named(root, tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    """The command in this process, on flags that are its own while it runs."""
-    before = set(flags.FLAGS)
-    export.define_flags()
-    own = set(flags.FLAGS) - before
-    try:
-        flags.FLAGS(["export", *arguments])
-        export.main(["export"])
-    finally:
-        for name in own:
-            delattr(flags.FLAGS, name)
+    in_process.run("ssl3d_tf.export", *arguments)
 
 
 def test_the_command_says_what_goes_in_what_comes_out_and_how_near_it_is(root, tmp_path, capsys):

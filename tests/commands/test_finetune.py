@@ -108,6 +108,12 @@ def test_a_folder_that_is_no_model_of_this_version_is_one_line(change, message, 
         ssl3d_tf.load_model(tmp_path / "elsewhere")
 
 
+def test_of_a_whole_experiment_the_models_are_named(grid):
+    rule = r"one of its 6 finetuned models: runs/rotation-frozen/100/0, .*, runs/scratch-random/50/0\.$"
+    with pytest.raises(InputError, match=rule):
+        ssl3d_tf.load_model(grid)
+
+
 def fit(workdir, folder, *, steps=6, frozen_steps=2, seed=3, **encoder_options):
     """Segmentation with a frozen encoder at first; returns the weights before and after."""
     data, options = folders.open_folder(folder), {"filters": 4, "levels": 1, "norm": "batch", "dropout": 0.5}

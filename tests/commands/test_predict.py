@@ -12,48 +12,30 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from absl import flags
 from PIL import Image
 
 import ssl3d_tf
-from ssl3d_tf import finetune, predict, train
+from ssl3d_tf import finetune, train
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data.records import manifest, reading
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native, overlays, report, scores, tables
 from ssl3d_tf.evaluation.sliding_window import predict_volume
 from ssl3d_tf.experiment import answers, choosing, ledger, prediction, scoring
+from tests.commands import in_process
+from tests.commands.scans import VALUES, save, scan
 from tests.tools import converting
 from tools.prediction import inputs, records
 from tools.readers import layouts
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE, VALUES = 16, (0, 4, 1002)
+SIZE = 16
 SMALL = ("BATCH_SIZE=2", "FILTERS=4", "LEVELS=1", f"VIEW_SIZE={SIZE}", "LOG_EVERY=50", "ARMS=('random',)")
 LEARNS = (
     *SMALL,
     *("STEPS=120", "EVAL_EVERY=60", "SAVE_EVERY=120", "LEARNING_RATE=0.02", "REPETITIONS=2", "SCORES=('dice',)"),
     *("segmentation.task.transforms=[]", "segmentation.task.intensity=None"),
 )
-
-
-def scan(shape, seed=0):
-    """(intensities, mask): two boxes of classes 4 and 1002, each brighter than what is around it."""
-    random, mask = np.random.default_rng(seed), np.zeros(shape, np.uint16)
-    a, b, c = (side // 2 for side in shape)
-    mask[1:a, 1:b, 1:c] = 4
-    mask[a:-1, b:-1, c:-1] = 1002
-    return (np.select([mask == 4, mask == 1002], [500, 1000], 0) + random.normal(0, 20, shape)).astype(np.int16), mask
-
-
-def save(path, voxels, codes, spacing_mm=(1.0, 1.0, 1.0)):
-    """A NIfTI file whose axes run as `codes` says, `voxels` being of RAS+; returns its image."""
-    turn = nibabel.orientations.axcodes2ornt(codes)
-    image = nibabel.Nifti1Image(voxels, np.diag([*spacing_mm, 1.0]) + np.outer([3, -7, 11, 0], [0, 0, 0, 1]))
-    to = nibabel.orientations.ornt_transform(nibabel.orientations.axcodes2ornt("RAS"), turn)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(image.as_reoriented(to), path)
-    return nibabel.load(path)
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +77,7 @@ def new(tmp_path_factory):
 
 
 def run(*arguments, **given):
-    """The command in this process, on flags that are its own while it runs."""
-    before = set(flags.FLAGS)
-    predict.define_flags()
-    own = set(flags.FLAGS) - before
-    try:
-        flags.FLAGS(["predict", *arguments, *(f"--{name}={value}" for name, value in given.items())])
-        predict.main(["predict"])
-    finally:
-        for name in own:
-            delattr(flags.FLAGS, name)
+    in_process.run("ssl3d_tf.predict", *arguments, *(f"--{name}={value}" for name, value in given.items()))
 
 
 def contents(folder):
@@ -255,6 +228,14 @@ def test_killed_and_run_again_the_files_are_the_same(grid, new, predicted, tmp_p
     assert before[out / first] == (out / first).stat().st_mtime_ns  # kept
 
 
+def test_a_cut_note_is_one_line(grid, new, predicted, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(predicted, out)
+    (out / ledger.ABOUT).write_text('{"weights": ')
+    with pytest.raises(InputError, match=r"prediction.json is damaged \(.*\): put a copy back, or take another folder"):
+        run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
+
+
 def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, capsys):
     root, out = tmp_path / "new", tmp_path / "out"
     shutil.copytree(new[0], root)
@@ -283,6 +264,62 @@ def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, c
     assert [json.loads(line)["case"] for line in (out / ledger.DONE).read_text().splitlines()] == ["a", "b/c"]
 
 
+def test_where_no_scan_is_left_none_of_their_predictions_is(grid, new, tmp_path):
+    root, out = tmp_path / "new", tmp_path / "out"
+    root.mkdir()
+    shutil.copy(new[0] / "a.nii.gz", root)
+    run("--nooverlays", model=grid[1], input=root, output=out)
+    (root / "a.nii.gz").write_bytes(b"no header")
+    with pytest.raises(InputError, match=r"none of 1 scans can be predicted; a\.nii\.gz: .*[^.]\.$"):
+        run("--nooverlays", model=grid[1], input=root, output=out)
+    assert not (out / "a.nii.gz").exists()
+    assert not (out / ledger.DONE).exists()
+    assert json.loads((out / ledger.FAILED).read_text())["path"] == "a.nii.gz"
+
+
+def test_what_is_said_is_of_the_input_as_it_is_and_nothing_else_is_removed(grid, new, tmp_path, capsys):
+    root, out = tmp_path / "new", tmp_path / "out"
+    shutil.copytree(new[0], root)
+    for name in ("p.nii", "p.nii.gz"):
+        save(root / name, scan((18, 17, 16))[0], "RAS")
+        run("--nooverlays", "--embeddings", model=grid[1], input=root, output=out)
+    # 'p' has become 'p.nii' beside 'p.nii.gz'
+    (root / "d.nii.gz").rename(tmp_path / "d.nii.gz")
+    run("--nooverlays", "--embeddings", model=grid[1], input=root, output=out)
+    told = capsys.readouterr().out.splitlines()
+    assert "note: no longer in the input: d, p; what was predicted of them stays, see gone.jsonl." in told
+    done, gone = (
+        [json.loads(line)["case"] for line in (out / name).read_text().splitlines()]
+        for name in (ledger.DONE, ledger.GONE)
+    )
+    assert (done, gone) == (["a", "b/c", "p.nii", "p.nii.gz"], ["d", "p"])
+    with np.load(out / answers.EMBEDDINGS) as found:
+        assert found["cases"].tolist() == done
+    assert (out / "d.nii.gz").is_file()
+    (tmp_path / "d.nii.gz").rename(root / "d.nii.gz")
+    run("--nooverlays", "--embeddings", model=grid[1], input=root, output=out)
+    assert "5 scans predicted, 5 of them before, 0 failed" in capsys.readouterr().out  # kept all the while
+    run("--nooverlays", "--overwrite", model=grid[1], input=root, output=out)
+    assert not (out / ledger.GONE).exists()
+    assert not (out / "p.nii.gz").exists()
+
+
+def test_a_file_that_is_no_longer_as_it_was_written_is_told_and_not_written_over(grid, new, tmp_path):
+    root, out = tmp_path / "new", tmp_path / "out"
+    root.mkdir()
+    shutil.copy(new[0] / "a.nii.gz", root)
+    run("--nooverlays", model=grid[1], input=root, output=out)
+    whole = (out / "a.nii.gz").read_bytes()
+    (out / "a.nii.gz").write_bytes(whole[:-9])
+    rule = "is not as it was left: a.nii.gz was changed; remove it to have it predicted again, or move it elsewhere"
+    with pytest.raises(InputError, match=rule):
+        run("--nooverlays", model=grid[1], input=root, output=out)
+    assert (out / "a.nii.gz").read_bytes() == whole[:-9]
+    (out / "a.nii.gz").unlink()
+    run("--nooverlays", model=grid[1], input=root, output=out)
+    assert (out / "a.nii.gz").read_bytes() == whole
+
+
 # 2D: slices of volumes, pictures with labels, an encoder alone
 
 
@@ -291,7 +328,7 @@ def test_a_model_of_slices_predicts_volumes_slice_by_slice(raw, new, tmp_path, u
     converting.convert(raw, tmp_path / "data", chosen)
     sources = configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*SMALL, "STEPS=1", "REPETITIONS=1"))
     assert finetune.run(sources, tmp_path / "data", [], tmp_path / "ft") == 0
-    run("--embeddings", model=tmp_path / "ft", input=new[0], output=tmp_path / "out")
+    run("--embeddings", "--nooverlays", model=tmp_path / "ft", input=new[0], output=tmp_path / "out")
     there, here = (nibabel.load(folder / "b" / "c.nii.gz") for folder in (new[0], tmp_path / "out"))
     np.testing.assert_array_equal(here.affine, there.affine)
     network = scoring.prediction(ssl3d_tf.load_model(tmp_path / "ft/runs/scratch-random/100/0"))

@@ -175,6 +175,7 @@ def test_wrong_use_is_told_before_anything_is_read(arguments, message, monkeypat
             "is 2D, encoder 'resnet18_3d' is 3D",
         ),
         ("gin/base.gin", 3, (), "gin/base.gin sets no task"),
+        ("gin/finetune/segmentation_3d.gin", 3, (), "downstream task: run it with python -m ssl3d_tf.finetune"),
         ("gin/rotation_3d.gin", 3, ("PRECISION='mixed_bfloat16'",), "needs a GPU"),
     ],
 )

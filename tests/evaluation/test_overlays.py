@@ -43,8 +43,10 @@ def test_the_shade_is_the_prediction_and_the_outline_the_reference(tmp_path):
         drawn(tmp_path / f"{number}.png", *pair)
         for number, pair in enumerate(((empty, empty), (block, empty), (empty, block), (block, block)))
     )
-    changed = [np.count_nonzero((picture != nothing).any(axis=-1)) for picture in (outline, shade, both)]
-    assert 0 < changed[0] < changed[1] < changed[2]
+    changed = [(picture != nothing).any(axis=-1) for picture in (outline, shade, both)]
+    assert 0 < changed[0].sum() < changed[1].sum()
+    np.testing.assert_array_equal(changed[2], changed[1])  # the rim lies on the voxels that it is of
+    np.testing.assert_array_equal((both != shade).any(axis=-1), changed[0])
 
 
 def test_first_axis_goes_to_the_right_and_the_second_up(tmp_path):
@@ -88,3 +90,35 @@ def test_what_is_no_class_is_not_drawn_and_neighbours_in_the_list_differ_in_colo
         drawn(tmp_path / f"{value}.png", empty, np.where(block == 7, value, 0), **how) for value in (1, 13)
     )
     assert (first != second).any()
+
+
+def test_a_single_voxel_of_the_reference_is_seen_in_a_scan_larger_than_its_picture(tmp_path):
+    empty, lesion = np.zeros((600, 500, 3), np.uint8), np.zeros((600, 500, 3), np.uint8)
+    lesion[301, 77, 1] = 1
+    blue = [
+        np.count_nonzero((drawn(tmp_path / "a.png", truth, empty) == (0, 114, 178)).all(axis=-1))
+        for truth in (empty, lesion)
+    ]
+    assert blue[1] >= blue[0] + 3  # a dot in each plane, beside the legend's
+
+
+def test_a_title_keeps_its_lines(tmp_path):
+    empty = np.zeros((8, 8, 8), np.uint8)
+    one, two = (
+        drawn(tmp_path / name, empty, empty, title=title) for name, title in (("a.png", "a"), ("b.png", "a\nb"))
+    )
+    assert two.shape[0] > one.shape[0]
+    np.testing.assert_array_equal(two[:20], one[:20])
+    assert (two[20:36] != 255).any()
+
+
+def test_names_of_any_length_and_kind_and_classes_of_any_number_fit(tmp_path):
+    empty = np.zeros((8, 8, 8), np.uint8)
+    few = drawn(tmp_path / "a.png", empty, empty)
+    classes = {value: f"{'very ' * 20}long name of class {value}" for value in range(1, 41)}
+    many = drawn(tmp_path / "b.png", empty, empty, classes=classes, title="a/b\n" + "\udcff影" * 100)
+    assert many.shape[0] > few.shape[0]
+    assert many.shape[1] == few.shape[1]
+    assert (many[:, :2] == 255).all()  # nothing runs over the edge
+    assert (many[:, -2:] == 255).all()
+    assert (many[-30:] != 255).any()  # the last class

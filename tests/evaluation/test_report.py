@@ -80,6 +80,14 @@ def test_captions_say_that_masks_are_resampled_where_the_native_grid_cannot_be_h
     assert "<td>native</td>" in page
 
 
+def test_steps_to_scratch_s_last_score_stand_in_page_and_summary(small):
+    assert "Steps until scratch's final validation score" in render(small).replace("&#x27;", "'")
+    text = (small / "summary.md").read_text(encoding="utf-8")
+    assert "Steps until scratch's final validation score. By number of labels: steps until the first" in text
+    rows = [line for line in text.splitlines() if line.startswith("| cpc_3d, pretrained |")]
+    assert re.search(r"\| \d+ of \d+: × 0\.\d\d \[0\.\d\d, \d\.\d\d\] \|", rows[-1])
+
+
 def test_equal_files_make_equal_pages(small):
     assert render(small) == render(small)
 
@@ -213,6 +221,13 @@ def test_input_that_was_accepted_in_spite_of_its_differences_stands_in_page_and_
 
 def limits(figure, axis):
     return [limit for ax in figure.axes for limit in getattr(ax, f"get_{axis}lim")()]
+
+
+def test_a_validation_of_one_step_is_a_point_as_a_line_of_it_would_not_be_seen():
+    for steps, marker in (((1,), "x"), ((1, 2), "None")):
+        curve = runs.Curve("val_dice", steps, (0.5,) * len(steps))
+        figure = figures.learning_curves({(tables.SCRATCH, 5.0): [curve]}, [tables.SCRATCH])
+        assert figure.axes[0].lines[0].get_marker() == marker
 
 
 def test_axes_end_where_scores_end(small):

@@ -29,7 +29,7 @@ def test_tables_of_before_there_were_two_grids_are_of_records(tmp_path):
     native = tables.read([folder(tmp_path / "new", (*ROW, "native"), columns=columns)])
     assert native.results == (tables.Result(*ROW, grid="native"),)
     tables.write(tmp_path / "new" / tables.RESULTS, native.results, tables.Result)
-    assert (tmp_path / "new" / tables.RESULTS).read_text().splitlines()[0] == columns
+    assert (tmp_path / "new" / tables.RESULTS).read_text().splitlines()[0] == columns + ",peak"
     together = tables.read([tmp_path / "old", tmp_path / "new"])
     assert {row.grid for row in together.results} == {"record", "native"}
     with pytest.raises(InputError, match="line 2: grid is 'naitve', it must be record or native"):

@@ -79,7 +79,9 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     assert run(folder, tmp_path / "ft", *params, encoders=[encoder]) == 1
     # Whether NaN comes as far as the loss is the kernels' choice: the ReLU of some turns it into 0.
     fault = r"(a gradient is not finite|the loss is nan) at step 1, batch phantom_\d+, phantom_\d+: .*/kernel nan"
-    assert re.search(f"failed, the others go on: {fault}", capsys.readouterr().err)
+    said = capsys.readouterr()
+    assert re.search(f"failed, the others go on: {fault}", said.err)
+    assert re.search(r"\[2/\d\].*; about 0:0\d:\d\d left", said.out)
     failed = tmp_path / "ft" / "runs" / "rotation-pretrained" / "100" / "0" / protocol.FAILED
     assert re.match(fault, json.loads(failed.read_text())["reason"])
     before = scores(tmp_path / "ft")
@@ -254,6 +256,10 @@ def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
             "CASES is (2, 9); they are numbers of training patients, as (1, 2), of which there are 6",
         ),
         (("CASES=5",), "CASES is 5; they are numbers of training patients"),
+        (
+            ("CASES=(2,)", "FRACTIONS=(50,100)"),
+            "FRACTIONS is (50, 100) and CASES (2,); both say how many scans are labelled: leave one at",
+        ),
         (("RAMP_STEPS=-1",), "RAMP_STEPS is -1; it must be a number of at least 0"),
     ],
 )
@@ -263,6 +269,12 @@ def test_a_mistake_is_one_line_before_the_first_step(params, message, folder, tm
     assert message in str(caught.value).splitlines()[0]
     assert not (tmp_path / "ft").exists()
     assert "step" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["gin/rotation_2d.gin", "gin/datasets/phantoms_2d.gin"])
+def test_a_file_without_a_downstream_task_is_one_line(name, folder, tmp_path):
+    with pytest.raises(InputError, match=rf"{name} sets no scorer: give the file of a downstream task, gin/finetune/"):
+        finetune.run(configuration.Sources((name,), ()), folder, [], tmp_path / "ft")
 
 
 def test_a_signal_while_a_run_is_scored_keeps_what_is_scored(folder, tmp_path, capsys):

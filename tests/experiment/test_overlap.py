@@ -86,6 +86,16 @@ def test_an_encoder_knows_without_its_data(pretrained, tested):
     assert overlap.of(encoder, [tested])["test_scans_seen"] == 1
 
 
+def test_test_scans_whose_labels_chose_the_encoder_are_counted(pretrained, tested):
+    encoder = pretrained(train=["a", "y"])
+    path = encoder / contracts.CONTRACT
+    path.write_text(json.dumps({**json.loads(path.read_text()), "probe": {"scans": ["a", "b", "v"]}}))
+    found = overlap.of(encoder, [tested])
+    assert (found["test_scans_seen"], found["val_scans_seen"]) == (2, 0)  # to validate by them is what they are for
+    assert found["overlap"].startswith("1 of 3 test scans were in pretraining")
+    assert found["overlap"].endswith("; PROBE chose its weights by the labels of 2 of the test scans")
+
+
 def test_scans_of_every_fold_are_tested(pretrained, tested):
     folds = [tested, write(tested.path.parent / "C", "other", train=["a"], val=["b"], test=["x"])[0]]
     found = overlap.of(pretrained(train=["x", "a"]), folds)

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from ssl3d_tf import finetune
+from ssl3d_tf.command import configuration
 from ssl3d_tf.data import folders
 from ssl3d_tf.data.records import reading
-from ssl3d_tf.evaluation import native, scores
+from ssl3d_tf.evaluation import native, scores, tables
 from ssl3d_tf.experiment import per_grid, scoring
 from ssl3d_tf.experiment.per_grid import MEAN
 from tests.tools.converting import convert, settings
@@ -191,3 +193,61 @@ def test_pictures_are_of_the_cases_by_their_native_score(resampled, monkeypatch,
     found = how.score(predict, resampled, "test")
     how.draw(predict, resampled, found, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"best.png", "median.png", "worst.png"}
+
+
+def test_a_stack_is_scored_by_all_of_its_slices_together(raw, tmp_path, monkeypatch):
+    """As of the same files in 3D, where slices by themselves score otherwise: those without a structure have none."""
+    random = np.random.default_rng(0)
+    wrong = {}
+
+    def perturbed(_, example):
+        logits = one_hot(example.mask, sliced)
+        at, volume = example.source["slice"]["number"], example.source["slice"]["of"]
+        if at % 3 == 0:
+            logits[...] = one_hot(np.zeros_like(example.mask), sliced)
+        predicted = scoring._values(sliced)[np.argmax(logits, -1)]
+        wrong.setdefault(volume, {})[at] = np.where(example.mask == IGNORED, IGNORED, predicted)
+        return logits + 1e-3 * random.random(logits.shape)
+
+    sliced, whole = opened(raw, tmp_path / "slices", slices="axial"), opened(raw, tmp_path / "whole")
+    monkeypatch.setattr(reading, "intensities", perturbed)
+    found = scorer("dice", "stack_dice").score(lambda tiles: tiles, sliced, "test")
+    stacks = {(case, label): value for case, name, label, value, _ in found.cases if name == "stack_dice"}
+    split = whole.manifest.split("test")
+    assert {case for case, _ in stacks} == {entry.id for entry in split.entries}
+    for entry in split.entries:
+        truth = reading.read_case(whole.path, split, [entry]).mask
+        predicted = np.stack([wrong[entry.id][at] for at in range(truth.shape[-1])], axis=-1)
+        for value, label in ((value, whole.manifest.classes[str(value)]) for value in CLASSES.values()):
+            assert stacks[entry.id, label] == pytest.approx(scores.dice(truth == value, predicted == value))
+    of_all = by_grid(found)
+    assert of_all["stack_dice", MEAN, "native"] == pytest.approx(
+        np.mean([value for (_, label), value in stacks.items() if label == MEAN])
+    )
+    assert abs(of_all["stack_dice", MEAN, "native"] - of_all["dice", MEAN, "native"]) > 0.01
+
+
+def test_a_volume_that_is_no_slice_is_its_own_stack(raw, tmp_path):
+    data = opened(raw, tmp_path / "data")
+    found = by_grid(scorer("dice", "stack_dice").score(lambda tiles: np.repeat(tiles, 4, -1) % 7, data, "val"))
+    stacks, cases = (
+        {key[1:]: value for key, value in found.items() if key[0] == name} for name in ("stack_dice", "dice")
+    )
+    assert stacks == pytest.approx(cases, nan_ok=True)
+
+
+def test_tables_and_report_have_stacks_by_patient(raw, tmp_path):
+    opened(raw, tmp_path / "data", slices="axial", shape=(16, 16))
+    tiny = ("STEPS=1", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", "VIEW_SIZE=16", "REPETITIONS=1", "ARMS=('random',)")
+    sources = configuration.Sources(("gin/finetune/segmentation_2d.gin",), (*tiny, "SCORES=('stack_dice',)"))
+    assert finetune.run(sources, tmp_path / "data", [], tmp_path / "ft") == 0
+    found = tables.read([tmp_path / "ft"])
+    assert {(row.case, row.score) for row in found.cases} == {
+        ("test/test0", "stack_dice"),
+        ("test/test1", "stack_dice"),
+    }
+    assert {row.patient for row in found.cases} == {"test/test0", "test/test1"}
+    assert {row.grid for row in found.cases} == {"record", "native"}
+    summary = (tmp_path / "ft" / "summary.md").read_text()
+    assert "segmentation: stack_dice (higher is better)" in summary
+    assert "Rests on 1 repetition and 2 test cases of 2 patients." in summary

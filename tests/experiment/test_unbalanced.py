@@ -73,7 +73,7 @@ def test_weights_of_classes_are_in_the_loss(kind, weights, expected, data, tmp_p
     ("params", "task", "message"),
     [
         (("CLASS_WEIGHTS='balanced'",), "segmentation", "CLASS_WEIGHTS, which this run does not use; remove it"),
-        (("CLASS_WEIGHTS=(1,2,3)",), "classification", "it must be 2 numbers"),
+        (("CLASS_WEIGHTS=(1,2,3)",), "classification", "or 2 numbers"),
         (
             ("LABELS=@classification.multilabel()", "SCORES=('auc',)", "CLASS_WEIGHTS='balanced'"),
             "classification",

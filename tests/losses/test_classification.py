@@ -178,9 +178,12 @@ def test_other_weights_are_as_they_are_given():
     [
         ("balance", (1, 1), "CLASS_WEIGHTS is 'balance'; it must be 'none', 'balanced'"),
         ("balanced", (4, 0), "no training case is of class 7; give a number per class, or CLASSES without it"),
-        ((1, 2, 3), (1, 1), "it must be 2 numbers"),
+        ((1, 2, 3), (1, 1), r"CLASS_WEIGHTS is \(1, 2, 3\); it must be 'none', 'balanced' or 2 numbers"),
         ((1, -2), (1, 1), "none below 0"),
         ((0, 0), (1, 1), "not all of them 0"),
+        (1, (1, 1), "CLASS_WEIGHTS is 1; it must be 'none', 'balanced' or 2 numbers"),
+        (None, (1, 1), "CLASS_WEIGHTS is None; it must be"),
+        (("a", "b"), (1, 1), r"CLASS_WEIGHTS is \('a', 'b'\); it must be"),
     ],
 )
 def test_weights_that_fit_no_classes_are_refused(weights, counts, message):

@@ -10,7 +10,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses import pairs
 from tests.conftest import two_replicas
 
-OBJECTIVES = {"nt_xent": pairs.nt_xent(), "triplet": pairs.triplet()}
+OBJECTIVES = {"nt_xent": pairs.nt_xent(), "triplet": pairs.triplet(), "vicreg": pairs.vicreg()}
 
 
 def _outputs(batch=5, size=6):
@@ -86,6 +86,32 @@ def test_semihard_is_the_definition():
     for jit_compile in (False, True):
         loss = tf.function(pairs.triplet_semihard().loss_fn, jit_compile=jit_compile)((), outputs)
         np.testing.assert_allclose(loss, np.full(5, expected), rtol=1e-4)
+
+
+def _vicreg(first, second):
+    """The paper's algorithm 1, value by value."""
+    loss = 25 * ((first - second) ** 2).mean(1)
+    for codes in (first, second):
+        covariance = np.cov(codes, rowvar=False)
+        apart = covariance[~np.eye(codes.shape[1], dtype=bool)]
+        loss += 25 * np.maximum(0, 1 - np.sqrt(codes.var(0, ddof=1) + 1e-4)).mean()
+        loss += (apart**2).sum() / codes.shape[1]
+    return loss
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_vicreg_is_the_papers_algorithm(scale):
+    projections = scale * _outputs()["projections"]
+    expected = _vicreg(*np.moveaxis(projections.numpy(), 1, 0))
+    np.testing.assert_allclose(pairs.vicreg().loss_fn((), {"projections": projections}), expected, rtol=1e-5)
+
+
+def test_vicreg_leaves_out_what_weighs_nothing_and_a_constant_costs_the_variance():
+    equal = {"projections": tf.ones((4, 2, 3))}
+    np.testing.assert_allclose(pairs.vicreg().loss_fn((), equal), np.full(4, 2 * 25 * (1 - 0.01)), rtol=1e-5)
+    alone = pairs.vicreg(variance=0.0, covariance=0.0).loss_fn((), _outputs())
+    first, second = np.moveaxis(_outputs()["projections"].numpy(), 1, 0)
+    np.testing.assert_allclose(alone, 25 * ((first - second) ** 2).mean(1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -225,3 +225,17 @@ def test_wrong_options_are_named():
         decoders.unet_2d_upconv(start="top")
     with pytest.raises(InputError, match="at least 1"):
         decoders.unet_3d_upconv_patches(patches_per_side=0)
+
+
+def test_a_decoder_is_found_in_a_model_that_holds_it_and_missed_in_one_that_does_not():
+    network = unet.encoder(1, rank=2, filters=2, levels=1, norm="group", dropout=0.0)
+    alone = decoders.unet_2d_upconv(norm="group", dropout=0.0)(network, 3)
+    both = decoders.with_features(alone, network)
+    inputs = keras.Input((2, 8, 8, 1))
+    features, logits = both(keras.ops.reshape(inputs, (-1, 8, 8, 1)))
+    holding = keras.Model(inputs, {"a": keras.ops.mean(features, (1, 2)), "b": logits})
+    assert decoders.within(alone) is alone
+    assert decoders.within(holding) is both
+    assert {variable.path for variable in both.weights} == {variable.path for variable in alone.weights}
+    with pytest.raises(InputError, match=r"no decoder to keep; set run.Settings.keeps"):
+        decoders.within(network)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssl3d_tf import train
+from ssl3d_tf.command import configuration
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.errors import InputError
 from tools import inspect_records
@@ -107,13 +109,36 @@ def test_the_contact_sheet_has_a_tile_per_example(folder):
         assert picture.size == (6 * 128, 128 + 14)
 
 
-@pytest.mark.parametrize("task", ["jigsaw", "rotation", "exemplar"])
+BLOCKS = {"masked": ("BLOCK=4",), "crops_masked": ("BLOCK=4",)}
+
+
+@pytest.mark.parametrize("task", ["jigsaw", "rotation", "exemplar", "masked", "crops", "crops_masked"])
 def test_views_are_drawn_beside_what_they_are_made_of(task, volumes_3d, tmp_path):
     png = tmp_path / "views.png"
-    inspect_records.show_views(volumes_3d[0], [f"gin/{task}_3d.gin"], ["VIEW_SIZE=12"], [], png=png)
+    inspect_records.show_views(
+        volumes_3d[0], [f"gin/{task}_3d.gin"], ["VIEW_SIZE=12", *BLOCKS.get(task, ())], [], png=png
+    )
     drawn = np.asarray(Image.open(png).convert("L"))
     assert drawn.shape[1] == 1320
     assert len(np.unique(drawn)) > 50
+
+
+def test_of_a_run_what_is_hidden_is_drawn_as_it_reconstructs_it(volumes_3d, tmp_path):
+    folder, workdir, sizes = volumes_3d[0], tmp_path / "run", []
+    params = ("STEPS=1", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", "VIEW_SIZE=12", "BLOCK=4")
+    train.pretrain(configuration.Sources(("gin/masked_3d.gin",), params), folder, workdir)
+    for gin_files, of_run in ((["gin/masked_3d.gin"], None), ([], workdir)):
+        inspect_records.show_views(
+            folder, gin_files, params if gin_files else (), [], png=tmp_path / "x.png", workdir=of_run
+        )
+        with Image.open(tmp_path / "x.png") as picture:
+            sizes.append(picture.size)
+    assert sizes[0][1] > sizes[1][1]  # of one width, with a fourth kind beside three: so less high
+
+
+def test_views_of_no_run_are_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        inspect_records.show_views(folder, [], [], [], png=tmp_path / "x.png", workdir=tmp_path)
 
 
 def test_views_that_cannot_be_made_are_one_line(folder, tmp_path):
@@ -123,7 +148,15 @@ def test_views_that_cannot_be_made_are_one_line(folder, tmp_path):
     assert not (tmp_path / "x.png").exists()
 
 
-@pytest.mark.parametrize("options", [("--views=gin/cpc_3d.gin",), ("--png=x.png",), ("--gin_param=STEPS=4",)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--views=gin/cpc_3d.gin",),
+        ("--png=x.png",),
+        ("--gin_param=STEPS=4",),
+        ("--workdir=RUN", "--views=gin/cpc_3d.gin", "--png=x.png"),
+    ],
+)
 def test_flags_that_belong_together_are_asked_for_together(folder, options):
     done = run(folder, *options)
     assert done.returncode == 2

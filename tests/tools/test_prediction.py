@@ -113,6 +113,22 @@ def test_a_name_stays_inside_the_output():
     assert [outputs.stem(Named(name)) for name in ("a/b.c", "/tmp/a", "../../a")] == ["a/b.c", "tmp/a", "a"]
 
 
+@pytest.mark.parametrize(("qform", "sform"), [(1, 0), (0, 1), (2, 4)])
+def test_from_records_labels_lie_in_the_space_that_the_header_named(qform, sform, tmp_path):
+    affine, voxels = oblique(), np.zeros((9, 10, 11), np.int16)
+    image = nibabel.Nifti1Image(voxels, None)
+    image.header.set_qform(affine, qform)
+    image.header.set_sform(affine if sform else None, sform)
+    (tmp_path / "raw").mkdir()
+    nibabel.save(image, tmp_path / "raw" / "a.nii.gz")
+    converting.convert(tmp_path / "raw", tmp_path / "data", converting.settings(how="none"))
+    (example,) = converting.examples(tmp_path / "data").values()
+    name = outputs.labels(tmp_path, Named("a"), np.ones(example.volume.shape[:3], np.uint8), example.source)
+    there, here = nibabel.load(tmp_path / "raw" / "a.nii.gz"), nibabel.load(tmp_path / name)
+    assert [int(here.header[f"{form}_code"]) for form in ("qform", "sform")] == [qform, sform]
+    np.testing.assert_array_equal(here.affine, there.affine)
+
+
 def test_equal_labels_are_equal_bytes(tmp_path):
     found, source = np.zeros((4, 5, 6), np.uint8), {"affine": np.eye(4).tolist(), "shape": [4, 5, 6]}
     for name in ("a", "b"):
@@ -129,14 +145,19 @@ def test_masks_beside_the_scans_are_not_read(tmp_path):
     assert found[0].read().mask is None
 
 
-def test_what_is_of_another_kind_is_told_with_the_layout_that_joins_channels(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "reason", "remedy"),
+    [
+        ((3, 4), "it is 3D with 1 channel, the model is for 3D with 4 channels", "--layout=brats"),
+        ((2, 1), "it is 3D with 1 channel, the model is for 2D with 1 channel", "give such scans"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_with_the_layout_that_joins_channels(kind, reason, remedy, tmp_path):
     converting.make_scans(tmp_path / "raw", count=2)
-    with pytest.raises(InputError, match=r"it is 3D with 1 channel, the model is for 3D with 4 .*--layout=brats\.$"):
-        find(tmp_path / "raw", kind=(3, 4), layout="brats")
-    with pytest.raises(
-        InputError, match=r"it is 3D with 1 channel, the model is for 2D with 1 channel; give such scans"
-    ):
-        find(tmp_path / "raw", kind=(2, 1), layout="brats")
+    found, faults = find(tmp_path / "raw", kind=kind, layout="brats")
+    assert (found, len(faults)) == ([], 2)
+    assert faults[0].reason == reason
+    assert faults[0].remedy.endswith(remedy)
 
 
 def test_a_file_that_vanishes_is_one_fault(tmp_path):

@@ -25,10 +25,12 @@ PATHS = [
     for setting in ("", "released/")
 ]
 MASKED = [f"gin/{task}_{rank}d.gin" for task in ("masked", "masked_genesis") for rank in (2, 3)]
-PATHS += MASKED  # not of the paper, and so in one setting
+CROPS = [f"gin/{task}_{rank}d.gin" for task in ("crops", "crops_vicreg", "crops_masked") for rank in (2, 3)]
+PATHS += MASKED + CROPS  # not of the paper, and so in one setting
 # Nothing is computed on the voxels, they are only moved: so every way gives the same bits.
 EXACT = {f"gin/released/{task}_{rank}d.gin" for task in ("rotation", "rpl", "jigsaw") for rank in (2, 3)}
 all_tasks = pytest.mark.parametrize("path", PATHS)
+all_views = pytest.mark.parametrize("path", [path for path in PATHS if "vicreg" not in path])  # its are those of crops
 
 
 class Made(NamedTuple):
@@ -72,7 +74,7 @@ def folders(tmp_path_factory):
     return {rank: open_folder(root / str(rank)) for rank in (2, 3)}
 
 
-@all_tasks
+@all_views
 def test_views_are_the_same_eagerly_in_a_dataset_in_a_graph_and_under_xla(path):
     rank, task, _ = made(path)
     batch, params = batch_of(rank), draws(task.sample)
@@ -85,7 +87,7 @@ def test_views_are_the_same_eagerly_in_a_dataset_in_a_graph_and_under_xla(path):
         assert spec.shape == view.shape  # known before anything is computed
 
 
-@all_tasks
+@all_views
 def test_views_are_the_same_on_host_and_device_in_any_batch_and_on_any_number_of_threads(path, folders, monkeypatch):
     rank, task, _ = made(path)
 
@@ -108,6 +110,15 @@ def test_views_are_the_same_on_host_and_device_in_any_batch_and_on_any_number_of
     assert_same(path, first_eight(2, views_on="host", threads=1), expected)
     monkeypatch.setattr(pipeline, "_LARGE", SIZE**rank)
     assert_same(path, first_eight(4, views_on="host"), expected)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_views_of_vicreg_are_those_of_crops(rank):
+    views = [
+        one.task.make_views(batch_of(rank), draws(one.task.sample))
+        for one in (made(f"gin/{name}_{rank}d.gin") for name in ("crops", "crops_vicreg"))
+    ]
+    tf.nest.map_structure(np.testing.assert_array_equal, *views)
 
 
 @all_tasks
@@ -168,4 +179,4 @@ def test_all_tasks_have_both_settings_in_both_ranks():
         str(Path("gin") / p.relative_to(root)) for folder in (root, root / "released") for p in folder.glob("*_?d.gin")
     }
     assert named == set(PATHS)
-    assert len(PATHS) == 24
+    assert len(PATHS) == 30

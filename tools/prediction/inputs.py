@@ -99,7 +99,7 @@ def find(request: layouts.Request, prepared: Prepared) -> tuple[list[File], list
     """The scans of an input, by name, whose headers say that they can be read and are what the model is for; others.
 
     Raises:
-        InputError: as `layouts.find`; no scan is left, and why not the first.
+        InputError: as `layouts.find`; two would be written to one file.
     """
     listing = layouts.find(request)
     found: list[File] = []
@@ -111,10 +111,6 @@ def find(request: layouts.Request, prepared: Prepared) -> tuple[list[File], list
             found.append(File(listing.root, bare, prepared))
         except UnusableFileError as error:
             faults.append(Fault(item.path, error.reason, error.remedy))
-    if not found:
-        first = sorted(faults)[0]
-        what = f"{first.path}: {first.reason}; {first.remedy}"
-        raise InputError(f"none of {len(faults)} scans in {request.input} can be predicted; {what}.")
     _refuse_twice(found)
     return found, sorted(faults)
 

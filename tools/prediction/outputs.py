@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ssl3d_tf.data import files
-from tools.readers import arrays, nifti, pictures
+from tools.readers import arrays, nifti, nifti_header, pictures
 from tools.readers.files import suffix_of
 from tools.readers.orientation import as_in_file
 
@@ -56,24 +56,24 @@ def probabilities(folder: Path, scan: Scan, found: np.ndarray, source: Mapping[s
     Args:
         found: [*native, classes]. values: of the classes.
     """
-    by_class = [_in_file(found[..., number], source) for number in range(found.shape[-1])]
+    shares = _in_file(found, source, behind=1)
     name = f"{stem(scan)}_probabilities.npz"
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     with files.atomic(folder / name) as file:
-        np.savez_compressed(file, probabilities=np.stack(by_class, -1), classes=np.array(values))
+        np.savez_compressed(file, probabilities=shares, classes=np.array(values))
     return name
 
 
-def _in_file(found: np.ndarray, source: Mapping[str, Any]) -> np.ndarray:
-    """On the axes of the file; [a, b, c] where it has an affine."""
+def _in_file(found: np.ndarray, source: Mapping[str, Any], *, behind: int = 0) -> np.ndarray:
+    """On the axes of the file; [a, b, c] where it has an affine. behind: axes that are not spatial."""
     if source.get("affine") is None:
         return found
-    return as_in_file(found, np.array(source["affine"]), source["shape"])
+    return as_in_file(found, np.array(source["affine"]), source["shape"], behind=behind)
 
 
 def _encoded(found: np.ndarray, scan: Scan, source: Mapping[str, Any]) -> tuple[bytes, str]:
     if source.get("affine") is not None:
-        image = _nifti(_in_file(found, source), scan.template, np.array(source["affine"]))
+        image = _nifti(_in_file(found, source), scan.template, source)
         return gzip.compress(image.to_bytes(), LEVEL, mtime=0), ".nii.gz"
     suffix = suffix_of(scan.template.name) if scan.template else ""
     if suffix in arrays.SUFFIXES or found.max(initial=0) >= MOST_GREY or (found.ndim == 3 and not _is_picture(suffix)):
@@ -98,15 +98,15 @@ def _picture(found: np.ndarray) -> tuple[bytes, str]:
     return content.getvalue(), ".tif"
 
 
-def _nifti(found: np.ndarray, template: Path | None, affine: np.ndarray) -> Any:
-    """The image with units, sform and qform of the scan's header; of another format with its affine, in mm."""
+def _nifti(found: np.ndarray, template: Path | None, source: Mapping[str, Any]) -> Any:
+    """The image with units, sform and qform of the scan's header; where there is none, as the record's source says."""
     header = nifti.header(template) if template else None
     if header is None:
-        image = nibabel.Nifti1Image(found, affine)
-        image.header.set_xyzt_units("mm")
-        image.header.set_qform(affine, 1, strip_shears=True)
-        image.header.set_sform(affine, 1)
-        return image
+        qform, sform = source.get("codes", nifti_header.USUAL)
+        header = nibabel.Nifti1Header()
+        header.set_xyzt_units("mm")
+        header.set_qform(np.array(source["affine"]), qform, strip_shears=True)
+        header.set_sform(np.array(source["affine"]), sform)
     for name, value in {"cal_max": 0, "cal_min": 0, "intent_code": 0, "aux_file": b"", "descrip": b""}.items():
         header[name] = value
     header.extensions.clear()

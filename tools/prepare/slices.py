@@ -56,7 +56,7 @@ def cut(example: Example, name: str) -> Iterator[Example]:
         if native is not None and placement.of(source, volume.shape[:-1]) is None:
             native = None  # it is no slice of the input
         yield example._replace(
-            id=f"{example.id}_{name}{number:03d}",
+            id=placement.slice_id(example.id, number, name),
             volume=volume,
             mask=None if example.mask is None else np.take(example.mask, number, axis),
             affine=(example.affine @ shift)[:, order],

@@ -3,7 +3,7 @@
 nibabel takes every unit for millimetres, a size of 0 for 1 and a negative one for positive; here that is said.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from nibabel.nifti1 import header_dtype
@@ -16,13 +16,15 @@ SMALLEST_MM, LARGEST_MM = 1e-3, 100  # of a voxel in a scan; without form codes,
 UNITS = {1: ("metre", 1000.0), 2: ("mm", 1.0), 3: ("micron", 1e-3)}  # others: not said, taken as mm
 TIMES = {8: "s", 16: "ms", 24: "µs"}
 MAGIC = (b"n+1", b"ni1", b"n+2", b"ni2")
+CODES = frozenset(range(5))  # of forms: none, the scanner's space, another scan's, Talairach's, MNI's
+USUAL = (1, 1)  # both in the space of the scanner
 
 
 class Place(NamedTuple):
     """What a header says of size and place. affine: 4 × 4 in mm; without a known size, of voxels of 1.
 
     has_size, has_form: whether it says how large its voxels are, and how they lie. unit: as in UNITS, '' if not said.
-    notes: what the user is to know.
+    notes: what the user is to know. codes: qform's and sform's, of what they lie in, such as 4 of MNI space.
     """
 
     affine: np.ndarray
@@ -30,12 +32,15 @@ class Place(NamedTuple):
     has_form: bool = True
     unit: str = ""
     notes: tuple[str, ...] = ()
+    codes: tuple[int, int] = USUAL
 
     @property
-    def origin(self) -> dict[str, str]:
-        """What a record's source says of it: its unit, if not mm, and that it has no form codes."""
+    def origin(self) -> dict[str, Any]:
+        """What a record's source says of it: its unit, if not mm, and its form codes, if not the usual, or none."""
         unit = {} if self.unit in ("", "mm") else {"unit": self.unit}
-        return unit if self.has_form else {**unit, "form": "none"}
+        if not self.has_form:
+            return {**unit, "form": "none"}
+        return unit if self.codes == USUAL or not CODES.issuperset(self.codes) else {**unit, "codes": list(self.codes)}
 
 
 def place(head: bytes, affine: np.ndarray, shape: tuple[int, ...]) -> Place:
@@ -53,14 +58,16 @@ def place(head: bytes, affine: np.ndarray, shape: tuple[int, ...]) -> Place:
     unit, factor = UNITS.get(int(raw["xyzt_units"]) & 7, ("", 1.0)) if is_nifti else ("", 1.0)
     scaled = np.diag([factor, factor, factor, 1.0]) @ affine
     notes = (f"sizes and places are in {unit}; they were read as mm",) if factor != 1 else ()
-    has_form = not is_nifti or bool(raw["qform_code"] > 0 or raw["sform_code"] > 0)
+    codes = (int(raw["qform_code"]), int(raw["sform_code"])) if is_nifti else USUAL
+    has_form = max(codes) > 0
     sizes = np.array([float(raw["pixdim"][axis + 1]) for axis, size in enumerate(shape[:3]) if size > 1]) * factor
     if (is_nifti and raw["sform_code"] > 0) or _are_sizes(sizes, has_form=has_form):
-        return Place(scaled, has_form=has_form, unit=unit, notes=(*notes, *(() if has_form else (NO_FORM,))))
+        notes = (*notes, *(() if has_form else (NO_FORM,)))
+        return Place(scaled, has_form=has_form, unit=unit, notes=notes, codes=codes)
     shown = " × ".join(f"{size / factor:g}" for size in sizes)
     if not np.isfinite(sizes).all() and has_form:
         raise UnusableFileError(f"its affine holds NaN or infinity: pixdim is {shown}", "write the true sizes into it")
-    return Place(_of_unit_voxels(affine), False, has_form, unit, (*notes, f"{NO_SIZE}: pixdim is {shown}"))
+    return Place(_of_unit_voxels(affine), False, has_form, unit, (*notes, f"{NO_SIZE}: pixdim is {shown}"), codes)
 
 
 NO_FORM = "no form codes in the header: the size is known, the orientation was taken for LAS, as nibabel does"

@@ -47,21 +47,24 @@ def ras_volume(voxels: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> 
     return Volume(_row_major(voxels), turned, has_spacing=True, origin=origin)
 
 
-def as_in_file(values: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """The inverse of what `ras_volume` does to voxels without channels: values on the axes that the file has.
+def as_in_file(values: np.ndarray, affine: np.ndarray, shape: Sequence[int], *, behind: int = 0) -> np.ndarray:
+    """The inverse of what `ras_volume` does to voxels: values on the axes that the file has; a view of them.
 
     Args:
-        values: [*spatial] of the volume, with two axes where one of the file's three is 1.
+        values: [*spatial, …] of the volume, with two spatial axes where one of the file's three is 1.
         affine: 4 × 4, as it was in the file. shape: likewise; what is behind its third axis does not count.
+        behind: how many axes come behind the spatial ones, which stay as they are.
 
     Returns:
-        [a, b, c], or [a, b] of a file with two axes.
+        [a, b, c, …], or [a, b, …] of a file with two axes.
     """
     turn = turn_of(affine)
     sizes = (*shape, 1, 1)[:3]
     turned = [sizes[int(axis)] for axis in np.argsort(turn[:, 0])]
     back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), turn)
-    return np.asarray(orientations.apply_orientation(values.reshape(turned), back)).reshape(shape[:3])
+    others = values.shape[values.ndim - behind :]
+    found = np.asarray(orientations.apply_orientation(values.reshape([*turned, *others]), back))
+    return found.reshape([*shape[:3], *others])
 
 
 def _row_major(voxels: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 That grid has the axes of the record: those of RAS+, or of the array or picture; a single slice is 2D. NumPy only.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -92,6 +93,16 @@ def input_shape(source: Mapping[str, Any]) -> tuple[int, ...] | None:
     if 1 in turned:
         turned.remove(1)
     return tuple(turned)
+
+
+def slice_id(of: str, number: int, plane: str) -> str:
+    """What the `number`-th slice in that `plane` of the volume `of` is called."""
+    return f"{of}_{plane}{number:03d}"
+
+
+def stack_id(name: str, plane: str | None) -> str:
+    """The volume that a slice of `slice_id` is of; `name` itself where the data are no slices, `plane` None."""
+    return name if plane is None else re.sub(rf"_{plane}\d{{3,}}$", "", name)
 
 
 def slice_number(source: Mapping[str, Any], number: int, plane: str) -> int:

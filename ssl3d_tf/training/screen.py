@@ -1,0 +1,41 @@
+"""What a person reads of a run's numbers at a glance, one short line; all of them are in metrics.jsonl."""
+
+import datetime
+from collections.abc import Mapping
+
+_SHOWN = 4  # scores in a line
+_NOT_SCORES = {"loss", "skipped", "examples_per_s", "stall_fraction", "lr", "gradient_norm"}
+_HEALTH = {"embedding_std", "effective_rank"}  # a warning says where they are bad
+_STALLED = 0.1  # share of the time without data that is worth a word
+
+
+def training(values: Mapping[str, float]) -> str:
+    """'loss 2.3, accuracy .12 (chance .10), 310 examples/s', of what is logged between evaluations."""
+    speed = f", {values['examples_per_s']:.3g} examples/s"
+    waits = f", {stalled:.0%} of the time waiting for data" if (stalled := values["stall_fraction"]) > _STALLED else ""
+    skipped = f", {values['skipped']} updates left out" if "skipped" in values else ""
+    return scores(values) + speed + waits + skipped
+
+
+def validation(values: Mapping[str, float], *, best: float, best_step: int, is_best: bool) -> str:
+    """'validation: loss 2.3, accuracy .12 (chance .10), the best so far', of scores that have 'val_' before them."""
+    shown = scores({name.removeprefix("val_"): value for name, value in values.items()})
+    if is_best:
+        return f"validation: {shown}, the best so far"
+    return f"validation: {shown}" + (f", best {best:.4g} at step {best_step}" if best_step else "")
+
+
+def scores(values: Mapping[str, float]) -> str:
+    """'loss 2.3, accuracy .12 (chance .10)': the loss, and the first scores, with what chance would reach."""
+    named = [name for name in values if name not in _NOT_SCORES | _HEALTH | {"chance"}]
+    shown = [f"loss {values['loss']:.4g}"]
+    for name in named[:_SHOWN]:
+        by_chance = f" (chance {values['chance']:.3f})" if name == "accuracy" and "chance" in values else ""
+        shown.append(f"{name} {values[name]:.3f}{by_chance}")
+    left = len(named) - _SHOWN
+    return ", ".join(shown) + (f" and {left} more in metrics.jsonl" if left > 0 else "")
+
+
+def clock(seconds: float) -> str:
+    """'0:12:34', of how long something takes."""
+    return str(datetime.timedelta(seconds=round(seconds)))
