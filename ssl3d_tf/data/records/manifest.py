@@ -132,7 +132,8 @@ def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Man
         raise InputError(f"{path} cannot be read ({error}); convert again.") from error
     schemas = (SCHEMA_VERSION, _WITH_COLUMNS)
     if not isinstance(value, dict) or (schema := value.pop("schema_version", None)) not in schemas:
-        raise InputError(f"{path} is of another schema than {SCHEMA_VERSION} and {_WITH_COLUMNS}, this version's; convert again.")
+        known = " and ".join(map(str, schemas))
+        raise InputError(f"{path} is of another schema than {known}, this version's; convert again.")
     try:
         archive = _archive(folder, Columns(**value.pop("entries"))) if schema == _WITH_COLUMNS else None
         manifest = _from_json(value, archive)
