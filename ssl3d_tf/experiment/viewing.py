@@ -21,7 +21,6 @@ from ssl3d_tf.training.run import Settings
 from ssl3d_tf.views import pictures, volumes
 
 _WIDTH_IN = 12.0
-_SHADE = 0.45  # how much of a class's colour covers the view
 _MOST_LABELS = 100  # numbers of one example, of which more are a mask
 _COLOURS = ("#e8710a", "#1a73e8")  # of the first and the second of two crops
 
@@ -94,8 +93,7 @@ def _of_mask(view: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, str]:
     grey = np.repeat(np.clip((view[..., :1] - low) / max(high - low, 1e-6), 0, 1), 3, axis=-1)
     shaded = grey.copy()
     for place in range(1, int(mask.max()) + 1):
-        colour = np.array(to_rgb(drawing.COLOURS[(place - 1) % len(drawing.COLOURS)]))
-        shaded[mask == place] = (1 - _SHADE) * shaded[mask == place] + _SHADE * colour
+        drawing.shade(shaded, mask == place, to_rgb(drawing.COLOURS[(place - 1) % len(drawing.COLOURS)]))
     tiles = [*_planes(grey), *_planes(shaded)]
     sheet = pictures.contact_sheet(np.stack(tiles), 2, columns=len(tiles) // 2, rows=2, limits=(0, 1))
     return sheet, f"{_size(view[None])}; below, under its mask of {np.count_nonzero(np.unique(mask))} classes"
