@@ -8,7 +8,6 @@ sys.path[:0] = [str(DOCS), str(DOCS.parent)]  # the checkout that is documented,
 
 project, author, copyright = "ssl3d_tf", "the authors of ssl3d_tf", "the authors of ssl3d_tf, Apache-2.0"
 extensions = ["myst_parser"]
-myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 html_theme, html_title = "furo", "ssl3d_tf"
 exclude_patterns = ["_build"]

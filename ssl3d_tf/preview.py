@@ -9,7 +9,7 @@ from ssl3d_tf.data.places import Place
 
 with quiet.greeting():
     from ssl3d_tf.command import run_folder
-    from ssl3d_tf.experiment import viewing
+    from ssl3d_tf.experiment import preparing, protocol, viewing
     from ssl3d_tf.training import run
 
 EXAMPLES = 4
@@ -30,8 +30,11 @@ def draw(folder: Place, sources: configuration.Sources, png: Path, *, workdir: P
     if workdir is not None:
         run_folder.trained(workdir)
         sources = sources._replace(files=(str(workdir / run_folder.CONFIG),))
-    configuration.load(sources._replace(params=(*sources.params, f"BATCH_SIZE={count}", "VIEWS_ON='device'")))
+    params = (*sources.params, f"BATCH_SIZE={count}", "VIEWS_ON='device'")
+    configuration.load(sources._replace(params=params), read=preparing.READ)
     configuration.check_bound(run.Settings, "task", sources, remedy="give the file of one, gin/cpc_3d.gin, say")
+    if configuration.is_bound(protocol.Plan, "scorer"):
+        data = preparing.for_task(data)
     figure = viewing.figure(data, configuration.make(run.Settings), workdir)
     with files.atomic(png) as file:
         figure.savefig(file, format="png", dpi=110)

@@ -64,6 +64,8 @@ def main(argv: Sequence[str]) -> None:
         workdir = local(values.workdir, "--workdir") if values.workdir else None
         png = local(values.png, "--png")
         show_views(folder, values.views, values.gin_param, values.gin_import, png=png, workdir=workdir)
+    if values.png and not values.json:
+        print(f"drawn: {values.png}")
     summary = table.summarise(folder, data)
     print(json.dumps(summary, indent=1) if values.json else table.text(summary))
     if values.verify and not values.json:

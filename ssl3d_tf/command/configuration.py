@@ -222,7 +222,9 @@ def _check_macros(sources: Sources, declared: frozenset[str], also_read: Iterabl
 
 def _remedy(name: str, read: Iterable[str]) -> str:
     if any(parameter.endswith("Settings.task") for parameter in _parameters()):
-        return _did_you_mean(name, read) or " remove it."
+        files = gin_files.naming(name)
+        its = f" it is a knob of {', '.join(files[:2])}{' and others' if len(files) > 2 else ''}: remove it here."
+        return _did_you_mean(name, read) or (its if files else " remove it.")
     return " the file of a task is missing; give it too, gin/cpc_3d.gin, say, or one in gin/finetune/."
 
 

@@ -75,6 +75,14 @@ def declared(parsed: Iterable[gin_config.ParsedConfigFileIncludesAndImports]) ->
     return names
 
 
+def naming(macro: str) -> list[str]:
+    """The gin files of this package that set a macro of that name."""
+    found = [
+        file for file in sorted((ROOT / "gin").rglob("*.gin")) if any(b["macro"] == macro for b in _bindings(file))
+    ]
+    return [str(file.relative_to(ROOT)) for file in found]
+
+
 def _bindings(file: Path) -> list[re.Match[str]]:
     lines = file.read_text(encoding="utf-8").splitlines()
     return [binding for line in lines if (binding := BINDING.match(line))]

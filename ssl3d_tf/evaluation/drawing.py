@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -16,6 +17,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 
 INK, FAINT = "#010203", "#010204"  # stand-ins, replaced by the page's own
+_SHADE = 0.45  # how much of a class's colour covers the scan
 # Okabe & Ito, 2008: told apart with every kind of colour blindness; each has a marker of its own too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -80,3 +82,11 @@ def colour_and_marker(one: Arm, encoders: Sequence[str]) -> tuple[str, str]:
         return _GREY, "."
     place = encoders.index(one.encoder)
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+
+
+def shade(picture: np.ndarray, inside: np.ndarray, colour: Sequence[float]) -> None:
+    """Covers a part of a picture, [*plane, 3] where it lies, with a colour of its range, so that the scan still shows.
+
+    inside: bool [*plane].
+    """
+    picture[inside] = (1 - _SHADE) * picture[inside] + _SHADE * np.array(colour)

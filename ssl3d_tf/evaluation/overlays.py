@@ -12,7 +12,6 @@ from ssl3d_tf.data.records.placement import PLANES
 from ssl3d_tf.evaluation import drawing, runs, scales, sheets
 from ssl3d_tf.evaluation.sheets import Colour, Key, Panel
 
-_SHADE = 0.45  # how much of the prediction's colour covers the scan
 _GREY = (201, 201, 201)  # of the legend, as a shade on white
 _RIM = 2  # px, of the reference's outline
 _SAMPLE = 1 << 18  # voxels that the range of greys is taken from
@@ -97,8 +96,7 @@ def _shaded(
     """uint8 [height, width, 3] of a plane in 0..1, under the colours of the prediction; voxels stay squares."""
     picture = np.repeat((grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
     for value, colour in colours.items():
-        inside = predicted == value
-        picture[inside] = (1 - _SHADE) * picture[inside] + _SHADE * np.array(colour)
+        drawing.shade(picture, predicted == value, colour)
     turned = Image.fromarray(np.ascontiguousarray(_turned(picture, upright=upright)))
     return np.array(turned.resize(size, Image.Resampling.BOX))  # which is the nearest voxel where they are enlarged
 

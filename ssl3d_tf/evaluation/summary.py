@@ -103,7 +103,9 @@ def basis(result: Comparison) -> str:
         said.append(f"AULC is of the repetitions that have every fraction: {'; '.join(fewer)}.")
     if count := sum(one.repetitions > 1 for one in result.differences.values()):
         said.append(
-            f"The {count} intervals of differences are not corrected for their number: "
+            "The interval of the one difference is not corrected."
+            if count == 1
+            else f"The {count} intervals of differences are not corrected for their number: "
             f"of as many without any difference, about {0.05 * count:.1f} would be said to differ."
         )
         said += _corrected(result)

@@ -22,8 +22,8 @@ from ssl3d_tf.views import pictures, shortcuts
 REAL = "real"
 READING = (
     "Without anatomy accuracy should be near chance: where 'as trained' is well above, the network uses a shortcut, "
-    "where 'fresh' is, the task allows one. On 'real' it should be above 'without learning', where there is that row; "
-    "see docs/pretraining_health.md."
+    "where 'fresh' (with --steps) is, the task allows one. On 'real' it should be above 'without learning', where "
+    "there is that row; see docs/pretraining_health.md."
 )
 
 

@@ -126,10 +126,6 @@ def experiment_of(
         InputError: SCORES, FOLDS or CLASSES do not fit the task or the data, or PEAKS are no learning rates.
     """
     data = _with_classes(data)
-    if configuration.macro("CLASS_COUNTS") is None:
-        configuration.bind("CLASS_COUNTS", _class_counts(data))
-    if configuration.macro("LABEL_SIZE") is None:
-        configuration.bind("LABEL_SIZE", data.manifest.label_size)
     plan, seed = configuration.make(protocol.Plan), configuration.macro("SEED")
     plan, schedules = _with_peaks(plan)
     if plan.scorer.probe is not None and not plan.scorer.probe.classes:
@@ -227,8 +223,13 @@ def _class_counts(data: DataFolder) -> tuple[int, ...] | None:
     return tuple(labels.count(int(value)) for value in sorted(data.manifest.classes, key=int))
 
 
+def for_task(data: DataFolder) -> DataFolder:
+    """The cases that the loaded downstream task learns from, with its classes, which its knobs then say too."""
+    return _with_classes(_selected(data)[0])
+
+
 def _with_classes(data: DataFolder) -> DataFolder:
-    """The data with exactly the classes of the task, which CLASSES and IGNORE_LABEL then say too."""
+    """The data with exactly the classes of the task, which CLASSES and what else the data say then say too."""
     ignore = configuration.macro("IGNORE_LABEL")
     manifest = data.manifest._replace(ignore_label=data.manifest.ignore_label if ignore is None else ignore)
     has_masks = _learnt_from(configuration.value("pipeline.read.fields")) == "mask"
@@ -237,4 +238,8 @@ def _with_classes(data: DataFolder) -> DataFolder:
     values = tuple(named)
     configuration.bind("CLASSES", len(values) if values == tuple(range(len(values))) else values)
     configuration.bind("IGNORE_LABEL", manifest.ignore_label)
-    return data._replace(manifest=manifest._replace(classes={str(value): name for value, name in named.items()}))
+    data = data._replace(manifest=manifest._replace(classes={str(value): name for value, name in named.items()}))
+    for name, value in {"CLASS_COUNTS": _class_counts(data), "LABEL_SIZE": manifest.label_size}.items():
+        if configuration.macro(name) is None:
+            configuration.bind(name, value)
+    return data

@@ -101,8 +101,15 @@ def _probe(asked: _Asked, fit: Fit, cases: int, *, read: Callable[..., Data], na
     return Probe(score, _about(few, name))
 
 
+def _opened(data: str) -> DataFolder:
+    try:
+        return folders.open_folder(data, unread=("test",))
+    except InputError as error:
+        raise InputError(str(error).replace("--data", "PROBE_DATA")) from error
+
+
 def _asked(folder: DataFolder, data: str | None, of: str | None) -> _Asked:
-    source = folders.open_folder(data, unread=("test",)) if data else folder
+    source = _opened(data) if data else folder
     manifest, where = source.manifest, f"data set '{source.manifest.name}' in {source.path}"
     has = [name for name, there in zip(_OF, (manifest.label_size, manifest.mask_dtypes), strict=True) if there]
     if of not in (None, *_OF):

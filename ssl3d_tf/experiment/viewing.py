@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.evaluation import drawing
 from ssl3d_tf.losses import reconstruction
 from ssl3d_tf.losses.reconstruction import Whole
 from ssl3d_tf.task import Batch, Params, Task
@@ -19,6 +21,7 @@ from ssl3d_tf.training.run import Settings
 from ssl3d_tf.views import pictures, volumes
 
 _WIDTH_IN = 12.0
+_MOST_LABELS = 100  # numbers of one example, of which more are a mask
 _COLOURS = ("#e8710a", "#1a73e8")  # of the first and the second of two crops
 
 
@@ -50,6 +53,7 @@ def figure(data: DataFolder, settings: Settings, workdir: Path | None) -> Figure
     rows = []
     for i, number in enumerate(index.numpy()):
         picture, told = _shown(inputs, targets, outputs, i, rank=data.manifest.rank)
+        told += _named(targets, i, data.manifest.classes)
         rows.append(_Row(train.ids[number], crops[i].numpy(), picture, told, _boxes(inputs, params, i)))
     return _figure(rows)
 
@@ -67,11 +71,32 @@ def _shown(inputs: Any, targets: Any, outputs: tf.Tensor | None, i: int, *, rank
     """The picture of example i's views, and a line of what they are."""
     if isinstance(targets, Whole):
         return _of_reconstruction(inputs, targets, outputs, i, rank=rank)
+    if _is_mask(inputs, targets):
+        return _of_mask(inputs[i].numpy(), targets[i].numpy())
     tensor = tf.nest.flatten(inputs)[0]
     views = tensor[i].numpy().reshape((-1, *tensor.shape[-rank - 1 :]))
     if isinstance(inputs, Mapping) and "permutations" in inputs:  # a jigsaw, in the order of its first puzzle
         views = views[inputs["permutations"][i, 0].numpy()]
-    return _mosaic(views), f"{len(views)} of {_size(views)}{_labels(targets, i)}"
+    return _mosaic(views), f"{len(views)} of {_size(views)}"
+
+
+def _is_mask(inputs: Any, targets: Any) -> bool:
+    """Whether the targets are a class for every voxel."""
+    if not (tf.is_tensor(inputs) and tf.is_tensor(targets)):
+        return False
+    return bool(targets.dtype.is_integer and targets.shape[1:] == inputs.shape[1:-1])
+
+
+def _of_mask(view: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, str]:
+    """The view [*spatial, channels], and below it the same under the places of classes that the mask [*spatial] has."""
+    low, high = np.percentile(view[..., 0], (0.5, 99.5))
+    grey = np.repeat(np.clip((view[..., :1] - low) / max(high - low, 1e-6), 0, 1), 3, axis=-1)
+    shaded = grey.copy()
+    for place in range(1, int(mask.max()) + 1):
+        drawing.shade(shaded, mask == place, to_rgb(drawing.COLOURS[(place - 1) % len(drawing.COLOURS)]))
+    tiles = [*_planes(grey), *_planes(shaded)]
+    sheet = pictures.contact_sheet(np.stack(tiles), 2, columns=len(tiles) // 2, rows=2, limits=(0, 1))
+    return sheet, f"{_size(view[None])}; below, under its mask of {np.count_nonzero(np.unique(mask))} classes"
 
 
 def _of_reconstruction(
@@ -104,10 +129,14 @@ def _boxes(inputs: Any, params: Params, i: int) -> list[tuple[np.ndarray, np.nda
     return [(start, size) for start in params["places"][i].numpy()]
 
 
-def _labels(targets: Any, i: int) -> str:
-    """Whole numbers among the targets, which are labels."""
-    labels = [np.ravel(target[i]).tolist() for target in tf.nest.flatten(targets) if target.dtype.is_integer]
-    return "".join(f", label {' '.join(map(str, label))}" for label in labels)
+def _named(targets: Any, i: int, classes: Mapping[str, str]) -> str:
+    """Whole numbers among the targets, which are labels, with names of classes where there are; nothing of masks."""
+    names, said = dict(enumerate(classes.values())), []
+    for target in (target[i].numpy() for target in tf.nest.flatten(targets) if target.dtype.is_integer):
+        if target.size <= _MOST_LABELS:
+            words = (f"{one} ({names[one]})" if one in names else str(one) for one in target.ravel().tolist())
+            said.append(f", label {' '.join(words)}")
+    return "".join(said)
 
 
 def _size(views: np.ndarray) -> str:

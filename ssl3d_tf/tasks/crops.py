@@ -42,11 +42,14 @@ def side(view_size: int, overlap: float) -> int:
     """Side of crops, voxels, that share `overlap` of it along every axis, wherever in the view they lie.
 
     Raises:
-        InputError: overlap is no share below 1.
+        InputError: overlap is no share below 1, or so near to it that both crops would be the view.
     """
     if not 0 <= overlap < 1:
         raise InputError(f"OVERLAP is {overlap}; it must be 0 or more and below 1, where both crops would be the view.")
-    return math.ceil(round(view_size / (2 - overlap), 6))  # of v voxels, two crops of c share 2 · c − v at least
+    found = math.ceil(round(view_size / (2 - overlap), 6))  # of v voxels, two crops of c share 2 · c − v at least
+    if found == view_size:
+        raise InputError(f"OVERLAP is {overlap}; both crops would be the view of {view_size} voxels: lower it.")
+    return found
 
 
 def keeps(*, masked_weight: float) -> tuple[str, ...]:

@@ -148,9 +148,23 @@ def opening(run: Run, distribution: tf.distribute.Strategy) -> str:
         f"Encoder {run.encoder.count_params():,} weights, with head {run.model.count_params():,}. "
         f"{len(run.train.ids)} training and {len(run.held_out.ids)} validation examples, "
         f"batch {run.train.batch_size}. "
-        + (f"Goes on at step {begun} of {whole}." if begun else f"{whole} steps.")
+        + (_where(run, begun) if begun else f"{whole} steps.")
         + (f" {_told(run.probe)}" if run.probe else "")
     )
+
+
+def _where(run: Run, begun: int) -> str:
+    """Where a run stands that has begun."""
+    return ended(run, begun) or f"Goes on at step {begun} of {run.settings.steps}."
+
+
+def ended(run: Run, done: int) -> str:
+    """That PATIENCE has ended the run after step `done`, if it has; else ''."""
+    if done >= run.settings.steps or not hopeless(run, done):
+        return ""
+    patience, best = run.settings.every.patience, int(run.progress.best_step)
+    what = f"no better {best_by(run)} in {patience} evaluation{'' if patience == 1 else 's'}"
+    return f"PATIENCE: ended after step {done} of {run.settings.steps}, {what}; the best was at step {best}."
 
 
 def about(run: Run, contract: Mapping[str, Any], scores: Mapping[str, float]) -> dict[str, Any]:

@@ -61,11 +61,9 @@ def share_statistics(model: keras.Model, context: tf.distribute.ReplicaContext) 
     Without it each would go on with statistics of its own, of which only the first device's are kept.
     """
     counted = [each for each in model.variables if each.path.endswith(("moving_mean", "moving_variance"))]
-    means = (
-        context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(each.value) for each in counted])
-        if counted
-        else []
-    )
+    if not counted:
+        return
+    means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(each.value) for each in counted])
     for variable, mean in zip(counted, means, strict=True):
         variable.assign(mean)
 

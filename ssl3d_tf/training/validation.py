@@ -69,6 +69,8 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
                 kept = "/, ".join(built.settings.keeps)
                 what = "validation loss" if by == "val_loss" else by
                 journal.say(f"warning: no {what} was a number; {kept}/ has the last weights, marked so.")
+    if said := run.ended(built, done):
+        journal.say(said)
     journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(built.encoder.input_shape) - 2))
     return scores
 

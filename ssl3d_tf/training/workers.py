@@ -146,7 +146,8 @@ def told_if_one_ends(distribution: tf.distribute.Strategy, newest_step: Callable
         saved = newest_step()
         then = f"they go on from step {saved}" if saved else "nothing was saved yet, so they begin anew"
         raise InputError(
-            f"{_who(error)} has ended, or cannot be reached: start all again as before, {then}."
+            f"{_who(error)} has ended, or cannot be reached, which its own last line may explain: start all again as "
+            f"before, {then}."
         ) from error
 
 

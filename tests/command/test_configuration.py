@@ -57,7 +57,14 @@ def test_a_data_set_file_comes_between_files_and_parameters():
     ("param", "message"),
     [
         ("STEPSS=40", r"STEPSS is set, but nothing in gin/rotation_3d.gin reads it: did you mean STEPS\?"),
-        ("TEMPERATURE=1", "TEMPERATURE is set, but nothing in gin/rotation_3d.gin reads it"),
+        (
+            "TEMPERATURE=1",
+            "TEMPERATURE is set, but nothing in gin/rotation_3d.gin reads it: it is a knob of gin",
+        ),
+        (
+            "PROBE_CASES=4",
+            "nothing in gin/rotation_3d.gin reads it: it is a knob of gin/probe/base.gin: remove it",
+        ),
         ("rotation.task.view_sise=3", "view_sise"),
         ("rotatoin.task.rank=3", "rotatoin"),
         ("STEPS", "must be NAME=VALUE"),

@@ -151,6 +151,7 @@ def test_every_objective_needs_two_scans(objective):
     [
         ({"overlap": 1.0}, "OVERLAP is 1.0; it must be 0 or more and below 1"),
         ({"overlap": -0.1}, "OVERLAP is -0.1"),
+        ({"overlap": 0.99}, "OVERLAP is 0.99; both crops would be the view of"),
         ({"masked_weight": -1.0}, r"MASKED_WEIGHT is -1.0.*must be 0, or above it"),
         ({"masked_weight": 1.0}, r"crops.task.decoder None.*crops_masked_3d"),
     ],

@@ -123,6 +123,15 @@ def test_views_are_drawn_beside_what_they_are_made_of(task, volumes_3d, tmp_path
     assert len(np.unique(drawn)) > 50
 
 
+def test_views_of_finetuning_are_drawn_with_their_masks_in_colour(folder, tmp_path):
+    params = ["VIEW_SIZE=8", "LEVELS=1", "FLIP_P=0"]
+    inspect_records.show_views(folder, ["gin/finetune/segmentation_3d.gin"], params, [], png=tmp_path / "views.png")
+    drawn = np.asarray(Image.open(tmp_path / "views.png").convert("RGB")).astype(int)
+    coloured = np.ptp(drawn, axis=-1) > 20
+    assert coloured.any()
+    assert not coloured[:, : drawn.shape[1] // 3].any()  # the crops
+
+
 def test_of_a_run_what_is_hidden_is_drawn_as_it_reconstructs_it(volumes_3d, tmp_path):
     folder, workdir, sizes = volumes_3d[0], tmp_path / "run", []
     params = ("STEPS=1", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", "VIEW_SIZE=12", "BLOCK=4")

@@ -257,10 +257,14 @@ def train_in_half_precision(folder, root):
         fit(Path(root) / precision, data, steps=4, precision=precision, update=Update(clip_norm=1.0))
 
 
-def test_patience_ends_the_run_early(data, tmp_path):
+def test_patience_ends_the_run_early_and_says_so(data, tmp_path, capsys):
     still = {"encoder": without_norm, "schedule": schedules.constant(0.0)}
     fit(tmp_path / "run", data, **still, steps=40, every=Every(5, 5, 5, patience=2))
     assert journal(tmp_path / "run")[-1]["step"] == 15
+    said = "PATIENCE: ended after step 15 of 40, no better val_loss in 2 evaluations; the best was at step 5."
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    fit(tmp_path / "run", data, **still, steps=40, every=Every(5, 5, 5, patience=2))
+    assert said in capsys.readouterr().out
 
 
 def test_encoder_holds_the_moving_average_where_there_is_one(data, tmp_path):
