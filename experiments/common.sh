@@ -1,8 +1,9 @@
 # What the experiments share; each is: STEPS=5000 bash experiments/NAME.sh DATA OUT [flags of every training command]
-#   DATA   folder of the raw data, see docs/results/experiments.md
+#   DATA   folder of the raw data, see docs/experiments.md
 #   OUT    folder for all that is made; the same command again goes on where it was stopped
 #   STEPS  updates of every pretraining run; finetuning takes as many, but FINETUNE_STEPS (1000) at most
 #   REPETITIONS  of every arm (4)
+#   TASKS  'masked cpc': makes and finetunes these pretraining runs of the experiment only, beside scratch
 set -euo pipefail
 [[ $# -ge 2 && -d $1 ]] || { echo "usage: [STEPS=5000] bash $0 DATA OUT [--gin_param=…]; DATA is a folder" >&2; exit 2; }
 RAW=$(realpath "$1")
@@ -19,7 +20,14 @@ PEAKS=${PEAKS:-(3e-4,1e-3,3e-3)} # learning rates of which each arm takes its be
 FINETUNE_STEPS=${FINETUNE_STEPS:-$((STEPS < 1000 ? STEPS : 1000))}
 SHAPE=() # flags of the network and of its views, the same in pretraining and finetuning; each experiment sets it
 
+chosen() { # names … -> those of TASKS, all where it is not set
+    local name
+    for name in "$@"; do [[ -z ${TASKS:-} || " $TASKS " == *" $name "* ]] && echo "$name"; done
+    return 0
+}
+
 pretrain() { # name, gin/FILE.gin, flags … -> OUT/pre/NAME
+    [[ -n $(chosen "$1") ]] || return 0
     "$PYTHON" -m ssl3d_tf.train --gin_file="gin/$2.gin" --data="$OUT/data" --workdir="$OUT/pre/$1" \
         --gin_param=STEPS="$STEPS" --gin_param=EVAL_EVERY=$(((STEPS + 9) / 10)) \
         --gin_param=SAVE_EVERY=$(((STEPS + 9) / 10)) "${SHAPE[@]}" "${@:3}" "${MORE[@]}"
@@ -27,15 +35,17 @@ pretrain() { # name, gin/FILE.gin, flags … -> OUT/pre/NAME
 
 finetune() { # gin/finetune/KIND.gin, name, encoders as 'a b', flags … -> OUT/NAME; a run that failed is tried again next time
     local encoders=()
-    for name in $3; do encoders+=(--encoder="$OUT/pre/$name"); done
+    for name in $(chosen $3); do encoders+=(--encoder="$OUT/pre/$name"); done
+    ((${#encoders[@]})) || return 0
     "$PYTHON" -m ssl3d_tf.finetune --gin_file="gin/finetune/$1.gin" --data="$OUT/data" "${encoders[@]}" \
         --workdir="$OUT/$2" --gin_param=STEPS="$FINETUNE_STEPS" --gin_param=REPETITIONS="$REPETITIONS" \
         --gin_param=EVAL_EVERY=$(((FINETUNE_STEPS + 9) / 10)) --gin_param=SAVE_EVERY=$(((FINETUNE_STEPS + 9) / 10)) \
         "${SHAPE[@]}" "${@:4}" "${MORE[@]}"
 }
 
-report() { # name, workdirs … of OUT -> OUT/NAME/report.html, summary.md and figures
-    local where="$OUT/$1" workdirs=("${@:2}")
+report() { # name, workdirs … of OUT, of which those are taken that were made -> OUT/NAME/report.html, summary.md and figures
+    local where="$OUT/$1" workdirs=() name
+    for name in "${@:2}"; do [[ ! -d $OUT/$name ]] || workdirs+=("$OUT/$name"); done
     mkdir -p "$where"
-    "$PYTHON" -m ssl3d_tf.report "${workdirs[@]/#/$OUT/}" --output="$where" --figures="$where"
+    "$PYTHON" -m ssl3d_tf.report "${workdirs[@]}" --output="$where" --figures="$where"
 }
