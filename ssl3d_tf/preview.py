@@ -15,12 +15,15 @@ with quiet.greeting():
 EXAMPLES = 4
 
 
-def draw(folder: Place, sources: configuration.Sources, png: Path, *, workdir: Path | None = None) -> None:
+def draw(
+    folder: Place, sources: configuration.Sources, png: Path, *, workdir: Path | None = None, neurological: bool = False
+) -> None:
     """Draws the first training examples of a configuration: beside each crop the views made of it, with its targets.
 
     Args:
         workdir: of a run, whose configuration is taken in place of `sources.files`, and whose network says what is
             hidden, where its task asks for that.
+        neurological: the patient's left on the left; as of `upright.planes`.
 
     Raises:
         InputError: the configuration sets no task or does not fit the data, or there is no such run.
@@ -35,6 +38,6 @@ def draw(folder: Place, sources: configuration.Sources, png: Path, *, workdir: P
     configuration.check_bound(run.Settings, "task", sources, remedy="give the file of one, gin/cpc_3d.gin, say")
     if configuration.is_bound(protocol.Plan, "scorer"):
         data = preparing.for_task(data)
-    figure = viewing.figure(data, configuration.make(run.Settings), workdir)
+    figure = viewing.figure(data, configuration.make(run.Settings), workdir, neurological=neurological)
     with files.atomic(png) as file:
         figure.savefig(file, format="png", dpi=110)
