@@ -89,4 +89,4 @@ def draw(axes: Axes, placed: Placed, title: str) -> None:
 
 def _write(axes: Axes, at: tuple[float, float], text: str, *, ha: str, va: str) -> None:
     if text:
-        axes.text(*at, text, fontsize=_SMALL, color="white", ha=ha, va=va, path_effects=_STROKE)
+        axes.text(*at, text, fontsize=_SMALL + 0.5, weight="bold", color="white", ha=ha, va=va, path_effects=_STROKE)

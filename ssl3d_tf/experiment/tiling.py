@@ -82,16 +82,16 @@ def layers(views: np.ndarray, inside: Sequence[str], side: int, look: Look) -> L
 
 
 def of_mask(view: np.ndarray, mask: np.ndarray, look: Look, values: Sequence[int]) -> Views:
-    """The view [*spatial, channels], and below it the same under the places of classes that the mask [*spatial] has."""
+    """The view [*spatial, channels], and beside it the same under the places of classes that the mask [*spatial] has."""
     low, high = np.percentile(view[..., 0], (0.5, 99.5))
     grey = np.repeat(np.clip((view[..., :1] - low) / max(high - low, 1e-6), 0, 1), 3, axis=-1)
     shaded, palette = grey.copy(), colours.of_classes(values)
     there = {place: value for place, value in enumerate(values) if place and (mask == place).any()}
     for place, value in there.items():
         drawing.shade(shaded, mask == place, colours.as_shares(palette[value]))
-    lines = [[[Tile(upright.cut(plane, each)) for plane in look.planes]] for each in (grey, shaded)]
-    told = f"view of {size_of(view[None])}; below, under its mask of {len(there)} classes"
-    return Views(lines, told, frozenset(there.values()))
+    groups = [[Tile(upright.cut(plane, each)) for plane in look.planes] for each in (grey, shaded)]
+    told = f"view of {size_of(view[None])}; beside it, under its mask of {len(there)} classes"
+    return Views([groups], told, frozenset(there.values()))
 
 
 def of_reconstruction(
@@ -104,7 +104,7 @@ def of_reconstruction(
     changed = (shown != wanted).any(axis=-1)
     how = "changed" if shown[changed].any() else "hidden"
     kinds = {
-        f"shown: {changed.mean():.0%} {how}": (shown, limits),
+        f"shown: {100 * changed.mean():.0f} % {how}": (shown, limits),
         "white: what counts": (counts, (0.0, 1.0)),
         "wanted": (wanted, limits),
     }

@@ -113,14 +113,9 @@ def _shown(
     if side > 1 and side**look.rank == len(views) and (is_puzzle or not words.views):
         return tiling.Views(tiling.layers(views, words.views, side, look), told)
     above = words.views or [""] * len(views)
-    if len(views) <= 2:
-        return tiling.Views(
-            [[tiling.planes(view, look, above=text) for view, text in zip(views, above, strict=True)]], told
-        )
-    first = look._replace(planes=look.planes[:1])
-    return tiling.Views(
-        [[[*tiling.planes(view, first, above=text)] for view, text in zip(views, above, strict=True)]], told
-    )
+    shown = look if len(views) <= 2 else look._replace(planes=look.planes[:1])
+    groups = [tiling.planes(view, shown, above=text) for view, text in zip(views, above, strict=True)]
+    return tiling.Views([groups], told)
 
 
 def _is_mask(inputs: Any, targets: Any) -> bool:

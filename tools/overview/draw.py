@@ -13,6 +13,7 @@ from ssl3d_tf.data.records.schema import Example
 CAPTION_PX = 14
 MARK = (255, 170, 0)  # frame and word of what looks wrong
 MARK_PX = 3
+PAPER, GAP_PX = (58, 58, 62), 2  # around pictures: black would look like air
 SIDE = (255, 255, 255)  # letters: L, R and so on of the patient
 SAMPLE = 100_000  # values that the display range is taken from
 MOST_CLASSES = 40  # of a legend
@@ -72,13 +73,14 @@ def tile(plane: Plane, caption: str, size: int, *, mark: str = "") -> Image.Imag
 
     With a `mark` it is framed and named so.
     """
-    canvas = Image.new("RGB", (size, size + CAPTION_PX))
+    canvas = Image.new("RGB", (size, size + CAPTION_PX), PAPER)
     extents = [count * mm for count, mm in zip(plane.pixels.shape, plane.mm, strict=False)]
-    height, width = (max(1, round(extent / max(extents) * size)) for extent in extents)
+    height, width = (max(1, round(extent / max(extents) * (size - 2 * GAP_PX))) for extent in extents)
     fitted = Image.fromarray(plane.pixels).resize((width, height), Image.Resampling.NEAREST)
     canvas.paste(fitted, ((size - width) // 2, (size - height) // 2))
     drawing = ImageDraw.Draw(canvas)
-    for side, place, anchor in zip(plane.sides, (2 + MARK_PX, size - 2 - MARK_PX), ("lm", "rm"), strict=False):
+    edges = ((size - width) // 2 + 2 + MARK_PX, (size + width) // 2 - 2 - MARK_PX)
+    for side, place, anchor in zip(plane.sides, edges, ("lm", "rm"), strict=False):
         drawing.text((place, size // 2), side, fill=SIDE, anchor=anchor, stroke_width=1, stroke_fill=(0, 0, 0))
     while len(caption) > 1 and drawing.textlength(caption) > size - 4:
         caption = caption[1:]  # the end of an id tells more than its beginning
@@ -94,8 +96,8 @@ def legend(names: Mapping[int, str], width: int) -> Image.Image:
     """Names of the classes, by mask value, each beside its colour, in lines of so many pixels; empty of one class."""
     keys = [(names[value], colour) for value, colour in colours.of_classes(names).items()]
     if len(keys) > MOST_CLASSES:
-        keys = [*keys[:MOST_CLASSES], (f"and {len(keys) - MOST_CLASSES} more", (0, 0, 0))]
-    canvas = Image.new("RGB", (width, CAPTION_PX * len(keys)))
+        keys = [*keys[:MOST_CLASSES], (f"and {len(keys) - MOST_CLASSES} more", PAPER)]
+    canvas = Image.new("RGB", (width, CAPTION_PX * len(keys)), PAPER)
     drawing, left, top = ImageDraw.Draw(canvas), 2, 0
     for name, colour in keys:
         room = 2 * CAPTION_PX + int(drawing.textlength(name))
@@ -117,7 +119,7 @@ def sheet(tiles: list[Image.Image], columns: int, names: Mapping[int, str]) -> I
     width, height = tiles[0].size
     wide, high = width * min(columns, len(tiles)), height * -(-len(tiles) // columns)
     below = legend(names, wide)
-    canvas = Image.new("RGB", (wide, high + below.height))
+    canvas = Image.new("RGB", (wide, high + below.height), PAPER)
     canvas.paste(below, (0, high))
     for number, one in enumerate(tiles):
         canvas.paste(one, (number % columns * width, number // columns * height))
