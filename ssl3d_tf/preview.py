@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from ssl3d_tf import quiet
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data import files, folders
@@ -18,7 +20,16 @@ EXAMPLES = 4
 def draw(
     folder: Place, sources: configuration.Sources, png: Path, *, workdir: Path | None = None, neurological: bool = False
 ) -> None:
-    """Draws the first training examples of a configuration: beside each crop the views made of it, with its targets.
+    """Writes the PNG of `figure`. Raises InputError likewise."""
+    drawn = figure(folder, sources, workdir=workdir, neurological=neurological)
+    with files.atomic(png) as file:
+        drawn.savefig(file, format="png", dpi=110)
+
+
+def figure(
+    folder: Place, sources: configuration.Sources, *, workdir: Path | None = None, neurological: bool = False
+) -> Figure:
+    """The first training examples of a configuration: beside each crop the views made of it, in words what they are.
 
     Args:
         workdir: of a run, whose configuration is taken in place of `sources.files`, and whose network says what is
@@ -38,6 +49,4 @@ def draw(
     configuration.check_bound(run.Settings, "task", sources, remedy="give the file of one, gin/cpc_3d.gin, say")
     if configuration.is_bound(protocol.Plan, "scorer"):
         data = preparing.for_task(data)
-    figure = viewing.figure(data, configuration.make(run.Settings), workdir, neurological=neurological)
-    with files.atomic(png) as file:
-        figure.savefig(file, format="png", dpi=110)
+    return viewing.figure(data, configuration.make(run.Settings), workdir, neurological=neurological)

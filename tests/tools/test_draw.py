@@ -25,19 +25,19 @@ def drawn(tmp_path, image, **options):
     (tmp_path / "raw").mkdir()
     nibabel.save(image, tmp_path / "raw" / "a.nii")
     convert(tmp_path / "raw", tmp_path / "out", settings(how="minmax", **options))
-    return [draw.planes(one) for one in examples(tmp_path / "out").values()]
+    return [draw.planes(one, ()) for one in examples(tmp_path / "out").values()]
 
 
 @pytest.mark.parametrize(("axis", "code", "shown"), [("LR", "L", (0, 1)), ("LR", "R", (0, 1)), ("PA", "A", (2,))])
 def test_the_letter_stands_on_the_side_it_names(tmp_path, axis, code, shown):
     (planes,) = drawn(tmp_path, half_bright(axis, code))
-    assert [plane.sides for plane in planes] == [("L", "R"), ("L", "R"), ("P", "A")]
+    assert [plane.sides for plane in planes] == [("R", "L"), ("R", "L"), ("A", "P")]
     for plane in (planes[number] for number in shown):
         ends = plane.pixels[:, 0].mean(), plane.pixels[:, -1].mean()
         assert plane.sides[int(np.argmax(ends))] == code
 
 
-@pytest.mark.parametrize(("plane", "sides"), [("axial", "LR"), ("coronal", "LR"), ("sagittal", "PA")])
+@pytest.mark.parametrize(("plane", "sides"), [("axial", "RL"), ("coronal", "RL"), ("sagittal", "AP")])
 def test_single_slices_are_lettered_too(tmp_path, plane, sides):
     pictures = drawn(tmp_path, half_bright(sides, sides[1]), slices=plane)
     assert {one.sides for (one,) in pictures} == {tuple(sides)}
@@ -49,7 +49,7 @@ def test_arrays_whose_sides_nobody_knows_have_no_letters(tmp_path):
     np.save(tmp_path / "raw" / "a.npy", np.arange(12 * 14 * 16, dtype=np.int16).reshape(12, 14, 16))
     convert(tmp_path / "raw", tmp_path / "out")
     (example,) = examples(tmp_path / "out").values()
-    assert [plane.sides for plane in draw.planes(example)] == [()] * 3
+    assert [plane.sides for plane in draw.planes(example, ())] == [()] * 3
 
 
 def test_letters_are_drawn_at_both_edges():
