@@ -82,7 +82,7 @@ def layers(views: np.ndarray, inside: Sequence[str], side: int, look: Look) -> L
 
 
 def of_mask(view: np.ndarray, mask: np.ndarray, look: Look, values: Sequence[int]) -> Views:
-    """The view [*spatial, channels], and beside it the same under the places of classes that the mask [*spatial] has."""
+    """The view [*spatial, channels], and beside it the same under its mask [*spatial] of places among `values`."""
     low, high = np.percentile(view[..., 0], (0.5, 99.5))
     grey = np.repeat(np.clip((view[..., :1] - low) / max(high - low, 1e-6), 0, 1), 3, axis=-1)
     shaded, palette = grey.copy(), colours.of_classes(values)

@@ -64,9 +64,8 @@ def test_the_front_is_up_and_the_patient_s_right_on_the_left_but_photographs_sta
 
 
 def test_letters_are_those_of_the_convention_and_none_where_nobody_knows(monkeypatch, tmp_path):
-    empty, found = np.zeros((8, 8, 8), np.uint8), []
-    compose = sheets.compose
-    monkeypatch.setattr(sheets, "compose", lambda title, panels, legend: found.append(panels) or compose("", panels, []))
+    empty, found, compose = np.zeros((8, 8, 8), np.uint8), [], sheets.compose
+    monkeypatch.setattr(sheets, "compose", lambda *given: found.append(given[1]) or compose(*given))
     guessed = {"orientation": "LAS", "form": "none"}
     bare = [drawn(tmp_path / "a.png", empty, empty, **how) for how in ({}, {"source": guessed}, {"source": {}})]
     drawn(tmp_path / "a.png", empty, empty, neurological=True)
