@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 
 from ssl3d_tf.views import pictures
 
-_APART = 4  # gaps between tiles that lie between groups
+_APART = 3  # gaps between tiles that lie between groups
 _SMALL = 7  # pt, of words above tiles and in them
 _EDGE = 0.03  # of a tile's side, from its edge to a letter
 _STROKE = [withStroke(linewidth=1.5, foreground="black")]
@@ -77,7 +77,8 @@ def draw(axes: Axes, placed: Placed, title: str) -> None:
     for top, left, tile in placed.tiles:
         height, width = tile.pixels.shape[:2]
         if tile.above:
-            axes.text(left - 0.5, top - 1, tile.above, fontsize=_SMALL, va="bottom")
+            corner = {"xytext": (0, 2), "textcoords": "offset points", "va": "bottom"}
+            axes.annotate(tile.above, (left - 0.5, top - 0.5), fontsize=_SMALL, **corner)
         _write(axes, (left - 0.5, top - 0.5), tile.inside, ha="left", va="top")
         edges = (left - 0.5 + _EDGE * width, left - 0.5 + (1 - _EDGE) * width)
         for at, letter, side in zip(edges, tile.sides, ("left", "right"), strict=False):

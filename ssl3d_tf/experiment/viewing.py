@@ -20,7 +20,8 @@ from ssl3d_tf.training import checkpoints
 from ssl3d_tf.training.run import Settings
 from ssl3d_tf.views import volumes
 
-_WIDTH_IN = 12.0
+_WIDTH_IN, _HEIGHT_IN = 12.0, 3.0  # at most, of the figure and of an example's pictures
+_ABOVE_IN, _LINE_IN, _BELOW_IN = 0.45, 0.15, 0.5  # around them: words above tiles, a line of the title, the legend
 _LETTER_IN = 0.068  # of a title, on average
 _MOST_LABELS = 8  # of one example in a title
 _MOST_CLASSES = 30  # of a legend
@@ -136,15 +137,15 @@ def _boxes(inputs: Any, params: Params, i: int) -> list[tuple[np.ndarray, np.nda
 def _figure(rows: Sequence[_Row], classes: Mapping[str, str], note: str) -> Figure:
     pairs = [(mosaics.place(row.crop), mosaics.place(row.views.lines)) for row in rows]
     widths = [each.picture.shape[1] / each.picture.shape[0] for each in pairs[0]]
-    inches = [_WIDTH_IN * width / sum(widths) for width in widths]
-    height = len(rows) * (inches[0] / widths[0] + 0.6)
-    drawn = Figure(figsize=(_WIDTH_IN, height + 0.6), layout="constrained")
+    high = min(_WIDTH_IN / sum(widths), _HEIGHT_IN)
+    most, room = (int(width * high / _LETTER_IN) for width in widths)
+    told = [textwrap.wrap(row.views.told, room) for row in rows]
+    height = sum(high + _ABOVE_IN + _LINE_IN * len(lines) for lines in told)
+    drawn = Figure(figsize=(high * sum(widths), height + _BELOW_IN), layout="constrained")
     axes = drawn.subplots(len(rows), 2, squeeze=False, width_ratios=widths)
-    for row, pair, beside in zip(rows, pairs, axes, strict=True):
-        most, room = (max(10, int(each / _LETTER_IN)) for each in inches)
-        name = row.name if len(row.name) <= most else f"…{row.name[1 - most :]}"
-        mosaics.draw(beside[0], pair[0], name)
-        mosaics.draw(beside[1], pair[1], textwrap.fill(row.views.told, room))
+    for row, lines, pair, beside in zip(rows, told, pairs, axes, strict=True):
+        mosaics.draw(beside[0], pair[0], row.name if len(row.name) <= most else f"…{row.name[1 - most :]}")
+        mosaics.draw(beside[1], pair[1], "\n".join(lines))
     _legend(drawn, frozenset().union(*(row.views.values for row in rows)), classes)
     if note:
         drawn.supxlabel(note, fontsize=7, x=0.005, ha="left")
