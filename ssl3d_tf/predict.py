@@ -42,6 +42,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("probabilities", False, "Write the probability of every class, CASE_probabilities.npz.")
     flags.DEFINE_bool("embeddings", False, "Write what the encoder makes of every scan, embeddings.npz.")
     flags.DEFINE_bool("overlays", True, "Draw every segmentation, CASE_overlay.png.")
+    flags.DEFINE_bool("neurological", False, "Draw the patient's left on the left; by default on the right.")
     flags.DEFINE_bool("overwrite", False, "Replace the predictions of another model or options in --output.")
     flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, "What the input is, as of tools.to_tfrecord.")
     flags.DEFINE_list("mask_suffix", None, "Endings of masks, such as _gt, which are no scans (folder, bids).")
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     network = prediction.load(chosen, flips=values.flips, embeddings=values.embeddings)
     with files.locked(files.make_folder(folder, "--output")):
         ledger.occupy(folder, about, overwrite=values.overwrite)
-        wanted = answers.Wanted(values.probabilities, values.overlays)
+        wanted = answers.Wanted(values.probabilities, values.overlays, values.neurological)
         write = functools.partial(answers.write, network, folder, FORMATS, wanted)
         done = applying.run(scans, faults, applying.Work(folder, functools.partial(prediction.say, network), write))
         tables = answers.tables(network, done.lines, folder)
@@ -90,13 +91,15 @@ def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[a
 
 def describe(values: flags.FlagValues, chosen: choosing.Chosen) -> dict[str, Any]:
     """What prediction.json says: with which weights and how these predictions are made."""
-    options = ("probabilities", "embeddings", "overlays", "layout", "channels", "nan")
+    options = ("probabilities", "embeddings", "layout", "channels", "nan")
+    convention = "neurological" if values.neurological else "radiological"
     return {
         "model": [str(each) for each in chosen.folders],
         "classes": chosen.contract.get("classes"),
         "weights": [contracts.read_contract(each)["weights_sha256"] for each in chosen.folders],
         "input": str(Path(values.input).resolve()),
         "flips": prediction.flips_of(chosen.contract, values.flips),
+        "overlays": values.overlays and convention,
         **{name: values[name].value for name in options},
     }
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from ssl3d_tf import quiet
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data import files, folders
@@ -15,12 +17,24 @@ with quiet.greeting():
 EXAMPLES = 4
 
 
-def draw(folder: Place, sources: configuration.Sources, png: Path, *, workdir: Path | None = None) -> None:
-    """Draws the first training examples of a configuration: beside each crop the views made of it, with its targets.
+def draw(
+    folder: Place, sources: configuration.Sources, png: Path, *, workdir: Path | None = None, neurological: bool = False
+) -> None:
+    """Writes the PNG of `figure`. Raises InputError likewise."""
+    drawn = figure(folder, sources, workdir=workdir, neurological=neurological)
+    with files.atomic(png) as file:
+        drawn.savefig(file, format="png", dpi=110)
+
+
+def figure(
+    folder: Place, sources: configuration.Sources, *, workdir: Path | None = None, neurological: bool = False
+) -> Figure:
+    """The first training examples of a configuration: beside each crop the views made of it, in words what they are.
 
     Args:
         workdir: of a run, whose configuration is taken in place of `sources.files`, and whose network says what is
             hidden, where its task asks for that.
+        neurological: the patient's left on the left; as of `upright.planes`.
 
     Raises:
         InputError: the configuration sets no task or does not fit the data, or there is no such run.
@@ -35,6 +49,4 @@ def draw(folder: Place, sources: configuration.Sources, png: Path, *, workdir: P
     configuration.check_bound(run.Settings, "task", sources, remedy="give the file of one, gin/cpc_3d.gin, say")
     if configuration.is_bound(protocol.Plan, "scorer"):
         data = preparing.for_task(data)
-    figure = viewing.figure(data, configuration.make(run.Settings), workdir)
-    with files.atomic(png) as file:
-        figure.savefig(file, format="png", dpi=110)
+    return viewing.figure(data, configuration.make(run.Settings), workdir, neurological=neurological)

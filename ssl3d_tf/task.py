@@ -5,7 +5,7 @@ example); they are applied per batch by `apply` or `make_views`, anywhere. So a 
 size, nor on the number of threads, nor on where it was computed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
@@ -33,6 +33,17 @@ class Op(NamedTuple):
     apply: Callable[[Volumes, Params], Volumes]
 
 
+class Words(NamedTuple):
+    """What was made of one example. line: of all views together. views: of each, where they differ; else none."""
+
+    line: str
+    views: Sequence[str] = ()
+
+
+# Per spatial axis: what it is called, what lies at its beginning, what at its end: ('x', 'left', 'right').
+Directions: TypeAlias = Sequence[tuple[str, str, str]]
+
+
 class Task(NamedTuple):
     """A pretext or downstream task.
 
@@ -44,6 +55,7 @@ class Task(NamedTuple):
     metrics: name -> (targets, outputs) -> float32 [batch]. Pretext tasks have 'accuracy' and 'chance'.
     smallest_batch: examples that the loss needs at once, over all devices; 2 where others serve as negatives.
     guess: inputs -> outputs as good as they get without learning, where that is more than chance; for audits.
+    words: (one example's choices, in NumPy, directions) -> what its views are, for people; None is their labels.
     """
 
     sample: Callable[[Seed], Params]
@@ -54,3 +66,4 @@ class Task(NamedTuple):
     metrics: Mapping[str, Callable[[Targets, Outputs], tf.Tensor]]
     smallest_batch: int = 1
     guess: Callable[[Inputs], Outputs] | None = None
+    words: Callable[[Params, Directions], Words] | None = None

@@ -34,6 +34,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("gin_param", [], "NAME=VALUE for --views, such as VIEW_SIZE=32; may repeat.")
     flags.DEFINE_multi_string("gin_import", [], "A module of yours that a gin file of --views imports; may repeat.")
     flags.DEFINE_string("png", "", "Where --show, --views or --workdir draws.")
+    flags.DEFINE_bool("neurological", False, "Draw the patient's left on the left; by default on the right.")
     flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 
 
@@ -59,11 +60,19 @@ def main(argv: Sequence[str]) -> None:
             print("\n".join(faults), file=sys.stderr)
             sys.exit(1)
     if values.show:
-        planes.write(local(values.png, "--png"), folder, data, values.show)
+        planes.write(local(values.png, "--png"), folder, data, values.show, neurological=values.neurological)
     if values.views or values.workdir:
         workdir = local(values.workdir, "--workdir") if values.workdir else None
         png = local(values.png, "--png")
-        show_views(folder, values.views, values.gin_param, values.gin_import, png=png, workdir=workdir)
+        show_views(
+            folder,
+            values.views,
+            values.gin_param,
+            values.gin_import,
+            png=png,
+            workdir=workdir,
+            neurological=values.neurological,
+        )
     if values.png and not values.json:
         print(f"drawn: {values.png}")
     summary = table.summarise(folder, data)
@@ -89,13 +98,14 @@ def show_views(
     *,
     png: Path,
     workdir: Path | None = None,
+    neurological: bool = False,
 ) -> None:
     """Draws what the network sees of a few training examples. Raises InputError, as `ssl3d_tf.preview.draw` does."""
     from ssl3d_tf import preview  # late: all else here does without TensorFlow, and starts ten times faster
     from ssl3d_tf.command import configuration
 
     sources = configuration.Sources(tuple(gin_files), tuple(params), tuple(imports))
-    preview.draw(folder, sources, png, workdir=workdir)
+    preview.draw(folder, sources, png, workdir=workdir, neurological=neurological)
 
 
 def command() -> None:

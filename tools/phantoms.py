@@ -15,6 +15,8 @@ from ssl3d_tf.command import cli
 from ssl3d_tf.data import files, phantoms, places
 
 SPACING_MM = 3.0
+# Phantoms run from head to feet, from front to back and from right to left: see `data.phantoms`.
+AFFINE = np.array([[0, 0, -SPACING_MM, 0], [0, -SPACING_MM, 0, 0], [-SPACING_MM, 0, 0, 0], [0, 0, 0, 1]])
 
 
 def define_flags() -> None:
@@ -41,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
 def _write(path: Path, array: np.ndarray) -> None:
     """Images are stored in 12 bits, as a scanner would; masks as they are."""
     stored = array if array.dtype == np.uint8 else np.round(array * 4095).astype(np.int16)
-    nibabel.save(nibabel.Nifti1Image(stored, np.diag([SPACING_MM] * 3 + [1.0])), path)
+    nibabel.save(nibabel.Nifti1Image(stored, AFFINE), path)
 
 
 def command() -> None:

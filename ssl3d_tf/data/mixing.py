@@ -205,6 +205,7 @@ def _together(opened: Sequence[DataFolder], sources: Sequence[Source], kept: Seq
         dtypes=tuple(sorted({dtype for one in each for dtype in one.dtypes})),
         mask_dtypes=(),
         label_size=0,
+        orientation=first.orientation if all(one.orientation == first.orientation for one in each) else "",
         recipe={key: value for key, value in first.recipe.items() if all(one.recipe.get(key) == value for one in each)},
         splits={name: _joined(name, opened, sources, kept) for name in READ},
     )

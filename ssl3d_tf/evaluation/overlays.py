@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 from scipy import ndimage
 
 from ssl3d_tf.data import files
-from ssl3d_tf.data.records.placement import PLANES
+from ssl3d_tf.data.records import colours, upright
 from ssl3d_tf.evaluation import drawing, runs, scales, sheets
 from ssl3d_tf.evaluation.sheets import Colour, Key, Panel
 
@@ -38,33 +39,32 @@ def draw(
     truth: np.ndarray | None,
     predicted: np.ndarray,
     spacing_mm: Sequence[float],
-    is_ras: bool,
+    source: Mapping[str, Any],
     classes: Mapping[int, str],
+    neurological: bool = False,
 ) -> None:
     """Writes the PNG: the prediction as a shade, the reference as an outline, one colour per class.
 
     Args:
         volume: [*spatial], 2D or 3D. truth, predicted: int [*spatial]; None where there is no reference.
-        is_ras: front and head are then up, the patient's right on the right, as in the contact sheet.
+        source: of the record, which says how it lies: as `upright` shows it, the patient's right on the left.
         classes: value of the mask -> name, without the background; other values are not drawn.
+        neurological: the patient's left on the left instead.
     """
-    colours = {
-        value: ImageColor.getrgb(drawing.COLOURS[place % len(drawing.COLOURS)]) for place, value in enumerate(classes)
-    }
+    palette = colours.of_classes(classes)
     low, high = _greys(volume)
-    cuts: list[tuple] = [()]
-    if volume.ndim == 3:
-        cuts = [(slice(None),) * axis + (at,) for axis, at in enumerate(_centre([truth, predicted], classes))]
+    planes = upright.of_record(source, volume.ndim, neurological=neurological)
+    middle = _centre([truth, predicted], classes) if len(planes) > 1 else ()
     panels = []
-    for axis, cut in enumerate(cuts):
-        across = [mm for other, mm in enumerate(spacing_mm) if len(cuts) == 1 or other != axis]
-        grey = np.clip((volume[cut] - low) / (high - low or 1), 0, 1)
-        size = _size(grey.shape, across, sheets.side(len(cuts)), upright=is_ras)
-        picture = _shaded(grey, predicted[cut], size, upright=is_ras, colours=colours)
+    for plane in planes:
+        at = None if plane.across is None else middle[plane.across]
+        grey = np.clip((upright.cut(plane, volume, at) - low) / (high - low or 1), 0, 1)
+        size = _size(grey.shape, [spacing_mm[axis] for axis in plane.axes()], sheets.side(len(planes)))
+        picture = _shaded(grey, upright.cut(plane, predicted, at), size, palette)
         if truth is not None:
-            _outline(picture, truth[cut], size, upright=is_ras, colours=colours)
-        panels.append(Panel(PLANES[axis] if len(cuts) > 1 and is_ras else "", Image.fromarray(picture)))
-    legend = [Key(name, colours[value]) for value, name in classes.items()]
+            _outline(picture, upright.cut(plane, truth, at), size, palette)
+        panels.append(Panel(plane.name if len(planes) > 1 else "", Image.fromarray(picture), plane.sides))
+    legend = [Key(name, palette[value]) for value, name in classes.items()]
     legend += [Key("prediction", _GREY)]
     legend += [] if truth is None else [Key("reference", None)]
     with files.atomic(path) as file:
@@ -78,37 +78,30 @@ def _greys(volume: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _size(shape: Sequence[int], spacing_mm: Sequence[float], most_px: int, *, upright: bool) -> tuple[int, int]:
-    """(width, height) in px of a plane [a, b] whose longer side in mm takes `most_px`."""
+def _size(shape: Sequence[int], spacing_mm: Sequence[float], most_px: int) -> tuple[int, int]:
+    """(width, height) in px of a picture [rows, columns] whose longer side in mm takes `most_px`."""
     sides_mm = [count * mm for count, mm in zip(shape, spacing_mm, strict=True)]
-    first, second = (max(1, round(side / max(sides_mm) * most_px)) for side in sides_mm)
-    return (first, second) if upright else (second, first)
-
-
-def _turned(plane: np.ndarray, *, upright: bool) -> np.ndarray:
-    """First RAS axis to the right, second upwards; of pictures, rows down and columns to the right."""
-    return plane.swapaxes(0, 1)[::-1] if upright else plane
+    height, width = (max(1, round(side / max(sides_mm) * most_px)) for side in sides_mm)
+    return width, height
 
 
 def _shaded(
-    grey: np.ndarray, predicted: np.ndarray, size: tuple[int, int], *, upright: bool, colours: Mapping[int, Colour]
+    grey: np.ndarray, predicted: np.ndarray, size: tuple[int, int], palette: Mapping[int, Colour]
 ) -> np.ndarray:
     """uint8 [height, width, 3] of a plane in 0..1, under the colours of the prediction; voxels stay squares."""
     picture = np.repeat((grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
-    for value, colour in colours.items():
+    for value, colour in palette.items():
         drawing.shade(picture, predicted == value, colour)
-    turned = Image.fromarray(np.ascontiguousarray(_turned(picture, upright=upright)))
-    return np.array(turned.resize(size, Image.Resampling.BOX))  # which is the nearest voxel where they are enlarged
+    # BOX is the nearest voxel where they are enlarged
+    return np.array(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
-def _outline(
-    picture: np.ndarray, truth: np.ndarray, size: tuple[int, int], *, upright: bool, colours: Mapping[int, Colour]
-) -> None:
+def _outline(picture: np.ndarray, truth: np.ndarray, size: tuple[int, int], palette: Mapping[int, Colour]) -> None:
     """Draws the rim of every class of the reference, from its border inwards; of a single voxel all of it."""
-    for value, colour in colours.items():
-        turned = Image.fromarray(np.ascontiguousarray(_turned(truth == value, upright=upright)).astype(np.uint8) * 255)
-        inside = np.asarray(turned.resize(size, Image.Resampling.BOX)) > 0
-        picture[inside & ~ndimage.binary_erosion(inside, iterations=_RIM, border_value=1)] = colour
+    for value, colour in palette.items():
+        inside = Image.fromarray((truth == value).astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
+        found = np.asarray(inside) > 0
+        picture[found & ~ndimage.binary_erosion(found, iterations=_RIM, border_value=1)] = colour
 
 
 def _centre(masks: Sequence[np.ndarray | None], classes: Iterable[int]) -> tuple[int, ...]:

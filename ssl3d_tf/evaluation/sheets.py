@@ -14,16 +14,18 @@ from PIL import Image, ImageDraw, ImageFont
 WIDTH = 420  # px, of a sheet
 _LINE, _CAPTION = 16, 16  # px, heights: of a line of the title, of a caption
 _GAP, _ROW, _SWATCH = 8, 16, (20, 9)  # px: around things, of the legend's lines, of its colours
+_EDGE = 3  # px, of a picture's edge from its letter
 _PAPER, _INK = (255, 255, 255), (1, 2, 3)
 
 Colour = tuple[int, ...]
 
 
 class Panel(NamedTuple):
-    """A picture of at most `side(panels)` px on both sides, and what is written above it."""
+    """A picture of at most `side(panels)` px on both sides, and what is written above it and at its two edges."""
 
     caption: str
     picture: Image.Image
+    sides: tuple[str, ...] = ()
 
 
 class Key(NamedTuple):
@@ -61,7 +63,12 @@ def compose(title: str, panels: Sequence[Panel], legend: Sequence[Key]) -> Image
         centre, above = WIDTH // columns * (2 * column + 1) // 2, head + cell * row
         low = above + _CAPTION + (side(len(panels)) - panel.picture.height) // 2
         _write(drawing, (centre, low - _CAPTION // 2), panel.caption, 11, cell, anchor="mm")
-        sheet.paste(panel.picture, (centre - panel.picture.width // 2, low))
+        left = centre - panel.picture.width // 2
+        sheet.paste(panel.picture, (left, low))
+        edges = (left + _EDGE, left + panel.picture.width - _EDGE)
+        for at, letter, anchor in zip(edges, panel.sides, ("lm", "rm"), strict=False):
+            place = (at, low + panel.picture.height // 2)
+            drawing.text(place, letter, _PAPER, _font(11), anchor, stroke_width=1, stroke_fill=_INK)
     _legend(drawing, legend, top, 0 if is_alone else WIDTH // 2)
     return sheet
 

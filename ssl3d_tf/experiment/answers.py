@@ -30,10 +30,11 @@ class Formats(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is written of a segmentation beside the labels."""
+    """What is written of a segmentation beside the labels; neurological: how overlays are turned, as `upright` says."""
 
     probabilities: bool = False
     overlays: bool = True
+    neurological: bool = False
 
 
 def write(
@@ -93,8 +94,9 @@ def _segmented(
             truth=None,
             predicted=native.labels(outputs, {}, values=values),
             spacing_mm=example.spacing_mm,
-            is_ras=example.source.get("orientation") is not None,
+            source=example.source,
             classes={value: name for value, name in names.items() if value},
+            neurological=wanted.neurological,
         )
         written.append(name)
     if wanted.probabilities:

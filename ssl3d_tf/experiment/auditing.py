@@ -1,5 +1,6 @@
 """Does a pretrained network, or its task, live on shortcuts? The same network on inputs with and without anatomy."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data import files, folders, mixing, shares
 from ssl3d_tf.data.records import manifest as manifests
+from ssl3d_tf.data.records import upright
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Inputs, Outputs, Task
 from ssl3d_tf.training import checkpoints, faults, loop, strategies, validation
@@ -152,12 +154,16 @@ def _report(audit: Audit, rows: Sequence[Row]) -> None:
 
 def _draw(audit: Audit) -> None:
     """audit.png: the first validation views, one row per kind of input."""
+    rank, orientation = audit.data.manifest.rank, audit.data.manifest.orientation
+    plane, *_ = upright.planes(orientation, rank)
+    sides = f" ({plane.name}: {plane.sides[0]} on the left)" if plane.sides else ""
     figure = Figure(figsize=(10, 1.6 * len(audit.tasks)), layout="constrained")
     for axes, (name, task) in zip(figure.subplots(len(audit.tasks)), audit.tasks.items(), strict=True):
         held_out = audit.settings.eval_data(audit.data, task)
         _, element = next(iter(held_out.dataset()))
         inputs, _ = held_out.to_views(element)
-        axes.imshow(pictures.contact_sheet(inputs, audit.data.manifest.rank, rows=1), cmap="gray", vmin=0, vmax=1)
-        axes.set_title(name, loc="left", fontsize=9)
+        sheet = pictures.contact_sheet(inputs, rank, look=functools.partial(upright.cut, plane), rows=1)
+        axes.imshow(sheet, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(name + sides, loc="left", fontsize=9)
         axes.axis("off")
     figure.savefig(audit.workdir / "audit.png", dpi=120)

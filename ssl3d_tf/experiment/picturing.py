@@ -19,8 +19,12 @@ def overlay(
     *,
     volume: np.ndarray,
     predicted: np.ndarray,
+    neurological: bool = False,
 ) -> None:
-    """Draws a case: volume float [*spatial, channels], truth and prediction int [*spatial], all as they are stored."""
+    """Draws a case: volume float [*spatial, channels], truth and prediction int [*spatial], all as they are stored.
+
+    neurological: as `upright` has it.
+    """
     overlays.draw(
         png,
         title=title,
@@ -28,8 +32,9 @@ def overlay(
         truth=truth,
         predicted=predicted,
         spacing_mm=example.spacing_mm,
-        is_ras=example.source.get("orientation") is not None,
+        source=example.source,
         classes={int(value): label for value, label in data.manifest.classes.items() if int(value)},
+        neurological=neurological,
     )
 
 

@@ -81,6 +81,7 @@ def segmentation(
     flips: bool = False,
     batch_size: int = 4,
     tolerance_mm: float = 1.0,
+    neurological: bool = False,
 ) -> Scorer:
     """Scores of whole cases, on both grids (`per_grid`). Regions that neither mask of a case has count in no mean.
 
@@ -93,7 +94,7 @@ def segmentation(
             whole split 'pooled_dice', 'pooled_jaccard'.
         regions: name -> values of the mask; None is every class of the data but the background.
         overlap: of neighbouring windows, as a share. flips: averages the logits over all flips of the volume.
-        batch_size: windows at a time. tolerance_mm: of 'nsd'.
+        batch_size: windows at a time. tolerance_mm: of 'nsd'. neurological: draws the patient's left on the left.
 
     Raises:
         InputError: no such score.
@@ -133,9 +134,9 @@ def segmentation(
             predicted = segment(predict, data, example, volume)[tables.RECORD].predicted
             for name in (name for name, case in chosen.items() if case == example.id):
                 about = f"{name}: {example.id}\n{picturing.told(rows, example.id)}"
-                picturing.overlay(
-                    folder / f"{name}.png", about, data, example, truth, volume=volume, predicted=predicted
-                )
+                masks = {"volume": volume, "predicted": predicted}
+                png = folder / f"{name}.png"
+                picturing.overlay(png, about, data, example, truth, **masks, neurological=neurological)
 
     return Scorer(score, draw=draw, regions=regions, applied=_applied(view_size, regions, overlap, flips, batch_size))
 

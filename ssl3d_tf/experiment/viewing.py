@@ -1,45 +1,47 @@
 """A picture of what a task makes of a few examples, and of what a trained network makes of that."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch
 
 from ssl3d_tf.data.folders import DataFolder
-from ssl3d_tf.evaluation import drawing
-from ssl3d_tf.losses import reconstruction
+from ssl3d_tf.data.records import colours, columns, placement, reading, upright
+from ssl3d_tf.experiment import mosaics, tiling
+from ssl3d_tf.experiment.mosaics import Lines
 from ssl3d_tf.losses.reconstruction import Whole
-from ssl3d_tf.task import Batch, Params, Task
+from ssl3d_tf.task import Batch, Params, Task, Words
 from ssl3d_tf.training import checkpoints
 from ssl3d_tf.training.run import Settings
-from ssl3d_tf.views import pictures, volumes
+from ssl3d_tf.views import volumes
 
-_WIDTH_IN = 12.0
-_MOST_LABELS = 100  # numbers of one example, of which more are a mask
-_COLOURS = ("#e8710a", "#1a73e8")  # of the first and the second of two crops
+_WIDTH_IN, _HEIGHT_IN = 12.0, 3.0  # at most, of the figure and of an example's pictures
+_ABOVE_IN, _LINE_IN, _BELOW_IN = 0.45, 0.15, 0.5  # around them: words above tiles, a line of the title, the legend
+_LETTER_IN = 0.068  # of a title, on average
+_MOST_LABELS = 8  # of one example in a title
+_MOST_CLASSES = 30  # of a legend
+_SIDES = "letters: sides of the patient, whose {} is on the left of the picture"
 
 
 class _Row(NamedTuple):
-    """One example. crop: as it is read, [*spatial, channels]. picture: of its views. boxes: (start, size) per axis."""
+    """One example: its name and the crop as it is read, and what is made of it."""
 
     name: str
-    crop: np.ndarray
-    picture: np.ndarray
-    told: str
-    boxes: Sequence[tuple[np.ndarray, np.ndarray]] = ()
+    crop: Lines
+    views: tiling.Views
 
 
-def figure(data: DataFolder, settings: Settings, workdir: Path | None) -> Figure:
+def figure(data: DataFolder, settings: Settings, workdir: Path | None, *, neurological: bool = False) -> Figure:
     """The first batch of training: a row per example, the crop on the left, its views on the right.
 
     Args:
         workdir: of the run whose newest checkpoint reconstructs what is hidden; None for none.
+        neurological: as of `upright.planes`.
     """
     train, task = settings.train_data(data, _keeping_crops(settings.task)), settings.task
     index, element = next(iter(train.dataset()))
@@ -50,12 +52,14 @@ def figure(data: DataFolder, settings: Settings, workdir: Path | None) -> Figure
         checkpoints.restore_model(workdir, model)
         outputs = model(inputs, training=False)
         outputs = outputs["reconstruction"] if isinstance(outputs, Mapping) else outputs
-    rows = []
-    for i, number in enumerate(index.numpy()):
-        picture, told = _shown(inputs, targets, outputs, i, rank=data.manifest.rank)
-        told += _named(targets, i, data.manifest.classes)
-        rows.append(_Row(train.ids[number], crops[i].numpy(), picture, told, _boxes(inputs, params, i)))
-    return _figure(rows)
+    rows, is_lettered = [], False
+    for i, name in enumerate(train.ids[number] for number in index.numpy()):
+        look = _look(data, name, neurological=neurological)
+        is_lettered |= any(plane.sides for plane in look.planes)
+        words = _words(task, params, targets, i, look=look, classes=data.manifest.classes)
+        views = _shown(inputs, targets, outputs, i, look=look, words=words, classes=data.manifest.classes)
+        rows.append(_Row(name, tiling.cropped(crops[i].numpy(), look, _boxes(inputs, params, i)), views))
+    return _figure(rows, data.manifest.classes, _SIDES.format("left" if neurological else "right") * is_lettered)
 
 
 def _keeping_crops(task: Task) -> Task:
@@ -67,17 +71,52 @@ def _keeping_crops(task: Task) -> Task:
     return task._replace(make_views=make_views)
 
 
-def _shown(inputs: Any, targets: Any, outputs: tf.Tensor | None, i: int, *, rank: int) -> tuple[np.ndarray, str]:
-    """The picture of example i's views, and a line of what they are."""
+def _look(data: DataFolder, name: str, *, neurological: bool) -> tiling.Look:
+    split, rank = data.manifest.split("train"), data.manifest.rank
+    row = list(columns.of(split.entries).texts("id")).index(name)
+    source = reading.read_example(data.path, split, split.entries[row]).source
+    directions = upright.directions(placement.stored_axes(source, rank), rank)
+    return tiling.Look(upright.of_record(source, rank, neurological=neurological), directions, rank)
+
+
+def _words(task: Task, params: Params, targets: Any, i: int, *, look: tiling.Look, classes: Mapping[str, str]) -> Words:
+    """Of example i: those of the task, or its labels."""
+    if task.words is None:
+        return Words(_labels(targets, i, classes))
+    return task.words(tf.nest.map_structure(lambda drawn: drawn[i].numpy(), params), look.directions)
+
+
+def _labels(targets: Any, i: int, classes: Mapping[str, str]) -> str:
+    """Whole numbers among the targets, with names of classes where there are, the first of many; of masks nothing."""
+    names, said = dict(enumerate(classes.values())), []
+    for target in (target[i].numpy() for target in tf.nest.flatten(targets) if target.dtype.is_integer):
+        first = target.ravel()[:_MOST_LABELS].tolist()
+        words = [f"{one} ({names[one]})" if one in names else str(one) for one in first]
+        said.append(f"label {' '.join(words)}" + f" … ({target.size} in all)" * (target.size > len(first)))
+    return ", ".join(said)
+
+
+def _shown(
+    inputs: Any, targets: Any, outputs: tf.Tensor | None, i: int, *, look: tiling.Look, words: Words, classes: Mapping
+) -> tiling.Views:
+    """The pictures of example i's views, and a line of what they are."""
     if isinstance(targets, Whole):
-        return _of_reconstruction(inputs, targets, outputs, i, rank=rank)
+        return tiling.of_reconstruction(inputs, targets, outputs, i, look=look, words=words)
     if _is_mask(inputs, targets):
-        return _of_mask(inputs[i].numpy(), targets[i].numpy())
-    tensor = tf.nest.flatten(inputs)[0]
-    views = tensor[i].numpy().reshape((-1, *tensor.shape[-rank - 1 :]))
-    if isinstance(inputs, Mapping) and "permutations" in inputs:  # a jigsaw, in the order of its first puzzle
+        return tiling.of_mask(inputs[i].numpy(), targets[i].numpy(), look, sorted(map(int, classes)))
+    views = tiling.each(tf.nest.flatten(inputs)[0], i, look.rank)
+    is_puzzle = isinstance(inputs, Mapping) and "permutations" in inputs
+    if is_puzzle:  # in the order of its first puzzle
         views = views[inputs["permutations"][i, 0].numpy()]
-    return _mosaic(views), f"{len(views)} of {_size(views)}"
+    many = "view" if len(views) == 1 else f"{len(views)} views" if len(views) == 2 else f"{len(views)} patches"
+    told = f"{many} of {tiling.size_of(views)}" + (f": {words.line}" if words.line else "")
+    side = round(len(views) ** (1 / look.rank))
+    if side > 1 and side**look.rank == len(views) and (is_puzzle or not words.views):
+        return tiling.Views(tiling.layers(views, words.views, side, look), told)
+    above = words.views or [""] * len(views)
+    shown = look if len(views) <= 2 else look._replace(planes=look.planes[:1])
+    groups = [tiling.planes(view, shown, above=text) for view, text in zip(views, above, strict=True)]
+    return tiling.Views([groups], told)
 
 
 def _is_mask(inputs: Any, targets: Any) -> bool:
@@ -85,40 +124,6 @@ def _is_mask(inputs: Any, targets: Any) -> bool:
     if not (tf.is_tensor(inputs) and tf.is_tensor(targets)):
         return False
     return bool(targets.dtype.is_integer and targets.shape[1:] == inputs.shape[1:-1])
-
-
-def _of_mask(view: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, str]:
-    """The view [*spatial, channels], and below it the same under the places of classes that the mask [*spatial] has."""
-    low, high = np.percentile(view[..., 0], (0.5, 99.5))
-    grey = np.repeat(np.clip((view[..., :1] - low) / max(high - low, 1e-6), 0, 1), 3, axis=-1)
-    shaded = grey.copy()
-    for place in range(1, int(mask.max()) + 1):
-        drawing.shade(shaded, mask == place, to_rgb(drawing.COLOURS[(place - 1) % len(drawing.COLOURS)]))
-    tiles = [*_planes(grey), *_planes(shaded)]
-    sheet = pictures.contact_sheet(np.stack(tiles), 2, columns=len(tiles) // 2, rows=2, limits=(0, 1))
-    return sheet, f"{_size(view[None])}; below, under its mask of {np.count_nonzero(np.unique(mask))} classes"
-
-
-def _of_reconstruction(
-    inputs: tf.Tensor, targets: Whole, outputs: tf.Tensor | None, i: int, *, rank: int
-) -> tuple[np.ndarray, str]:
-    """A line per view: what is shown, what counts, what is wanted, and what the network says, in one scale."""
-
-    def views(tensor: tf.Tensor) -> np.ndarray:
-        return tensor[i].numpy().reshape((-1, *tensor.shape[-rank - 1 :]))
-
-    wanted = views(targets.views)
-    low, high = float(wanted.min()), float(wanted.max())
-    counts = np.broadcast_to(views(targets.counts), wanted.shape)
-    kinds = [views(inputs), counts * (high - low) + low, wanted]
-    told = f"{_size(wanted)}: shown, what counts, wanted"
-    if outputs is not None:
-        kinds.append(np.where(counts, views(outputs), wanted))  # elsewhere nobody asked for anything
-        share = float(reconstruction.explained(targets, outputs)[i])
-        told += f", reconstructed: {share:.2f} of the variance explained"
-    tiles = np.stack([plane for view in zip(*kinds, strict=True) for each in view for plane in _planes(each)])
-    lines = len(wanted)
-    return pictures.contact_sheet(tiles, 2, columns=len(tiles) // lines, rows=lines, limits=(low, high)), told
 
 
 def _boxes(inputs: Any, params: Params, i: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -129,58 +134,33 @@ def _boxes(inputs: Any, params: Params, i: int) -> list[tuple[np.ndarray, np.nda
     return [(start, size) for start in params["places"][i].numpy()]
 
 
-def _named(targets: Any, i: int, classes: Mapping[str, str]) -> str:
-    """Whole numbers among the targets, which are labels, with names of classes where there are; nothing of masks."""
-    names, said = dict(enumerate(classes.values())), []
-    for target in (target[i].numpy() for target in tf.nest.flatten(targets) if target.dtype.is_integer):
-        if target.size <= _MOST_LABELS:
-            words = (f"{one} ({names[one]})" if one in names else str(one) for one in target.ravel().tolist())
-            said.append(f", label {' '.join(words)}")
-    return "".join(said)
-
-
-def _size(views: np.ndarray) -> str:
-    return "×".join(map(str, views.shape[1:-1]))
-
-
-def _figure(rows: Sequence[_Row]) -> Figure:
-    pairs = [(_mosaic(row.crop[None]), row.picture) for row in rows]
-    widths = [image.shape[1] / image.shape[0] for image in pairs[0]]
-    drawn = Figure(figsize=(_WIDTH_IN, len(rows) * (_WIDTH_IN / sum(widths) + 0.4)), layout="constrained")
+def _figure(rows: Sequence[_Row], classes: Mapping[str, str], note: str) -> Figure:
+    pairs = [(mosaics.place(row.crop), mosaics.place(row.views.lines)) for row in rows]
+    widths = [each.picture.shape[1] / each.picture.shape[0] for each in pairs[0]]
+    high = min(_WIDTH_IN / sum(widths), _HEIGHT_IN)
+    most, room = (int(width * high / _LETTER_IN) for width in widths)
+    told = [textwrap.wrap(row.views.told, room) for row in rows]
+    height = sum(high + _ABOVE_IN + _LINE_IN * len(lines) for lines in told)
+    drawn = Figure(figsize=(high * sum(widths), height + _BELOW_IN), layout="constrained")
     axes = drawn.subplots(len(rows), 2, squeeze=False, width_ratios=widths)
-    for row, pair, places in zip(rows, pairs, axes, strict=True):
-        for image, place in zip(pair, places, strict=True):
-            place.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
-            place.axis("off")
-        places[0].set_title(row.name, loc="left", fontsize=9)
-        places[1].set_title(row.told, loc="left", fontsize=9)
-        _outline(places[0], row)
+    for row, lines, pair, beside in zip(rows, told, pairs, axes, strict=True):
+        mosaics.draw(beside[0], pair[0], row.name if len(row.name) <= most else f"…{row.name[1 - most :]}")
+        mosaics.draw(beside[1], pair[1], "\n".join(lines))
+    _legend(drawn, frozenset().union(*(row.views.values for row in rows)), classes)
+    if note:
+        drawn.supxlabel(note, fontsize=7, x=0.005, ha="left")
     return drawn
 
 
-def _outline(place: Axes, row: _Row) -> None:
-    """Draws each box into the planes of `_mosaic`: tiles side by side, a pixel between them."""
-    spatial = row.crop.shape[:-1]
-    planes = [tuple(a for a in range(3) if a != gone) for gone in range(3)] if len(spatial) == 3 else [(0, 1)]
-    for (start, size), colour in zip(row.boxes, _COLOURS, strict=False):
-        for number, (down, across) in enumerate(planes):
-            corner = (number * (spatial[across] + 1) + start[across] - 0.5, start[down] - 0.5)
-            place.add_patch(Rectangle(corner, size[across], size[down], fill=False, edgecolor=colour, linewidth=1.5))
-
-
-def _mosaic(views: np.ndarray) -> np.ndarray:
-    """Middle slices: of one or two volumes in all planes, side by side; of patches, a line for each along axis 0."""
-    rank = views.ndim - 2
-    if rank == 3 and len(views) <= 2:
-        planes = [plane for view in views for plane in _planes(view)]
-        return pictures.contact_sheet(np.stack(planes), 2, columns=len(planes), rows=1)
-    lines = max(1, round(len(views) ** (1 / rank)))
-    lines = lines if len(views) % lines == 0 else 1
-    return pictures.contact_sheet(views, rank, columns=len(views) // lines, rows=lines)
-
-
-def _planes(view: np.ndarray) -> list[np.ndarray]:
-    """The middle slices of one volume in all planes, or the image itself: [*spatial, channels] -> [h, w, channels]."""
-    if view.ndim == 3:
-        return [view]
-    return [np.moveaxis(view, axis, 0)[view.shape[axis] // 2] for axis in range(3)]
+def _legend(drawn: Figure, seen: frozenset[int], classes: Mapping[str, str]) -> None:
+    """Names of the classes that are seen, where the data have more than one."""
+    palette = colours.of_classes(map(int, classes))
+    shown = [value for value in palette if value in seen]
+    if len(palette) < 2 or not shown:
+        return
+    keys = [
+        Patch(color=colours.as_shares(palette[value]), label=classes[str(value)]) for value in shown[:_MOST_CLASSES]
+    ]
+    if len(shown) > len(keys):
+        keys.append(Patch(color="none", label=f"and {len(shown) - len(keys)} more"))
+    drawn.legend(handles=keys, loc="outside lower right", ncols=8, fontsize=8, frameon=False)

@@ -21,7 +21,7 @@ from ssl3d_tf.losses.reconstruction import Whole
 from ssl3d_tf.models import decoders, geometry, patchwise
 from ssl3d_tf.models.decoders import Decoder
 from ssl3d_tf.models.heads import Head
-from ssl3d_tf.task import Batch, Op, Params, Seed, Task
+from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Words
 from ssl3d_tf.views import guesses, masking, volumes
 from ssl3d_tf.views.masking import Corruption
 
@@ -106,6 +106,7 @@ def task(
         metrics=objective.metrics,
         smallest_batch=objective.smallest_batch,
         guess=lambda inputs: {"projections": guesses.histogram(inputs, axes=2)},
+        words=lambda params, directions: Words("same scan, other crop", ("one crop", "other crop")),
     )
     return _with_reconstruction(contrast, masked_weight) if masked_weight else contrast
 

@@ -14,7 +14,7 @@ from ssl3d_tf.losses import pairs
 from ssl3d_tf.losses.contrast import Objective
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
-from ssl3d_tf.task import Batch, Op, Params, Seed, Task
+from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Words
 from ssl3d_tf.views import volumes
 
 _VIEWS = 2
@@ -72,4 +72,5 @@ def task(
         loss_fn=objective.loss_fn,
         metrics=objective.metrics,
         smallest_batch=objective.smallest_batch,
+        words=lambda params, directions: Words("same scan, changed twice", ("one view", "other view")),
     )

@@ -14,11 +14,12 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses import classification, metrics
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
-from ssl3d_tf.task import Batch, Params, Seed, Task
+from ssl3d_tf.task import Batch, Params, Seed, Task, Words
 from ssl3d_tf.views import patches, volumes
 from ssl3d_tf.views.permutations import Source, spread
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
+_SAID = 3  # slots in a title
 
 
 def task(
@@ -80,7 +81,17 @@ def task(
         build_model=lambda encoder: _model(encoder, grid, table, puzzles_per_volume, top),
         loss_fn=classification.softmax_cross_entropy,
         metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
+        words=lambda params, directions: _words(params["label"], table),
     )
+
+
+def _words(labels: np.ndarray, table: np.ndarray) -> Words:
+    """Of the first puzzle, in whose order the views are drawn; patches and slots count from 0, row-major."""
+    order = table[labels[0]]
+    holds = ", ".join(f"slot {slot} holds patch {patch}" for slot, patch in enumerate(order[:_SAID]))
+    more = ", …" if len(order) > _SAID else ""
+    others = f"; {len(labels) - 1} more orders of the same patches" if len(labels) > 1 else ""
+    return Words(f"order {labels[0]} of {len(table)}: {holds}{more}{others}", [str(patch) for patch in order])
 
 
 def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles: int, top: Head) -> keras.Model:

@@ -6,6 +6,7 @@ telling the place. Doersch et al., 2015, arXiv:1505.05192; in 3D: Taleb et al., 
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -13,8 +14,8 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses import classification, metrics
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
-from ssl3d_tf.task import Batch, Params, Seed, Task
-from ssl3d_tf.views import patches, volumes
+from ssl3d_tf.task import Batch, Directions, Params, Seed, Task, Words
+from ssl3d_tf.views import patches, volumes, wording
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
 
@@ -77,7 +78,16 @@ def task(
         build_model=lambda encoder: _model(encoder, grid, queries, top),
         loss_fn=classification.softmax_cross_entropy,
         metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
+        words=lambda params, directions: _words(params["label"], grid, directions),
     )
+
+
+def _words(labels: np.ndarray, grid: patches.Grid, directions: Directions) -> Words:
+    """Patches count from 0, row-major."""
+    middle = grid.total // 2
+    asked = [int(label) + (label >= middle) for label in labels]
+    said = [f"patch {number}\n{wording.from_middle(grid, number, directions)}" for number in asked]
+    return Words("where a patch lies, seen from the centre", [f"centre, {middle}", *said])
 
 
 def _middle_and_queries(labels: tf.Tensor, classes: int) -> tf.Tensor:

@@ -15,8 +15,8 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses import classification, metrics
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.heads import Head
-from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
-from ssl3d_tf.views import volumes
+from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes, Words
+from ssl3d_tf.views import volumes, wording
 from ssl3d_tf.views.volumes import Turn
 
 _LABEL, _AUGMENTATION = range(2)  # what a folded seed is for
@@ -98,6 +98,7 @@ def task(
         build_model=build_model,
         loss_fn=classification.softmax_cross_entropy,
         metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
+        words=lambda params, directions: Words(wording.of_turn(table[params["label"]], directions)),
     )
 
 

@@ -1,11 +1,13 @@
 """One pass over the held-out split, and the weights that did best in it so far."""
 
+import functools
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ssl3d_tf.data.records import grids, upright
 from ssl3d_tf.models import decoders
 from ssl3d_tf.training import checkpoints, contracts, health, run, screen, strategies, weights, workers
 from ssl3d_tf.training.journal import Journal
@@ -71,8 +73,15 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
                 journal.say(f"warning: no {what} was a number; {kept}/ has the last weights, marked so.")
     if said := run.ended(built, done):
         journal.say(said)
-    journal.picture(done, "views", pictures.contact_sheet(inputs, rank=len(built.encoder.input_shape) - 2))
+    journal.picture(done, "views", _picture(built, contract, inputs))
     return scores
+
+
+def _picture(built: Run, contract: Mapping[str, Any], inputs: Any) -> np.ndarray:
+    """The first views as people look at scans, as far as the data's contract says how they lie."""
+    rank = len(built.encoder.input_shape) - 2
+    plane, *_ = upright.planes(grids.of_contract(contract).orientation, rank)
+    return pictures.contact_sheet(inputs, rank, look=functools.partial(upright.cut, plane))
 
 
 def _probed(built: Run, scores: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:

@@ -3,10 +3,11 @@
 import numpy as np
 from PIL import Image
 
-from ssl3d_tf.evaluation import overlays
+from ssl3d_tf.evaluation import overlays, sheets
 
 NAN = float("nan")
 CLASSES = {1: "liver", 2: "tumour"}
+LYING = {"orientation": "RAS", "shape": [9, 9, 1]}  # an axial slice where there are two axes
 
 
 def rows(values, score="dice"):
@@ -31,7 +32,7 @@ def test_no_score_no_picture():
 
 def drawn(path, truth, predicted, **settings):
     volume = np.random.default_rng(0).normal(size=truth.shape)
-    given = {"title": "case $1", "spacing_mm": (1.0,) * truth.ndim, "is_ras": True, "classes": CLASSES} | settings
+    given = {"title": "case $1", "spacing_mm": (1.0,) * truth.ndim, "source": LYING, "classes": CLASSES} | settings
     overlays.draw(path, volume=volume, truth=truth, predicted=predicted, **given)
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
@@ -49,22 +50,31 @@ def test_the_shade_is_the_prediction_and_the_outline_the_reference(tmp_path):
     np.testing.assert_array_equal((both != shade).any(axis=-1), changed[0])
 
 
-def test_first_axis_goes_to_the_right_and_the_second_up(tmp_path):
-    mask = np.zeros((9, 9), np.uint8)
-    mask[7, 1] = 2
+def test_the_front_is_up_and_the_patient_s_right_on_the_left_but_photographs_stay(tmp_path):
+    mask, places = np.zeros((9, 9), np.uint8), []
+    mask[6, 1] = 2  # right and behind; of a photograph the seventh row, second column
     empty = np.zeros_like(mask)
-    (rows_up, columns_up), (rows_down, columns_down) = (
-        np.argwhere(
-            (
-                drawn(tmp_path / "a.png", empty, mask, is_ras=ras)
-                != drawn(tmp_path / "b.png", empty, empty, is_ras=ras)
-            ).any(axis=-1)
-        ).mean(axis=0)
-        for ras in (True, False)
-    )
-    assert rows_up > columns_down  # low in the picture: the second axis is small, and goes up
-    assert columns_up > 210 > columns_down
-    assert rows_down > 210
+    for how in ({}, {"neurological": True}, {"source": {}}):
+        one, other = (drawn(tmp_path / "a.png", empty, of, **how) for of in (mask, empty))
+        places.append(np.argwhere((one != other).any(axis=-1)).mean(axis=0))
+    (low, left), (low_too, right), (row, column) = places
+    assert left < 210 < right
+    assert low == low_too > row > 210
+    assert column < left
+
+
+def test_letters_are_those_of_the_convention_and_none_where_nobody_knows(monkeypatch, tmp_path):
+    empty, found, compose = np.zeros((8, 8, 8), np.uint8), [], sheets.compose
+    monkeypatch.setattr(sheets, "compose", lambda *given: found.append(given[1]) or compose(*given))
+    guessed = {"orientation": "LAS", "form": "none"}
+    bare = [drawn(tmp_path / "a.png", empty, empty, **how) for how in ({}, {"source": guessed}, {"source": {}})]
+    drawn(tmp_path / "a.png", empty, empty, neurological=True)
+    said = [[(panel.caption, "".join(panel.sides)) for panel in panels] for panels in found]
+    assert said[0] == [("axial", "RL"), ("coronal", "RL"), ("sagittal", "AP")]
+    assert said[3] == [("axial", "LR"), ("coronal", "LR"), ("sagittal", "PA")]
+    assert said[1] == [("axial", ""), ("coronal", ""), ("sagittal", "")]
+    assert said[2] == [("", "")] * 3
+    assert (bare[0] != bare[1]).any()  # and they are written
 
 
 def test_thick_slices_are_drawn_thick(tmp_path):
@@ -80,16 +90,14 @@ def test_thick_slices_are_drawn_thick(tmp_path):
     assert 2.5 < width / height < 3.5
 
 
-def test_what_is_no_class_is_not_drawn_and_neighbours_in_the_list_differ_in_colour(tmp_path):
+def test_what_is_no_class_is_not_drawn_and_classes_differ_in_colour(tmp_path):
     empty, block = np.zeros((9, 9), np.int32), np.zeros((9, 9), np.int32)
-    block[3:6, 3:6] = 7
-    how = {"classes": {1: "a", 13: "b"}}  # 1 and 13 are six apart, as many as there are colours
+    block[3:6, 3:6] = 5
+    how = {"classes": {1: "a", 7: "b", 13: "c"}}  # which are six apart, as many as there once were colours
     nothing = drawn(tmp_path / "a.png", empty, empty, **how)
     assert np.array_equal(drawn(tmp_path / "b.png", block, block, **how), nothing)
-    first, second = (
-        drawn(tmp_path / f"{value}.png", empty, np.where(block == 7, value, 0), **how) for value in (1, 13)
-    )
-    assert (first != second).any()
+    shades = [drawn(tmp_path / "c.png", empty, np.where(block == 5, value, 0), **how) for value in (1, 7, 13)]
+    assert len({shade.tobytes() for shade in shades}) == 3
 
 
 def test_a_single_voxel_of_the_reference_is_seen_in_a_scan_larger_than_its_picture(tmp_path):

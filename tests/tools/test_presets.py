@@ -228,7 +228,7 @@ def test_what_nnunet_ignores_is_no_class_and_no_mistake(declared, tmp_path):
     assert {int(example.mask.max()) for example in examples(tmp_path / "out").values()} == {4}  # stored as it was
     assert "ignored: in no loss and no score" in (tmp_path / "out/summary.md").read_text()
     (pictured,) = [one for name, one in examples(tmp_path / "out").items() if name == "a_1"]
-    shown, plain = (draw.planes(one, ignore_label=4) for one in (pictured, pictured._replace(mask=None)))
+    shown, plain = (draw.planes(one, draw.names(found)) for one in (pictured, pictured._replace(mask=None)))
     assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(shown, plain, strict=True))
 
 

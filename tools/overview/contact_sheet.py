@@ -19,14 +19,14 @@ def write(path: Place, folder: Place, data: manifest.Manifest, findings: Sequenc
     words: dict[str, list[str]] = {}
     for finding in findings:
         words.setdefault(finding.id, []).append(finding.word)
-    tiles = []
+    tiles, names = [], draw.names(data)
     ids = [entry.brick.of if entry.brick else entry.id for _, entry in entries]
     for number in _chosen(ids, words):
         split, entry = entries[number]
-        picture = draw.planes(reading.read_example(folder, split, entry), ignore_label=data.ignore_label)[0]
+        picture = draw.planes(reading.read_example(folder, split, entry), names)[0]
         tiles.append(draw.tile(picture, entry.id, TILE_PX, mark=", ".join(words.get(ids[number], ()))))
     with files.atomic(path) as file:
-        draw.sheet(tiles, COLUMNS).save(file, format="PNG")
+        draw.sheet(tiles, COLUMNS, names).save(file, format="PNG")
 
 
 def _chosen(ids: Sequence[str], marked: Mapping[str, object]) -> list[int]:

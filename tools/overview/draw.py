@@ -1,54 +1,55 @@
 """Grey and colour pictures of stored examples, with mask outlines: for the contact sheet and for --show."""
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from nibabel.orientations import aff2axcodes
 from PIL import Image, ImageDraw
 
-from ssl3d_tf.data.records import reading
+from ssl3d_tf.data.records import colours, reading, upright
+from ssl3d_tf.data.records.manifest import Manifest
 from ssl3d_tf.data.records.schema import Example
 
-OUTLINES = ((255, 80, 80), (80, 220, 80), (90, 150, 255), (255, 210, 60), (230, 100, 240), (80, 230, 230))
 CAPTION_PX = 14
 MARK = (255, 170, 0)  # frame and word of what looks wrong
 MARK_PX = 3
+PAPER, GAP_PX = (58, 58, 62), 2  # around pictures: black would look like air
 SIDE = (255, 255, 255)  # letters: L, R and so on of the patient
 SAMPLE = 100_000  # values that the display range is taken from
-PLANES = ("axial", "coronal", "sagittal")
+MOST_CLASSES = 40  # of a legend
 
 
 class Plane(NamedTuple):
-    """pixels: uint8 [rows, columns, 3]. sides: of the patient, at the left and the right edge; none if not known."""
+    """A picture of one plane.
+
+    pixels: uint8 [rows, columns, 3]. sides: of the patient, at the left and the right edge; none if not known. name:
+    'axial' and so on, '' if not known. mm: height and width of a pixel.
+    """
 
     pixels: np.ndarray
     sides: tuple[str, ...] = ()
+    name: str = ""
+    mm: tuple[float, float] = (1.0, 1.0)
 
 
-def planes(example: Example, *, ignore_label: int | None = None) -> list[Plane]:
-    """The three middle planes of a volume, or the image itself, with mask outlines.
+def planes(example: Example, classes: Iterable[int], *, neurological: bool = False) -> list[Plane]:
+    """The three middle planes of a volume, or the image itself, as `upright` has them, with mask outlines.
 
-    Volumes with an orientation are RAS+ and shown with front and head up; others as their axes lie. Where the mask has
-    the `ignore_label` there is none.
+    Args:
+        classes: values of the masks of all of the data, as of `names`; others are not outlined.
     """
-    spatial = example.volume.shape[:-1]
-    is_ras = example.source.get("orientation") is not None
-    cuts = [(slice(None),) * axis + (size // 2,) for axis, size in enumerate(spatial)] if len(spatial) == 3 else [()]
+    rank = example.volume.ndim - 1
     low, high = _display_range(example)
+    palette = colours.of_classes(classes)
     pictures = []
-    for cut in reversed(cuts) if is_ras else cuts:
-        values = np.clip((_shown(example.volume[cut], example) - low) / (high - low or 1), 0, 1)
-        mask = None if example.mask is None else np.where(example.mask[cut] == ignore_label, 0, example.mask[cut])
-        picture = _picture(values, mask, is_ras)
-        across = next(axis for axis in range(len(spatial)) if cut[axis : axis + 1] in ((), (slice(None),)))
-        pictures.append(Plane(picture, _sides(example, across) if is_ras else ()))
+    for plane in upright.of_record(example.source, rank, neurological=neurological):
+        values = np.clip((_shown(upright.cut(plane, example.volume), example) - low) / (high - low or 1), 0, 1)
+        picture = np.broadcast_to(values * 255, (*values.shape[:2], 3)).astype(np.uint8)
+        if example.mask is not None:
+            _outline(picture, upright.cut(plane, example.mask), palette)
+        height, width = (example.spacing_mm[axis] for axis in plane.axes())
+        pictures.append(Plane(picture, plane.sides, plane.name, (height, width)))
     return pictures
-
-
-def _sides(example: Example, axis: int) -> tuple[str, ...]:
-    """The sides of the patient that the first and the last voxel of a stored axis lie on."""
-    (end,) = aff2axcodes(example.affine)[axis : axis + 1]
-    return tuple(other for pair in ("LR", "PA", "IS") if end in pair for other in (pair.replace(end, ""), end))
 
 
 def _display_range(example: Example) -> tuple[float, float]:
@@ -72,14 +73,14 @@ def tile(plane: Plane, caption: str, size: int, *, mark: str = "") -> Image.Imag
 
     With a `mark` it is framed and named so.
     """
-    picture = plane.pixels
-    canvas = Image.new("RGB", (size, size + CAPTION_PX))
-    scale = size / max(picture.shape[:2])
-    height, width = (max(1, round(extent * scale)) for extent in picture.shape[:2])
-    fitted = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
+    canvas = Image.new("RGB", (size, size + CAPTION_PX), PAPER)
+    extents = [count * mm for count, mm in zip(plane.pixels.shape, plane.mm, strict=False)]
+    height, width = (max(1, round(extent / max(extents) * (size - 2 * GAP_PX))) for extent in extents)
+    fitted = Image.fromarray(plane.pixels).resize((width, height), Image.Resampling.NEAREST)
     canvas.paste(fitted, ((size - width) // 2, (size - height) // 2))
     drawing = ImageDraw.Draw(canvas)
-    for side, place, anchor in zip(plane.sides, (2 + MARK_PX, size - 2 - MARK_PX), ("lm", "rm"), strict=False):
+    edges = ((size - width) // 2 + 2 + MARK_PX, (size + width) // 2 - 2 - MARK_PX)
+    for side, place, anchor in zip(plane.sides, edges, ("lm", "rm"), strict=False):
         drawing.text((place, size // 2), side, fill=SIDE, anchor=anchor, stroke_width=1, stroke_fill=(0, 0, 0))
     while len(caption) > 1 and drawing.textlength(caption) > size - 4:
         caption = caption[1:]  # the end of an id tells more than its beginning
@@ -91,22 +92,44 @@ def tile(plane: Plane, caption: str, size: int, *, mark: str = "") -> Image.Imag
     return canvas
 
 
-def sheet(tiles: list[Image.Image], columns: int) -> Image.Image:
-    """All `tiles`, which are of one size, in rows."""
+def legend(names: Mapping[int, str], width: int) -> Image.Image:
+    """Names of the classes, by mask value, each beside its colour, in lines of so many pixels; empty of one class."""
+    keys = [(names[value], colour) for value, colour in colours.of_classes(names).items()]
+    if len(keys) > MOST_CLASSES:
+        keys = [*keys[:MOST_CLASSES], (f"and {len(keys) - MOST_CLASSES} more", PAPER)]
+    canvas = Image.new("RGB", (width, CAPTION_PX * len(keys)), PAPER)
+    drawing, left, top = ImageDraw.Draw(canvas), 2, 0
+    for name, colour in keys:
+        room = 2 * CAPTION_PX + int(drawing.textlength(name))
+        left, top = (2, top + CAPTION_PX) if left > 2 and left + room > width else (left, top)
+        drawing.rectangle((left, top + 3, left + 8, top + 10), fill=colour)
+        drawing.text((left + CAPTION_PX, top + 1), name, fill=(255, 255, 255))
+        left += room
+    return canvas.crop((0, 0, width, top + CAPTION_PX if len(keys) > 1 else 0))
+
+
+def names(data: Manifest) -> dict[int, str]:
+    """Mask value -> name of the classes that are drawn: none where there are no masks, but labels of whole scans."""
+    known = {int(value): name for value, name in data.classes.items() if data.mask_dtypes}
+    return {value: name for value, name in known.items() if value not in (0, data.ignore_label)}
+
+
+def sheet(tiles: list[Image.Image], columns: int, names: Mapping[int, str]) -> Image.Image:
+    """All `tiles`, which are of one size, in rows, and below them the legend of these classes."""
     width, height = tiles[0].size
-    canvas = Image.new("RGB", (width * min(columns, len(tiles)), height * -(-len(tiles) // columns)))
+    wide, high = width * min(columns, len(tiles)), height * -(-len(tiles) // columns)
+    below = legend(names, wide)
+    canvas = Image.new("RGB", (wide, high + below.height), PAPER)
+    canvas.paste(below, (0, high))
     for number, one in enumerate(tiles):
         canvas.paste(one, (number % columns * width, number // columns * height))
     return canvas
 
 
-def _picture(values: np.ndarray, mask: np.ndarray | None, is_ras: bool) -> np.ndarray:
-    picture = np.broadcast_to(values * 255, (*values.shape[:2], 3)).astype(np.uint8)
-    if mask is not None:
-        edge = _edge(mask)
-        picture[edge] = np.array(OUTLINES, np.uint8)[(mask[edge].astype(int) - 1) % len(OUTLINES)]
-    # First RAS axis to the right, second upwards.
-    return np.ascontiguousarray(picture.swapaxes(0, 1)[::-1]) if is_ras else picture
+def _outline(picture: np.ndarray, mask: np.ndarray, palette: Mapping[int, tuple[int, int, int]]) -> None:
+    edge = _edge(mask)
+    for value, colour in palette.items():
+        picture[edge & (mask == value)] = colour
 
 
 def _edge(mask: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ from tools.overview import draw
 PLANE_PX = 320
 
 
-def write(path: Place, folder: Place, data: manifest.Manifest, name: str) -> None:
-    """Draws the middle planes of the example called `name` side by side.
+def write(path: Place, folder: Place, data: manifest.Manifest, name: str, *, neurological: bool = False) -> None:
+    """Draws the middle planes of the example called `name` side by side, in the convention of `upright`.
 
     Raises:
         InputError: there is no such example.
@@ -25,8 +25,8 @@ def write(path: Place, folder: Place, data: manifest.Manifest, name: str) -> Non
         ids = [entry.id for split in data.splits.values() for entry in split.entries[:3]]
         raise InputError(f"{folder} has no example '{name}'; it has {', '.join(ids)}, …")
     example = reading.read_example(folder, *found[0])
-    pictures = draw.planes(example, ignore_label=data.ignore_label)
-    captions = [f"{name}  {plane}" for plane in draw.PLANES] if len(pictures) == 3 else [name]
-    tiles = [draw.tile(picture, text, PLANE_PX) for picture, text in zip(pictures, captions, strict=True)]
+    names = draw.names(data)
+    pictures = draw.planes(example, names, neurological=neurological)
+    tiles = [draw.tile(picture, f"{name}  {picture.name}".strip(), PLANE_PX) for picture in pictures]
     with files.atomic(path) as file:
-        draw.sheet(tiles, len(tiles)).save(file, format="PNG")
+        draw.sheet(tiles, len(tiles), names).save(file, format="PNG")

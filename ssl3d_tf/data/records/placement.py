@@ -83,16 +83,35 @@ def of(source: Mapping[str, Any], stored: Sequence[int]) -> Placement | None:
 
 def input_shape(source: Mapping[str, Any]) -> tuple[int, ...] | None:
     """The shape [*spatial] that the input had when it was read: turned to RAS+, a single slice dropped."""
-    shape, orientation = source.get("shape"), source.get("orientation")
-    if shape is None:
+    if source.get("shape") is None:
         return None
-    if orientation is None:
-        return tuple(shape)
-    shape = (*shape, 1, 1)[:3]
-    turned = [shape[axis] for axis in np.argsort([_ALONG[letter] for letter in orientation])]
+    if source.get("orientation") is None:
+        return tuple(source["shape"])
+    turned = _turned(source)
     if 1 in turned:
         turned.remove(1)
     return tuple(turned)
+
+
+def stored_axes(source: Mapping[str, Any], rank: int) -> str:
+    """Where the stored axes point to: 'RAS', of a single slice two of these; '' where its file did not say."""
+    if source.get("orientation") is None:
+        return ""
+    if rank == len("RAS"):
+        return "RAS"
+    if "slice" in source:
+        across = PLANES.index(source["slice"]["plane"])
+    elif source.get("shape") is None or 1 not in _turned(source):
+        return ""
+    else:
+        across = _turned(source).index(1)
+    return "RAS".replace("RAS"[across], "")
+
+
+def _turned(source: Mapping[str, Any]) -> list[int]:
+    """The input's shape in the order of RAS+, three axes."""
+    shape = (*source["shape"], 1, 1)[:3]
+    return [shape[axis] for axis in np.argsort([_ALONG[letter] for letter in source["orientation"]])]
 
 
 def slice_id(of: str, number: int, plane: str) -> str:
