@@ -175,9 +175,9 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def labelled_lines(tables: Tables, task: str) -> list[str]:
-    """How many cases of each split had a label to learn from or be scored by: a line of each workdir that says so."""
+    """How many cases of each split, or of all folds, had a label to learn from or be scored by: a line of each workdir that says so."""
     found = [runs.record(workdir).get("labelled") or {} for workdir in tables.workdirs.get(task, ())]
-    lines = ["; ".join(one[name] for name in SPLITS if name in one) for one in found if one]
+    lines = ["; ".join(one[name] for name in (*SPLITS, "folds") if name in one) for one in found if one]
     return [f"{line}." for line in dict.fromkeys(lines)]
 
 

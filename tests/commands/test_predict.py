@@ -236,6 +236,14 @@ def test_a_cut_note_is_one_line(grid, new, predicted, tmp_path):
         run("--probabilities", "--embeddings", model=grid[1], input=new[0], output=out)
 
 
+@pytest.mark.parametrize("kept", [ledger.DONE, ledger.GONE])
+def test_without_what_says_how_they_were_made_predictions_are_not_gone_on_with(kept, tmp_path):
+    for name in (kept, "a.nii.gz"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputError, match=rf"holds {kept} but no prediction.json, .*: put a copy of it back, or take"):
+        ledger.check(tmp_path, {}, overwrite=True)
+
+
 def test_one_unreadable_scan_is_told_and_the_others_go_on(grid, new, tmp_path, capsys):
     root, out = tmp_path / "new", tmp_path / "out"
     shutil.copytree(new[0], root)

@@ -81,7 +81,7 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     fault = r"(a gradient is not finite|the loss is nan) at step 1, batch phantom_\d+, phantom_\d+: .*/kernel nan"
     said = capsys.readouterr()
     assert re.search(f"failed, the others go on: {fault}", said.err)
-    assert re.search(r"\[2/\d\].*; about 0:0\d:\d\d left", said.out)
+    assert re.search(r"\n\[run 2/2\] ", said.out)
     failed = tmp_path / "ft" / "runs" / "rotation-pretrained" / "100" / "0" / protocol.FAILED
     assert re.match(fault, json.loads(failed.read_text())["reason"])
     before = scores(tmp_path / "ft")
@@ -91,6 +91,12 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tm
     assert not failed.exists()
     assert {arm for arm, *_ in scores(tmp_path / "ft")} == {"random", "pretrained"}
     assert before.items() <= scores(tmp_path / "ft").items()
+
+
+def test_the_time_left_is_told_from_the_second_run_on():
+    """As the first of a process begins with TensorFlow's start."""
+    assert running._time_left([], 3) == running._time_left([100.0], 2) == running._time_left([100.0, 110.0], 0) == ""
+    assert running._time_left([100.0, 110.0, 130.0], 4) == "; about 0:01:00 left"
 
 
 def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(folder, encoder, tmp_path):

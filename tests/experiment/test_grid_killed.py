@@ -82,7 +82,7 @@ def test_a_grid_killed_again_and_again_ends_with_the_same_tables(data, encoder, 
     command = ("-m", "ssl3d_tf.finetune")
     journal = workdir / "runs" / "rotation-pretrained" / "100" / "0" / "metrics.jsonl"
     kill_after(start(data, encoder, workdir, *command), journal, lines=moments.randint(1, 8))  # while it trains
-    moment = {"text": "[2/2]", "seconds": moments.uniform(0, 4)}  # wherever that is
+    moment = {"text": "[run 2/2]", "seconds": moments.uniform(0, 4)}  # wherever that is
     kill_after(start(data, encoder, workdir, *command), tmp_path / "screen", **moment)
     assert start(data, encoder, workdir, *command).wait() == 0
     for name in TABLES:

@@ -1,6 +1,7 @@
 """The search for each arm's peak learning rate: as many trials for all, chosen in validation, and killed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,8 @@ def test_all_arms_have_equal_steps_data_and_trials(folder, encoder, tmp_path, pa
 def test_the_cost_is_said_before(folder, encoder, tmp_path):
     experiment, cells = planned(folder, encoder, tmp_path, *GRID)
     assert peaks.cost(experiment.plan, cells) == (
-        "PEAKS: 2 learning rates are tried by each arm and number of labels in the first repetition, 2 trials of equal "
-        "steps; 1 of them become runs: 3 trainings, 2 without the search."
+        "PEAKS: 2 learning rates are tried by each arm and number of labels in the first repetition, with equal steps: "
+        "2 runs and 2 trials. The best trial of each search becomes its run, so that 3 are trained, 2 without PEAKS."
     )
     experiment, cells = planned(folder, encoder, tmp_path, *GRID, "PEAKS=()")
     assert peaks.cost(experiment.plan, cells) == ""
@@ -181,6 +182,8 @@ def test_a_trial_that_diverges_loses_and_is_told(folder, tmp_path, capsys):
     assert run(folder, tmp_path / "ft", *GRID, *overflows) == 0
     said = capsys.readouterr().out
     assert "diverged, the other learning rates decide: " in said
+    assert re.findall(r"^\[.*?\]", said, re.MULTILINE) == ["[trial 1/2]", "[trial 2/2]", "[run 1/1]"]
+    assert "results.csv; 1 run and 2 trials, of which 0 failed.\n" in said  # as the opening has it
     assert "peak learning rate 0.001 of 2 tried, by val_dice: 0.001 " in said
     assert tried.lines(tables.read([tmp_path / "ft"]), "segmentation") == [
         "Peak learning rate, chosen in validation: scratch 0.001 of 2 tried, 1 of 2 trials diverged."
