@@ -6,14 +6,14 @@
 # ---
 
 # %% [markdown]
-# # Tutorial: from scans to masks, with an encoder in between
+# # Tutorial: many scans, few labels
 #
-# You have many scans and few labels. An *encoder* is first pretrained on the scans alone, on a task that needs no labels,
-# and then *finetuned* on the few that are labelled. Is it worth it? In five minutes on two CPU cores you will pretrain,
-# look into what was learnt, finetune beside training from scratch, and have masks of scans that no network has seen.
+# An *encoder* is pretrained on scans alone, by a task that needs no labels, and *finetuned* on the few
+# scans that are labelled. Is that worth it? In five minutes on two CPU cores you will pretrain one, look into
+# it, finetune it beside the same network from scratch, and have masks of scans that neither has seen.
 #
-# The scans are phantoms, so that nothing is downloaded; put your own folder in their place. Every step is a command that
-# you could as well type into a terminal: `python -m ssl3d_tf.train …`.
+# The scans are phantoms, so that nothing is downloaded; put a folder of your own in their place. Every step is
+# a command, which a terminal takes as well: `python -m ssl3d_tf.train …`.
 
 # %%
 import os
@@ -27,7 +27,8 @@ import numpy as np
 
 import ssl3d_tf
 
-SMALL = "TUTORIAL_SMALL" in os.environ  # seconds, not minutes, to see that it runs
+SMALL = "TUTORIAL_SMALL" in os.environ  # seconds, not minutes: only to see that it runs
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow says nothing of its own
 os.chdir(tempfile.mkdtemp(prefix="tutorial-"))
 
 
@@ -47,16 +48,17 @@ def show(picture):
 # %% [markdown]
 # ## Scans become records
 #
-# A folder `images/` and a folder `masks/` with the same names is all that the converter wants. It turns every scan to one
-# orientation, normalises it, splits by patient, and writes the records that training reads.
+# A folder `images/` and a folder `masks/` with the same names is all that the converter wants. It turns every
+# scan to one orientation, normalises it, splits by patient, and writes the records that training reads.
 
 # %%
-count, side = (12, 16) if SMALL else (60, 32)
+count, side = (20, 16) if SMALL else (60, 32)
 python_m("tools.phantoms", "--output=RAW", f"--count={count}", f"--size={side}")
 python_m("tools.to_tfrecord", "--input=RAW", "--output=DATA", "--splits=0.6,0.2,0.2")
 
 # %% [markdown]
-# Look before you train: the contact sheet has three planes of each scan, `DATA/summary.md` has counts, ranges and warnings.
+# Look before you train. The contact sheet shows every scan with its mask; `DATA/summary.md` has counts, ranges
+# and warnings.
 
 # %%
 show("DATA/contact_sheet.png")
@@ -69,83 +71,95 @@ print(data.manifest.classes)
 # %% [markdown]
 # ## What the network will see
 #
-# *Masked reconstruction* hides three quarters of the blocks of a scan and asks for what was there. Nobody has to draw
-# anything for that, and yet who answers must know where a liver lies. Each row is a scan: as it is, what is shown of it, what
-# counts, and what is wanted.
+# *Masked reconstruction* hides three quarters of the blocks of a scan and asks for what was there. Nobody had to
+# draw anything, and yet the answer takes some knowledge of where things lie. Each row is a scan: as it is, what
+# is shown of it, what counts, and what is wanted.
 
 # %%
 steps = 2 if SMALL else 300
-knobs = [f"--gin_param={knob}" for knob in (f"VIEW_SIZE={side}", "FILTERS=8", "LEVELS=2")]
-task = ["gin/masked_3d.gin", *knobs, "--gin_param=BLOCK=8"]
-python_m("tools.inspect_records", "DATA", f"--views={task[0]}", *task[1:], "--png=views.png")
+network = [f"--gin_param={knob}" for knob in (f"VIEW_SIZE={side}", "FILTERS=8", "LEVELS=2")]
+blocks = [*network, "--gin_param=BLOCK=8"]
+python_m("tools.inspect_records", "DATA", "--views=gin/masked_3d.gin", *blocks, "--png=views.png")
 show("views.png")
 
 # %% [markdown]
 # ## Pretraining
 #
-# `accuracy` is the share of what was hidden that the network explains: 0 is as good as the mean of the scan, 1 is perfect.
+# `accuracy` is here the share of what was hidden that the network explains: 0 is as good as the mean, 1 is perfect.
+# Stopped at any time, the same command goes on.
 
 # %%
 schedule = [f"--gin_param=STEPS={steps}", f"--gin_param=EVAL_EVERY={steps // 2}"]
-python_m("ssl3d_tf.train", f"--gin_file={task[0]}", *task[1:], *schedule, "--data=DATA", "--workdir=RUN")
+files = ["--gin_file=gin/masked_3d.gin", "--data=DATA", "--workdir=RUN"]
+python_m("ssl3d_tf.train", *files, *blocks, *schedule)
 
 # %% [markdown]
-# What it makes of validation scans: the fourth column is wanted, the fifth is the network's.
+# The same picture with the trained network's answer behind what is wanted.
 
 # %%
 python_m("tools.inspect_records", "DATA", "--workdir=RUN", "--png=seen.png")
 show("seen.png")
 
 # %% [markdown]
-# ## What does it know?
+# ## A map of what it knows
 #
-# The encoder is a `keras.Model` that turns a scan into a coarse map of features: here one vector for each block of 8³ voxels.
+# The encoder is a `keras.Model`. It turns a scan into a coarse map of features, here a vector for each block of
+# 8³ voxels.
 
 # %%
 encoder = ssl3d_tf.load_encoder("RUN")
 scans = [*ssl3d_tf.dataset("DATA", "val", view_size=side).as_numpy_iterator()]
-features = encoder.predict(np.stack([scan["volume"] for scan in scans]), verbose=0)
-print(features.shape, "features of", len(scans), "validation scans")
+volumes = np.stack([scan["volume"] for scan in scans])
+body = np.stack([scan["mask"][4::8, 4::8, 4::8] > 0 for scan in scans])  # the middles of blocks
+print(encoder.predict(volumes, verbose=0).shape, "features of", len(scans), "validation scans")
 
 # %% [markdown]
-# As a map: every block is a point, placed by the two directions in which features vary most, and coloured by the organ in
-# its middle. The network has never been told of an organ; where colours keep together, it found them by itself.
+# Every block of the body is a point below, placed by the two directions in which features vary most, coloured by
+# where in the scan it lies along each axis. Nobody told the network of places. But a map is easily admired: the
+# one of a network with random weights, above, has much of the same order, as the rim of a body looks unlike its
+# inside to anybody. What an encoder is worth only labels can say.
 
 # %%
-middles = (slice(4, None, 8),) * 3
-organs = np.stack([scan["mask"][middles] for scan in scans])
-inside = organs > 1  # neither air nor soft tissue
-points = features[inside] - features[inside].mean(axis=0)
-points = points @ np.linalg.svd(points, full_matrices=False)[2][:2].T
-
-plt.figure(figsize=(8, 6))
-for value in np.unique(organs[inside]):
-    plt.scatter(*points[organs[inside] == value].T, s=6, label=data.manifest.classes[str(value)])
-plt.legend()
+untrained = encoder.from_config(encoder.get_config())
+_, rows = plt.subplots(2, 3, figsize=(12, 8))
+for row, name, of in zip(rows, ("random weights", "pretrained"), (untrained, encoder), strict=True):
+    points = of.predict(volumes, verbose=0)[body]
+    points = (points - points.mean(axis=0)) / (points.std(axis=0) + 1e-6)
+    points = points @ np.linalg.svd(points, full_matrices=False)[2][:2].T
+    for axis, place in enumerate(np.argwhere(body).T[1:]):
+        row[axis].scatter(*points.T, c=place, s=6)
+        row[axis].set_title(f"{name}: place along axis {axis}")
 
 # %% [markdown]
 # ## Finetuning
 #
-# The same network learns to segment from 2 and from 8 labelled scans: once from random weights, once from the pretrained ones.
-# Both have the same cases in the same order, so that what differs is where they began; and everything twice, with other cases.
+# The same network learns to segment from 2 and from 8 labelled scans: from random weights, and from the
+# pretrained ones. Both have the same cases in the same order, so that what differs is where they began; and
+# everything is done twice, with other cases.
 
 # %%
-compared = ("ARMS=('random','pretrained')", "CASES=(2,8)", "REPETITIONS=2", "TRANSFER='encoder_decoder'")
-plan = [f"--gin_param={knob}" for knob in (*compared, "LEARNING_RATE=0.003")]
-segmentation = ["--gin_file=gin/finetune/segmentation_3d.gin", *knobs, *schedule, *plan]
-python_m("ssl3d_tf.finetune", *segmentation, "--data=DATA", "--encoder=RUN", "--workdir=FT")
+size = ("CASES=(2,)", "REPETITIONS=1") if SMALL else ("CASES=(2,8)", "REPETITIONS=2")
+plan = ("ARMS=('random','pretrained')", *size, "TRANSFER='encoder_decoder'")
+knobs = [f"--gin_param={knob}" for knob in (*plan, "LEARNING_RATE=0.003")]
+files = ["--gin_file=gin/finetune/segmentation_3d.gin", "--data=DATA", "--encoder=RUN", "--workdir=FT"]
+python_m("ssl3d_tf.finetune", *files, *network, *schedule, *knobs)
 
 # %% [markdown]
-# `FT/report.html` is the whole answer. In short: the Dice of test scans over the number of labelled scans, with 95 % intervals.
+# `FT/report.html` is the whole answer, `FT/summary.md` the same in words. The Dice of the test scans over the
+# number of labelled ones, and what pretraining adds, with 95 % intervals:
 
 # %%
 python_m("ssl3d_tf.report", "FT", "--figures=FIGURES")
-print(os.listdir("FIGURES"))
+show("FIGURES/segmentation-dice-curve.png")
+show("FIGURES/segmentation-dice-difference.png")
 
 # %% [markdown]
+# Do the intervals contain 0? Then no difference is shown, which is not to say that there is none: two repetitions
+# of half a minute are few. With real data, give `STEPS` and `REPETITIONS` room.
+#
 # ## Masks of new scans
 #
-# Scans of another size, that no network has seen. Their masks are written on their own grid.
+# Scans of another size, which no network has seen. Each mask is written on the grid of its scan.
 
 # %%
 python_m("tools.phantoms", "--output=NEW", "--count=3", f"--size={side + 8}", "--seed=7")
@@ -153,12 +167,17 @@ python_m("ssl3d_tf.predict", "--model=FT", "--input=NEW/images", "--output=OUT")
 show("OUT/subject_000_overlay.png")
 
 # %% [markdown]
-# As these are phantoms, the truth is known: the Dice of each organ of each new scan.
+# Of phantoms the truth is known, so here is the Dice of every organ, the mean of the three scans:
 
 # %%
-for name in sorted(os.listdir("NEW/masks")):
-    truth, found = (np.asarray(nibabel.load(f"{folder}/{name}").dataobj) for folder in ("NEW/masks", "OUT"))
-    for value, organ in list(data.manifest.classes.items())[1:]:
-        true, mine = truth == int(value), found == int(value)
-        if true.any():
-            print(f"{name}  {organ:12}  {2 * (true & mine).sum() / (true.sum() + mine.sum()):.2f}")
+names = sorted(os.listdir("NEW/masks"))
+truth, found = (np.stack([nibabel.load(f"{of}/{name}").dataobj for name in names]) for of in ("NEW/masks", "OUT"))
+for value in range(1, truth.max() + 1):
+    both = ((truth == value) & (found == value)).sum()
+    print(data.manifest.classes[str(value)], f"{2 * both / ((truth == value).sum() + (found == value).sum()):.2f}")
+
+# %% [markdown]
+# ## And then
+#
+# The [first hour](first_hour.md) does the same with your scans in a terminal, [Pretraining](pretraining.md) says
+# which task is for what, [Finetuning](finetuning.md) how it is compared, and [How do I…](how_do_i.md) the rest.

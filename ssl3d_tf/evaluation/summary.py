@@ -175,7 +175,7 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def labelled_lines(tables: Tables, task: str) -> list[str]:
-    """How many cases of each split, or of all folds, had a label to learn from or be scored by: a line of each workdir that says so."""
+    """How many cases of each split, or of all folds, had a label to learn from or be scored by, by workdir, if said."""
     found = [runs.record(workdir).get("labelled") or {} for workdir in tables.workdirs.get(task, ())]
     lines = ["; ".join(one[name] for name in (*SPLITS, "folds") if name in one) for one in found if one]
     return [f"{line}." for line in dict.fromkeys(lines)]

@@ -69,8 +69,8 @@ def cost(plan: Plan, planned: Sequence[Cell]) -> str:
     decided, where = trials // len(plan.peaks), "and repetition" if plan.folds else "in the first repetition"
     return (
         f"PEAKS: {len(plan.peaks)} learning rates are tried by each arm and number of labels {where}, with equal "
-        f"steps: {counted(planned)}. The best trial of each search becomes its run, so that {len(planned) - decided} are "
-        f"trained, {len(planned) - trials} without PEAKS."
+        f"steps: {counted(planned)}. The best trial of each search becomes its run, so that {len(planned) - decided} "
+        f"are trained, {len(planned) - trials} without PEAKS."
     )
 
 

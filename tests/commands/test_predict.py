@@ -240,7 +240,7 @@ def test_a_cut_note_is_one_line(grid, new, predicted, tmp_path):
 def test_without_what_says_how_they_were_made_predictions_are_not_gone_on_with(kept, tmp_path):
     for name in (kept, "a.nii.gz"):
         (tmp_path / name).write_text("")
-    with pytest.raises(InputError, match=rf"holds {kept} but no prediction.json, .*: put a copy of it back, or take"):
+    with pytest.raises(InputError, match=rf"holds {kept} but no prediction.json, .*: put a copy of that back, or take"):
         ledger.check(tmp_path, {}, overwrite=True)
 
 
