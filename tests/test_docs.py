@@ -1,4 +1,4 @@
-"""Every command in README and docs is one that there is: its flags, files and knobs. First hour and tutorial are run."""
+"""Commands in README and docs are such as there are: their flags, files, knobs. First hour and tutorial are run."""
 
 import importlib
 import re

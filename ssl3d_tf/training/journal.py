@@ -70,7 +70,8 @@ class Journal:
         self._events = tf.summary.create_file_writer(str(workdir / "tensorboard"))
         # disable=None: no bar where the output is a file; the plain lines below are there in any case.
         self._began: list[_Moment] = []  # of the first steps of this process
-        self._stepped, self._reported = _Moment(0.0, first_step), None  # the last step; the last line with a time
+        self._stepped = _Moment(0.0, first_step)  # the last step
+        self._reported: _Moment | None = None  # the last line with a time
         self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=None, dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> "Journal":
