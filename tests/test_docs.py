@@ -110,6 +110,15 @@ def test_the_first_hour_ends_in_masks_of_new_scans(tmp_path, monkeypatch):
     assert "against scratch" in Path("FT/report.html").read_text(encoding="utf-8")
 
 
+def test_the_reference_is_made_from_the_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    importlib.import_module("reference").write(tmp_path)
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert pages.keys() == {"commands", "files", "knobs"}
+    for page, said in (("commands", "## ssl3d_tf.predict"), ("files", "**Brick.**"), ("knobs", "`VIEW_SIZE`")):
+        assert said in pages[page]
+
+
 TUTORIAL = ROOT / "docs/tutorial.py"
 
 
