@@ -1,6 +1,7 @@
 """Where a run writes what it measures: metrics.jsonl, TensorBoard events, a progress bar and plain lines."""
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.training import screen
 
 FILE = "metrics.jsonl"
-_TIMED = 5  # steps behind the first, which builds the graph
+_TIMED = 7  # steps behind the first, which builds the graph; a few more make up their minds, hence the median
 
 
 class Window:
@@ -89,7 +90,7 @@ class Journal:
         if len(self._began) <= _TIMED:
             self._began.append(self._stepped)
             if len(self._began) > _TIMED and (left := self._bar.total - self._stepped.step):
-                pace_s = _pace_s(self._began[0], self._stepped)
+                pace_s = statistics.median(map(_pace_s, self._began, self._began[1:]))
                 took = screen.clock(pace_s * left)
                 self.say(f"{pace_s:.2g} s per step: about {took} for the {left} steps left, evaluations apart.")
 
@@ -125,7 +126,8 @@ class Journal:
         The first is at that of the steps alone: they and the first evaluation begin with the building of their graphs.
         """
         now, left = _Moment(time.perf_counter(), step), self._bar.total - step
-        begin, end = (self._reported, now) if self._reported else (self._began[0], self._stepped)
+        warm = self._began[-1] if self._began[-1].step < self._stepped.step else self._began[0]
+        begin, end = (self._reported, now) if self._reported else (warm, self._stepped)
         self._reported = now
         return f"; about {screen.clock(_pace_s(begin, end) * left)} left" if left and end.step > begin.step else ""
 

@@ -36,7 +36,7 @@ def test_a_line_says_how_long_the_rest_takes(tmp_path, capsys, monkeypatch):
             log.advance()
 
     with Journal(tmp_path, first_step=10, steps=40) as log:
-        steps(log, 100, *[2] * 9)  # the first builds the graph of steps
+        steps(log, 100, 8, 9, 3, *[2] * 6)  # the first builds the graph of steps, a few more settle
         clock[0] += 50  # the first evaluation builds its own
         log.write(20, {"val_loss": 1.0}, "validation: loss 1")
         log.write(20, {"loss": 1.0, "examples_per_s": 1.0, "stall_fraction": 0.0})
@@ -46,7 +46,7 @@ def test_a_line_says_how_long_the_rest_takes(tmp_path, capsys, monkeypatch):
         steps(log, *[2] * 10)
         log.write(40, {"val_loss": 1.0}, "validation: loss 1")
     assert capsys.readouterr().out.splitlines() == [
-        "2 s per step: about 0:00:48 for the 24 steps left, evaluations apart.",
+        "2 s per step: about 0:00:44 for the 22 steps left, evaluations apart.",
         "step 20/40  validation: loss 1; about 0:00:40 left",
         "step 20/40  loss 1, 1 examples/s",
         "step 30/40  validation: loss 1; about 0:00:30 left",
