@@ -5,6 +5,7 @@
 # make bench-peers   ours and other libraries, side by side: 20 minutes, 2 GB of volumes in runs/peers
 # make bench-step    a training step, ours and PyTorch's, of every task: 15 minutes
 # make docs          the documentation as a site, docs/_build/html/index.html; a dead link is an error
+# make notebook      the tutorial, run: docs/_build/tutorial.ipynb, in five minutes
 # make pages         do the reports fit a telephone and a desk? pictures in runs/pages, by Chromium
 # make faults        commands killed, starved and cut, 50 rounds: 40 minutes; ROUNDS=4 for a few, SEED=1 for the same
 # Each sets up .venv once. Another Python, in .venv-3.12: make test PYTHON=python3.12
@@ -18,10 +19,10 @@ PEERS_VENV := .venv-peers
 ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pythons science-smoke intervals docs pages faults bench-peers bench-step check format clean
+.PHONY: help install demo test test-pythons science-smoke intervals docs notebook pages faults bench-peers bench-step check format clean
 
 help:
-	@sed -n '1,9s/^# //p' Makefile
+	@sed -n '1,10s/^# //p' Makefile
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 13) else \
@@ -56,6 +57,12 @@ intervals: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+notebook: $(STAMP)
+	@mkdir -p docs/_build
+	$(BIN)/jupytext --quiet --to ipynb -o docs/_build/tutorial.ipynb docs/tutorial.py
+	$(BIN)/jupyter-execute --inplace docs/_build/tutorial.ipynb
+	@echo "docs/_build/tutorial.ipynb"
 
 pages: $(STAMP)
 	$(BIN)/python -m pytest tests/pages_in_browser.py

@@ -5,7 +5,7 @@ python benchmarks/throughput.py --data=DATA --gin_file=gin/cpc_3d.gin --gin_para
 
 Nothing is cached but by the operating system; 'cold' is without that. 'first epoch' reads, verifies and parses records,
 'later epochs' takes voxels from mapped shards, and every stage behind it includes that and those before it.
-docs/performance.md has figures and says how to read them.
+docs/performance.md has figures, and docs/performance_history.md says how to read them.
 """
 
 import json

@@ -19,7 +19,8 @@ COMMANDS = (
     "ssl3d_tf.quickstart",
 )  # fmt: skip
 FILES = {
-    "manifest.json, of a data folder": ("ssl3d_tf.data.records.manifest", ("Manifest", "Entry", "Brick")),
+    "manifest.json, of a data folder": ("ssl3d_tf.data.records.manifest", ("Manifest",)),
+    "manifest.json, an example": ("ssl3d_tf.data.records.entry", ("Entry", "Brick")),
     "contract.json, of an encoder or model": ("ssl3d_tf.training.contracts", ("read_contract", "read_model")),
     "results.csv, of finetuning": ("ssl3d_tf.evaluation.tables", ("Result",)),
     "cases.csv, of finetuning": ("ssl3d_tf.evaluation.tables", ("CaseScore",)),

@@ -19,7 +19,7 @@ from ssl3d_tf.data.places import Place, local, place
 with quiet.greeting():
     from ssl3d_tf.command import run_folder
     from ssl3d_tf.evaluation import report
-    from ssl3d_tf.experiment import preparing, running
+    from ssl3d_tf.experiment import peaks, preparing, running
 
 
 def define_flags() -> None:
@@ -54,9 +54,8 @@ def run(sources: configuration.Sources, folder: Place, encoders: Sequence[Path],
     prepared = preparing.prepare(sources, folder, encoders, workdir)
     preparing.occupy(workdir, prepared, configuration.text())
     failed = running.run_all(prepared.experiment, prepared.planned)
-    done, trials = len(prepared.planned) - failed, sum(cell.peak is not None for cell in prepared.planned)
-    tried = f", of them {trials} trials of PEAKS" if trials else ""
-    print(f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {done} runs{tried}, {failed} failed.")
+    counted = peaks.counted(prepared.planned)
+    print(f"\n{workdir}: {report.NAME}, {report.SUMMARY} and results.csv; {counted}, of which {failed} failed.")
     return failed
 
 

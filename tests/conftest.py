@@ -14,6 +14,9 @@ from ssl3d_tf import quiet
 with quiet.greeting():
     import tensorflow as tf
 
+from ssl3d_tf import train
+from ssl3d_tf.command import configuration
+from ssl3d_tf.data import synthetic
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records import schema, writer
 from ssl3d_tf.evaluation import overlays
@@ -103,6 +106,26 @@ def volumes_3d(tmp_path_factory):
     """(folder, examples by split): 14 training and 5 validation volumes of three shapes, some below 12 voxels."""
     folder = tmp_path_factory.mktemp("volumes_3d")
     return folder, make_folder(folder, counts={"train": 14, "val": 5}, shapes=[(14, 13, 16), (12, 12, 12), (9, 15, 12)])
+
+
+SIDE = 16  # voxels, of the phantoms below
+TINY = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIDE}")  # a network for them
+
+
+@pytest.fixture(scope="session")
+def phantoms_2d(tmp_path_factory):
+    """A data folder of ten phantoms with masks and labels: six to train on, two to validate, two to test."""
+    folder = tmp_path_factory.mktemp("phantoms_2d") / "data"
+    synthetic.write_dataset(folder, shape=(SIDE, SIDE), counts={"train": 6, "val": 2, "test": 2})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rotation(phantoms_2d, tmp_path_factory):
+    """The workdir of a pretraining run of one step on them."""
+    workdir = tmp_path_factory.mktemp("pretrained") / "rotation"
+    train.pretrain(configuration.Sources(("gin/rotation_2d.gin",), (*TINY, "STEPS=1")), phantoms_2d, workdir)
+    return workdir
 
 
 @pytest.fixture

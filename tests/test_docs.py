@@ -1,13 +1,19 @@
-"""Every command in README and docs is one that there is: its flags, its files and its knobs. The first hour is run."""
+"""Commands in README and docs are such as there are: their flags, files, knobs. First hour and tutorial are run."""
 
 import importlib
 import re
+import runpy
 import shlex
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 from absl import flags
 
+import ssl3d_tf
 from ssl3d_tf.command import configuration
 from ssl3d_tf.errors import InputError
 from tests.commands import in_process
@@ -102,3 +108,40 @@ def test_the_first_hour_ends_in_masks_of_new_scans(tmp_path, monkeypatch):
         in_process.run(module, *arguments, *SMALLER.get(module, ()))
     assert len(list(Path("OUT").glob("subject_00[0-8].nii.gz"))) == 9
     assert "against scratch" in Path("FT/report.html").read_text(encoding="utf-8")
+
+
+def test_the_reference_is_made_from_the_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    importlib.import_module("reference").write(tmp_path)
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert pages.keys() == {"commands", "files", "knobs"}
+    for page, said in (("commands", "## ssl3d_tf.predict"), ("files", "**Brick.**"), ("knobs", "`VIEW_SIZE`")):
+        assert said in pages[page]
+
+
+TUTORIAL = ROOT / "docs/tutorial.py"
+
+
+def test_the_tutorial_ends_in_masks_of_new_scans(tmp_path, monkeypatch):
+    """As a plain script at its small size; what it runs by `python -m` runs in this process."""
+    of_programs = subprocess.run
+
+    def run(command, **given):
+        is_ours = command[:2] == [sys.executable, "-m"]
+        return in_process.run(*command[2:]) if is_ours else of_programs(command, **given)
+
+    monkeypatch.setenv("TUTORIAL_SMALL", "1")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    names = runpy.run_path(str(TUTORIAL))
+    assert names["found"].shape == names["truth"].shape == (3, 24, 24, 24)
+    assert len(plt.get_fignums()) == TUTORIAL.read_text(encoding="utf-8").count("\nshow(") + 1  # and the map
+    plt.close("all")
+    assert "against scratch" in Path("FT/report.html").read_text(encoding="utf-8")
+
+
+def test_the_tutorial_uses_what_programs_may_rely_on():
+    used = set(re.findall(r"ssl3d_tf\.(\w+)\(", TUTORIAL.read_text(encoding="utf-8")))
+    assert {"open_data", "dataset", "load_encoder"} <= used <= set(ssl3d_tf.__all__)

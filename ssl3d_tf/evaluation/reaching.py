@@ -14,7 +14,7 @@ import numpy as np
 from ssl3d_tf.evaluation import comparison, runs, scales, statistics, tables
 from ssl3d_tf.evaluation.runs import Curve
 from ssl3d_tf.evaluation.statistics import Interval
-from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Reached, Result
+from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Reached, Result, Tables
 
 TITLE = "Steps until scratch's final validation score"
 CAPTION = (
@@ -60,6 +60,14 @@ def rows(results: Sequence[Result], workdirs: Iterable[Path]) -> list[Reached]:
         of_run = (scored[one, fraction, repetition], *one, fraction, repetition)
         found.append(Reached(*of_run, curve.name, target, steps, own, steps / own))
     return found
+
+
+def by_task(found: Tables) -> dict[str, list[Reached]]:
+    """`rows` of every task of the tables."""
+    return {
+        task: rows([row for row in found.results if row.task == task], workdirs)
+        for task, workdirs in found.workdirs.items()
+    }
 
 
 def steps_to(curve: Curve, target: float) -> float:

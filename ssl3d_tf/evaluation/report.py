@@ -1,14 +1,23 @@
 """The finetuning report: one page of several workdirs, and beside it summary.md; read from the csv files alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ssl3d_tf.data import files
-from ssl3d_tf.evaluation import comparison, drawing, figures, headline, page, runs, sections, summary, tables
+from ssl3d_tf.evaluation import comparison, drawing, figures, headline, page, reaching, runs, sections, summary, tables
 from ssl3d_tf.evaluation.comparison import Comparison
-from ssl3d_tf.evaluation.tables import Tables
+from ssl3d_tf.evaluation.tables import Reached, Tables
 
 NAME, SUMMARY = "report.html", "summary.md"
+
+
+class Findings(NamedTuple):
+    """What page and summary both say: all comparisons, the first sentences, and by task what `reaching.rows` found."""
+
+    results: Sequence[Comparison]
+    first: Sequence[str]
+    reached: Mapping[str, Sequence[Reached]]
 
 
 def write(workdirs: Sequence[Path], output: Path) -> None:
@@ -19,8 +28,9 @@ def write(workdirs: Sequence[Path], output: Path) -> None:
     """
     found = tables.read(workdirs)
     results = comparison.compare_all(found)
+    findings = Findings(results, headline.lines(results), reaching.by_task(found))
     files.make_folder(output.resolve().parent, "--output")
-    texts = render(found, results, workdirs), summary.text(found, results, headline.lines(results))
+    texts = render(found, findings, workdirs), summary.text(found, *findings)
     for path, text in zip((output, output.parent / SUMMARY), texts, strict=True):
         with files.atomic(path) as file:
             file.write(text.encode())
@@ -38,12 +48,12 @@ def draw(workdirs: Sequence[Path], folder: Path) -> None:
             drawing.png(figures.boxes(result), folder / f"{stem}-cases.png")
 
 
-def render(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]) -> str:
+def render(found: Tables, findings: Findings, workdirs: Sequence[Path]) -> str:
     """The page; equal files make equal pages."""
-    return page.page("Finetuning report", _body(found, results, workdirs))
+    return page.page("Finetuning report", _body(found, findings, workdirs))
 
 
-def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]) -> Iterator[str]:
+def _body(found: Tables, findings: Findings, workdirs: Sequence[Path]) -> Iterator[str]:
     yield page.heading(1, "Finetuning report")
     yield page.paragraph(
         "What pretraining is worth with few labels: arms, fractions of labels and repetitions, on one test set.",
@@ -54,13 +64,14 @@ def _body(found: Tables, results: Sequence[Comparison], workdirs: Sequence[Path]
     yield page.contents([*entries, ("method", "method"), ("origin", "origin"), ("numbers", "all numbers")])
     for line in runs.seen(workdirs):
         yield page.paragraph(line, "note")
-    for line in headline.lines(results):
+    for line in findings.first:
         yield page.paragraph(line, "lead")
-    if not results:
+    if not findings.results:
         yield page.paragraph("There are no results of the test split and the best checkpoint yet.", "note")
     for anchor, task in entries:
         yield page.heading(2, task, anchor)
-        yield from sections.task(found, task, [result for result in results if result.task == task])
+        results = [result for result in findings.results if result.task == task]
+        yield from sections.task(found, task, results, findings.reached[task])
     yield page.heading(2, "Method", "method")
     yield page.paragraph(summary.METHOD)
     yield page.heading(2, "Origin", "origin")

@@ -21,14 +21,18 @@ from ssl3d_tf.evaluation import (
 )
 from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.runs import Run
-from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Tables
+from ssl3d_tf.evaluation.tables import SCRATCH, Arm, Reached, Tables
 
 MOST_PICTURES = 30
 MOST_CLASSES = 12  # of a confusion matrix that can be read
 
 
-def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[str]:
-    """Everything on one task, of which `results` are the scores: first what was found, then what it rests on."""
+def task(found: Tables, name: str, results: Sequence[Comparison], reached: Sequence[Reached]) -> Iterator[str]:
+    """Everything on one task: first what was found, then what it rests on.
+
+    Args:
+        results: its scores. reached: as `reaching.rows` of it.
+    """
     if not results:
         yield page.paragraph(f"No test scores of {name}.", "note")
         return
@@ -42,7 +46,7 @@ def task(found: Tables, name: str, results: Sequence[Comparison]) -> Iterator[st
         yield from _score(result)
     of_task = runs.find(found.workdirs[name])
     yield from _learning(of_task, results[0])
-    yield from _reaching(found, name)
+    yield from _reaching(reached)
     if any(scales.of(result.score).of_masks for result in results):  # labels of whole images have neither
         yield from _cases(results)
         yield from _overlays(of_task, results[0])
@@ -115,10 +119,9 @@ def _learning(found: Sequence[Run], result: Comparison) -> Iterator[str]:
     yield from _note_absent(result, {one for one, _ in curves}, "curves")
 
 
-def _reaching(found: Tables, name: str) -> Iterator[str]:
+def _reaching(reached: Sequence[Reached]) -> Iterator[str]:
     """Nothing where no run has one from scratch beside it."""
-    of_task = [row for row in found.results if row.task == name]
-    if rows := reaching.table(reaching.rows(of_task, found.workdirs[name])):
+    if rows := reaching.table(reached):
         yield page.heading(3, reaching.TITLE)
         yield page.paragraph(reaching.CAPTION, "soft")
         yield page.table(rows)

@@ -1,12 +1,13 @@
 """summary.md: what a comparison of arms shows, and what it does not, in tables and in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.evaluation import comparison, one_class, reaching, runs, scales, tried
 from ssl3d_tf.evaluation.comparison import Comparison, Estimate
-from ssl3d_tf.evaluation.tables import RECORD, SCRATCH, Arm, Tables, arm
+from ssl3d_tf.evaluation.tables import RECORD, SCRATCH, Arm, Reached, Tables, arm
 
 METHOD = (
     "Columns are percent of the training labels, in brackets labelled cases. Means and standard deviations (n − 1) "
@@ -35,11 +36,16 @@ RESAMPLED = (
 )
 
 
-def text(tables: Tables, results: Sequence[Comparison], first: Sequence[str] = ()) -> str:
-    """The whole summary as Markdown; `results` are all comparisons of the tables, `first` its first sentences."""
+def text(
+    tables: Tables,
+    results: Sequence[Comparison],
+    first: Sequence[str] = (),
+    reached: Mapping[str, Sequence[Reached]] = MappingProxyType({}),
+) -> str:
+    """The whole summary as Markdown, of all comparisons and its first sentences; `reached` as `reaching.by_task`."""
     parts = ["# Finetuning: summary", *(f"**{line}**" for line in runs.seen(workdirs(tables))), *first]
     parts += [_section(result) for result in results] or ["No results on the test split yet."]
-    parts += [_runs(tables, task) for task in dict.fromkeys(result.task for result in results)]
+    parts += [_runs(tables, task, reached.get(task, ())) for task in dict.fromkeys(result.task for result in results)]
     return "\n\n".join([*parts, "## Method", METHOD]) + "\n"
 
 
@@ -175,9 +181,9 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def labelled_lines(tables: Tables, task: str) -> list[str]:
-    """How many cases of each split had a label to learn from or be scored by: a line of each workdir that says so."""
+    """How many cases of each split, or of all folds, had a label to learn from or be scored by, by workdir, if said."""
     found = [runs.record(workdir).get("labelled") or {} for workdir in tables.workdirs.get(task, ())]
-    lines = ["; ".join(one[name] for name in SPLITS if name in one) for one in found if one]
+    lines = ["; ".join(one[name] for name in (*SPLITS, "folds") if name in one) for one in found if one]
     return [f"{line}." for line in dict.fromkeys(lines)]
 
 
@@ -208,13 +214,11 @@ def _section(result: Comparison) -> str:
     return "\n\n".join([*parts, basis(result)])
 
 
-def _runs(tables: Tables, task: str) -> str:
+def _runs(tables: Tables, task: str, reached: Sequence[Reached]) -> str:
     accepted = runs.mismatches(tables.workdirs.get(task, ()))
     said = [*labelled_lines(tables, task), *tried.lines(tables, task), *accepted, *one_class_lines(tables, task)]
-    reached = reaching.table(
-        reaching.rows([row for row in tables.results if row.task == task], tables.workdirs.get(task, ()))
-    )
-    steps = [f"{reaching.TITLE}. {reaching.CAPTION}", markdown_table(reached)] if reached else []
+    table = reaching.table(reached)
+    steps = [f"{reaching.TITLE}. {reaching.CAPTION}", markdown_table(table)] if table else []
     return "\n\n".join([f"## Runs of {task}", runs_line(tables, task), *said, *steps])
 
 

@@ -39,6 +39,9 @@ def check(folder: Path, about: Mapping[str, Any], *, overwrite: bool) -> None:
             raise InputError(f"--output {folder} holds predictions made otherwise ({said}): {remedy}.")
         if not overwrite:
             _check_as_written(folder)
+    elif there := [name for name in (DONE, GONE) if (folder / name).is_file()]:
+        lacks = f"{there[0]} but no {ABOUT}, which says by what it was made"
+        raise InputError(f"--output {folder} holds {lacks}: put a copy of that back, or take another folder.")
     elif folder.is_dir() and (others := sorted(each.name for each in folder.iterdir() if each.name[0] != ".")):
         raise InputError(f"--output {folder} holds {others[0]} and no predictions: take an empty or a new folder.")
 

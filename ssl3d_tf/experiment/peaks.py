@@ -63,16 +63,28 @@ def with_trials(plan: Plan, planned: Sequence[Cell]) -> list[Cell]:
 
 def cost(plan: Plan, planned: Sequence[Cell]) -> str:
     """What the search takes, in a line; '' without one. planned: with the trials."""
-    trials = [cell for cell in planned if cell.peak is not None]
+    trials = sum(cell.peak is not None for cell in planned)
     if not trials:
         return ""
-    decided, count = len(trials) // len(plan.peaks), len(plan.peaks)
-    where = "and repetition" if plan.folds else "in the first repetition"
+    decided, where = trials // len(plan.peaks), "and repetition" if plan.folds else "in the first repetition"
     return (
-        f"PEAKS: {count} learning rates are tried by each arm and number of labels {where}, {len(trials)} trials of "
-        f"equal steps; {decided} of them become runs: {len(planned) - decided} trainings, "
-        f"{len(planned) - len(trials)} without the search."
+        f"PEAKS: {len(plan.peaks)} learning rates are tried by each arm and number of labels {where}, with equal "
+        f"steps: {counted(planned)}. The best trial of each search becomes its run, so that {len(planned) - decided} "
+        f"are trained, {len(planned) - trials} without PEAKS."
     )
+
+
+def counted(planned: Sequence[Cell]) -> str:
+    """'8 runs and 6 trials', or of no search '8 runs'. planned: with the trials."""
+    trials = sum(cell.peak is not None for cell in planned)
+    counts = {"run": len(planned) - trials, "trial": trials}
+    return " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items() if count)
+
+
+def places(planned: Sequence[Cell]) -> list[str]:
+    """Which of how many each is: 'trial 1/6', of those, or 'run 1/8'. planned: with the trials."""
+    kinds = ["run" if cell.peak is None else "trial" for cell in planned]
+    return [f"{kind} {kinds[: place + 1].count(kind)}/{kinds.count(kind)}" for place, kind in enumerate(kinds)]
 
 
 def settings_of(experiment: Experiment, cell: Cell) -> Settings:

@@ -203,9 +203,17 @@ def _selected(data: DataFolder) -> tuple[DataFolder, dict[str, str]]:
     said = {}
     for name, called in zip(manifests.SPLITS, ("training", "validation", "test"), strict=True):
         if name in data.manifest.splits:
-            has, there = (len(reading.cases(one.manifest.splits[name].entries)) for one in (found, data))
+            has, there = (_count(one, name) for one in (found, data))
             said[name] = f"{has} of {there} {called} scans have a {what}"
+    if number := configuration.macro("FOLDS"):  # of the cases of all splits together
+        has, there = (sum(_count(one, name) for name in said) for one in (found, data))
+        said = {"folds": f"{has} of {there} scans, divided anew into {number} folds, have a {what}"}
     return found, said
+
+
+def _count(data: DataFolder, split: str) -> int:
+    """How many scans a split has."""
+    return len(reading.cases(data.manifest.splits[split].entries))
 
 
 def _learnt_from(fields: Sequence[str]) -> str:

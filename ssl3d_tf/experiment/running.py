@@ -38,15 +38,14 @@ def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
 
 
 def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
-    workdir, failed, ran, began = experiment.workdir, 0, 0, time.monotonic()
-    for number, cell in enumerate(planned, start=1):
+    workdir, failed, places = experiment.workdir, 0, peaks.places(planned)
+    ended: list[float] = []
+    for number, cell in enumerate(planned):
         tries = "" if cell.peak is None else f", tries a peak learning rate of {cell.peak:g}"
         arm = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}"
         what = f"{arm}, {cell.fraction:.3g} %, repetition {cell.repetition}{tries}"
-        left = [one for one in planned[number - 1 :] if not _is_done(experiment, one)]
-        time_left = f"; about {screen.clock((time.monotonic() - began) / ran * len(left))} left" if ran and left else ""
-        print(f"\n[{number}/{len(planned)}] {what}{time_left}", flush=True)
-        ran += cell in left
+        left = [one for one in planned[number:] if not _is_done(experiment, one)]
+        print(f"\n[{places[number]}] {what}{_time_left(ended, len(left))}", flush=True)
         try:
             if not (run if cell.peak is None else try_peak)(experiment, cell):
                 sys.exit(0)  # a signal stopped it, which it has said
@@ -58,7 +57,20 @@ def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
         tables.write(workdir / tables.PEAKS, peaks.rows(experiment, planned), tables.Trial)
         if protocol.write_tables(experiment, planned):
             report.write([workdir], workdir / report.NAME)
+        if cell in left:
+            ended.append(time.monotonic())
     return failed
+
+
+def _time_left(ended: Sequence[float], left: int) -> str:
+    """'; about 0:12:34 left', at the pace of the runs behind the first, in which TensorFlow starts; '' without one.
+
+    Args:
+        ended: clock, s, at the end of each run of this process. left: how many there are to do.
+    """
+    if len(ended) < 2 or not left:
+        return ""
+    return f"; about {screen.clock((ended[-1] - ended[0]) / (len(ended) - 1) * left)} left"
 
 
 def _is_done(experiment: Experiment, cell: Cell) -> bool:

@@ -1,10 +1,12 @@
 """Where a run writes what it measures: metrics.jsonl, TensorBoard events, a progress bar and plain lines."""
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +16,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.training import screen
 
 FILE = "metrics.jsonl"
-_TIMED = 5  # steps behind the first, which builds the graph
+_TIMED = 7  # steps behind the first, which builds the graph; a few more make up their minds, hence the median
 
 
 class Window:
@@ -49,6 +51,13 @@ class Window:
         return values
 
 
+class _Moment(NamedTuple):
+    """When a step was done."""
+
+    clock_s: float
+    step: int
+
+
 class Journal:
     """One run's log; a context manager. Lines after `first_step`, left by a run that was killed, are dropped.
 
@@ -61,8 +70,9 @@ class Journal:
         self._file = self._path.open("a", encoding="utf-8")
         self._events = tf.summary.create_file_writer(str(workdir / "tensorboard"))
         # disable=None: no bar where the output is a file; the plain lines below are there in any case.
-        self._began: list[float] = []  # when the first steps of this process were done
-        self._steps = steps - first_step
+        self._began: list[_Moment] = []  # of the first steps of this process
+        self._stepped = _Moment(0.0, first_step)  # the last step
+        self._reported: _Moment | None = None  # the last line with a time
         self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=None, dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> "Journal":
@@ -76,11 +86,11 @@ class Journal:
     def advance(self) -> None:
         """Moves the bar by one step; after a few, says how long the rest will take."""
         self._bar.update()
+        self._stepped = _Moment(time.perf_counter(), self._stepped.step + 1)
         if len(self._began) <= _TIMED:
-            self._began.append(time.perf_counter())
-            if len(self._began) > _TIMED and self._steps > len(self._began):
-                pace_s = (self._began[-1] - self._began[0]) / _TIMED
-                left = self._steps - len(self._began)
+            self._began.append(self._stepped)
+            if len(self._began) > _TIMED and (left := self._bar.total - self._stepped.step):
+                pace_s = statistics.median(map(_pace_s, self._began, self._began[1:]))
                 took = screen.clock(pace_s * left)
                 self.say(f"{pace_s:.2g} s per step: about {took} for the {left} steps left, evaluations apart.")
 
@@ -111,13 +121,20 @@ class Journal:
         sys.stdout.flush()
 
     def _left(self, step: int) -> str:
-        """'; about 0:12:34 left' after `step`, at the pace of this process's steps and evaluations so far."""
-        left = self._bar.total - step
-        done = self._steps - left
-        if not left or done < 2:
-            return ""
-        pace_s = (time.perf_counter() - self._began[0]) / (done - 1)
-        return f"; about {screen.clock(pace_s * left)} left"
+        """'; about 0:12:34 left' after `step`, at the pace since the last line with a time.
+
+        The first is at that of the steps alone: they and the first evaluation begin with the building of their graphs.
+        """
+        now, left = _Moment(time.perf_counter(), step), self._bar.total - step
+        warm = self._began[-1] if self._began[-1].step < self._stepped.step else self._began[0]
+        begin, end = (self._reported, now) if self._reported else (warm, self._stepped)
+        self._reported = now
+        return f"; about {screen.clock(_pace_s(begin, end) * left)} left" if left and end.step > begin.step else ""
+
+
+def _pace_s(begin: _Moment, end: _Moment) -> float:
+    """Seconds per step from one to the other."""
+    return (end.clock_s - begin.clock_s) / (end.step - begin.step)
 
 
 def _truncate(path: Path, last_step: int) -> None:

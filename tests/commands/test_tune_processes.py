@@ -12,28 +12,19 @@ import pytest
 
 from ssl3d_tf import tune
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import synthetic
 from ssl3d_tf.search import trials
+from tests.conftest import TINY
 
-SIZE = 16
 GIN_FILE = "gin/finetune/segmentation_2d.gin"
-NETWORK = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "segmentation.task.transforms=[]")
 SEARCH = ("SPACE={'LEARNING_RATE': {'low': 1e-4, 'high': 1e-1, 'log': True}, 'DROPOUT': [0.0, 0.2]}", "MAX_TRIALS=3")
-PARAMS = (*NETWORK, "STEPS=4", "EVAL_EVERY=1", "SAVE_EVERY=1", "LOG_EVERY=1", *SEARCH)
+PARAMS = (*TINY, "segmentation.task.transforms=[]", "STEPS=4", "EVAL_EVERY=1", "SAVE_EVERY=1", "LOG_EVERY=1", *SEARCH)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes") / "data"
-    synthetic.write_dataset(folder, shape=(SIZE, SIZE), counts={"train": 4, "val": 2, "test": 2})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
+def undisturbed(phantoms_2d, tmp_path_factory):
     """The table of the search in one process."""
     workdir = tmp_path_factory.mktemp("undisturbed") / "hp"
-    assert tune.run(configuration.Sources((GIN_FILE,), PARAMS), data, [], workdir)
+    assert tune.run(configuration.Sources((GIN_FILE,), PARAMS), phantoms_2d, [], workdir)
     return table(workdir)
 
 
@@ -61,18 +52,18 @@ def wait_for(text, file, process):
         time.sleep(0.01)
 
 
-def test_a_search_killed_within_a_trial_ends_as_an_undisturbed_one(data, undisturbed, tmp_path):
+def test_a_search_killed_within_a_trial_ends_as_an_undisturbed_one(phantoms_2d, undisturbed, tmp_path):
     workdir, screen = tmp_path / "hp", tmp_path / "screen"
-    process = start(data, workdir, screen=screen)
+    process = start(phantoms_2d, workdir, screen=screen)
     wait_for('"step": 2', workdir / trials.FOLDER / "1" / "metrics.jsonl", process)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    assert start(data, workdir, screen=screen).wait(timeout=200) == 0
+    assert start(phantoms_2d, workdir, screen=screen).wait(timeout=200) == 0
     assert "[trial 0" not in screen.read_text()
     assert table(workdir) == undisturbed
 
 
-def test_a_chief_and_two_workers_share_a_search(data, undisturbed, tmp_path):
+def test_a_chief_and_two_workers_share_a_search(phantoms_2d, undisturbed, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         shared = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(free.getsockname()[1])}
@@ -80,7 +71,7 @@ def test_a_chief_and_two_workers_share_a_search(data, undisturbed, tmp_path):
     screens = {name: tmp_path / name for name in names}
     running = {}
     for name in names:  # workers wait for their chief, so that both are there when it begins
-        running[name] = start(data, tmp_path / "hp", screen=screens[name], KERASTUNER_TUNER_ID=name, **shared)
+        running[name] = start(phantoms_2d, tmp_path / "hp", screen=screens[name], KERASTUNER_TUNER_ID=name, **shared)
         wait_for("search: ", screens[name], running[name])
     for name in names:
         assert running[name].wait(timeout=200) == 0, screens[name].read_text()

@@ -54,6 +54,16 @@ def test_the_page_needs_nothing_but_itself(whole):
     assert not re.search(r"@import|url\((?!#)", whole)
 
 
+def test_what_page_and_summary_both_say_is_found_once(small, monkeypatch):
+    found = []
+    for each, name in ((report.headline, "lines"), (report.reaching, "rows")):
+        of = getattr(each, name)
+        monkeypatch.setattr(each, name, lambda *given, of=of, name=name: found.append(name) or of(*given))
+    assert "Steps until scratch" in render(small)
+    assert report.reaching.TITLE in (small / report.SUMMARY).read_text(encoding="utf-8")
+    assert sorted(found) == ["lines", "rows"]
+
+
 def test_figures_take_their_ink_from_the_page(whole):
     assert drawing.INK not in whole
     assert drawing.FAINT not in whole

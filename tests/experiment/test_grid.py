@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf import finetune, train
+from ssl3d_tf import finetune
 from ssl3d_tf.command import configuration
 from ssl3d_tf.data import folders, synthetic
 from ssl3d_tf.data.records import manifest as manifests
@@ -18,30 +18,13 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
 from ssl3d_tf.experiment import preparing, protocol, running, scoring
 from ssl3d_tf.training import weights
-from tests.conftest import make_folder
+from tests.conftest import SIDE, TINY, make_folder
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
-SIZE = 16
-TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "REPETITIONS=1")
-SCRATCH = (*TINY, "ARMS=('random',)")
+SHORT = (*TINY, "STEPS=2", "REPETITIONS=1")
+SCRATCH = (*SHORT, "ARMS=('random',)")
 PLAIN = {"segmentation": ("segmentation.task.transforms=[]",), "classification": ()}  # without augmentation
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Phantoms of 2D, ten altogether."""
-    root = tmp_path_factory.mktemp("grid") / "data"
-    synthetic.write_dataset(root, shape=(SIZE, SIZE), counts={"train": 6, "val": 2, "test": 2})
-    return root
-
-
-@pytest.fixture(scope="module")
-def encoder(folder, tmp_path_factory):
-    """The workdir of a rotation run of two steps."""
-    workdir = tmp_path_factory.mktemp("pretrained") / "rotation"
-    train.pretrain(configuration.Sources(("gin/rotation_2d.gin",), TINY[:-1]), folder, workdir)
-    return workdir
 
 
 def run(folder, workdir, *params, encoders=(), task="segmentation"):
@@ -72,44 +55,50 @@ def poisoned(folder, model):
     return len(model.weights)
 
 
-def test_one_failed_run_leaves_the_others_and_is_tried_again(folder, encoder, tmp_path, capsys, monkeypatch):
+def test_one_failed_run_leaves_the_others_and_is_tried_again(phantoms_2d, rotation, tmp_path, capsys, monkeypatch):
     load = weights.load_encoder
-    monkeypatch.setattr(weights, "load_encoder", lambda of, model: (poisoned if of == encoder else load)(of, model))
-    params = (*TINY, "ARMS=('random','pretrained')")
-    assert run(folder, tmp_path / "ft", *params, encoders=[encoder]) == 1
+    monkeypatch.setattr(weights, "load_encoder", lambda of, model: (poisoned if of == rotation else load)(of, model))
+    params = (*SHORT, "ARMS=('random','pretrained')")
+    assert run(phantoms_2d, tmp_path / "ft", *params, encoders=[rotation]) == 1
     # Whether NaN comes as far as the loss is the kernels' choice: the ReLU of some turns it into 0.
     fault = r"(a gradient is not finite|the loss is nan) at step 1, batch phantom_\d+, phantom_\d+: .*/kernel nan"
     said = capsys.readouterr()
     assert re.search(f"failed, the others go on: {fault}", said.err)
-    assert re.search(r"\[2/\d\].*; about 0:0\d:\d\d left", said.out)
+    assert re.search(r"\n\[run 2/2\] ", said.out)
     failed = tmp_path / "ft" / "runs" / "rotation-pretrained" / "100" / "0" / protocol.FAILED
     assert re.match(fault, json.loads(failed.read_text())["reason"])
     before = scores(tmp_path / "ft")
     assert {arm for arm, *_ in before} == {"random"}
     monkeypatch.setattr(weights, "load_encoder", load)
-    assert run(folder, tmp_path / "ft", *params, encoders=[encoder]) == 0
+    assert run(phantoms_2d, tmp_path / "ft", *params, encoders=[rotation]) == 0
     assert not failed.exists()
     assert {arm for arm, *_ in scores(tmp_path / "ft")} == {"random", "pretrained"}
     assert before.items() <= scores(tmp_path / "ft").items()
 
 
-def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(folder, encoder, tmp_path):
-    params = (*TINY, "ARMS=('knn',)")
-    copy = shutil.copytree(encoder, tmp_path / "rotation")
-    assert run(folder, tmp_path / "ft", *params, encoders=[copy], task="classification") == 0
+def test_the_time_left_is_told_from_the_second_run_on():
+    """As the first of a process begins with TensorFlow's start."""
+    assert running._time_left([], 3) == running._time_left([100.0], 2) == running._time_left([100.0, 110.0], 0) == ""
+    assert running._time_left([100.0, 110.0, 130.0], 4) == "; about 0:01:00 left"
+
+
+def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(phantoms_2d, rotation, tmp_path):
+    params = (*SHORT, "ARMS=('knn',)")
+    copy = shutil.copytree(rotation, tmp_path / "rotation")
+    assert run(phantoms_2d, tmp_path / "ft", *params, encoders=[copy], task="classification") == 0
     path = copy / "encoder" / "contract.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "weights_sha256": "other"}))
     with pytest.raises(InputError, match=r"has runs of encoder 'rotation' with other weights, from .*another folder"):
-        run(folder, tmp_path / "ft", *params, encoders=[copy], task="classification")
+        run(phantoms_2d, tmp_path / "ft", *params, encoders=[copy], task="classification")
 
 
-def test_runs_that_the_machine_fails_leave_the_others(folder, tmp_path):
+def test_runs_that_the_machine_fails_leave_the_others(phantoms_2d, tmp_path):
     faults = {  # cases trained on -> what happens, and how it is told
         2: (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out of memory: lower BATCH_SIZE"),
         3: (MemoryError(), "out of memory: lower BATCH_SIZE"),
         4: (tf.errors.InternalError(None, None, "at node:\n  a file\nfailed\n\t [[node]]"), "InternalError: failed"),
     }
-    experiment, planned = plan(folder, tmp_path / "ft", *SCRATCH, "STEPS=1", "FRACTIONS=(34,50,67,100)")
+    experiment, planned = plan(phantoms_2d, tmp_path / "ft", *SCRATCH, "STEPS=1", "FRACTIONS=(34,50,67,100)")
 
     def score(model, data, split):
         labelled = len(data.manifest.split("train").entries)
@@ -125,8 +114,8 @@ def test_runs_that_the_machine_fails_leave_the_others(folder, tmp_path):
         assert json.loads(failed.read_text())["reason"].startswith(told)
 
 
-def test_a_fault_of_the_program_ends_the_grid(folder, tmp_path):
-    experiment, planned = plan(folder, tmp_path / "ft", *SCRATCH)
+def test_a_fault_of_the_program_ends_the_grid(phantoms_2d, tmp_path):
+    experiment, planned = plan(phantoms_2d, tmp_path / "ft", *SCRATCH)
 
     def score(model, data, split):
         raise TypeError("a bug")
@@ -139,10 +128,10 @@ def test_a_fault_of_the_program_ends_the_grid(folder, tmp_path):
 # Labels
 
 
-def test_folds_test_every_case_once_also_where_the_data_have_no_test_split(encoder, tmp_path):
-    synthetic.write_dataset(tmp_path / "data", shape=(SIZE, SIZE), counts={"train": 9})
-    copy = pretrained_on(tmp_path / "data", encoder, tmp_path / "rotation")
-    params = (*TINY, "REPETITIONS=3", "FOLDS=3", "ARMS=('knn',)")
+def test_folds_test_every_case_once_also_where_the_data_have_no_test_split(rotation, tmp_path):
+    synthetic.write_dataset(tmp_path / "data", shape=(SIDE, SIDE), counts={"train": 9})
+    copy = pretrained_on(tmp_path / "data", rotation, tmp_path / "rotation")
+    params = (*SHORT, "REPETITIONS=3", "FOLDS=3", "ARMS=('knn',)")
     assert run(tmp_path / "data", tmp_path / "ft", *params, encoders=[copy], task="classification") == 0
     tested = [row.case for row in tables.read([tmp_path / "ft"]).predictions]
     assert sorted(tested) == [f"phantom_{number:07d}" for number in range(9)]
@@ -180,7 +169,7 @@ def pretrained_on(folder, encoder, copy):
     ids=["ordinal", "multilabel", "regression", "two numbers"],
 )
 def test_every_kind_of_label_has_its_scores(labels, params, tmp_path):
-    make_folder(tmp_path / "data", counts={"train": 6, "val": 3, "test": 6}, shapes=[(SIZE, SIZE)], label=labels)
+    make_folder(tmp_path / "data", counts={"train": 6, "val": 3, "test": 6}, shapes=[(SIDE, SIDE)], label=labels)
     assert run(tmp_path / "data", tmp_path / "ft", *SCRATCH, *params, task="classification") == 0
     found = {row.score: row.value for row in results(tmp_path / "ft") if row.split == "test"}
     assert repr(tuple(found)).replace(" ", "") in params[-1] + ","
@@ -205,7 +194,7 @@ REGRESSION = ("LABELS=@classification.regression()", "SCORES=('mse',)")
 )
 def test_a_label_that_is_no_class_is_refused(label, params, message, tmp_path):
     counts, others = {"train": 4, "val": 2, "test": 5}, [0] * len(label)
-    make_folder(tmp_path / "data", counts=counts, shapes=[(SIZE, SIZE)], label=lambda i: label if i == 4 else others)
+    make_folder(tmp_path / "data", counts=counts, shapes=[(SIDE, SIDE)], label=lambda i: label if i == 4 else others)
     with pytest.raises(InputError, match=message):
         run(tmp_path / "data", tmp_path / "ft", *SCRATCH, *params, task="classification")
 
@@ -213,11 +202,11 @@ def test_a_label_that_is_no_class_is_refused(label, params, message, tmp_path):
 # Devices
 
 
-def test_a_result_is_the_same_on_two_devices_and_with_views_made_on_the_host(folder, encoder, tmp_path):
-    grid = (*TINY, "WARMUP_STEPS=1", "LOG_EVERY=1", "ARMS=('pretrained',)", "SCORES=('dice','hd95')")
-    run(folder, tmp_path / "one", *grid, encoders=[encoder])
+def test_a_result_is_the_same_on_two_devices_and_with_views_made_on_the_host(phantoms_2d, rotation, tmp_path):
+    grid = (*SHORT, "WARMUP_STEPS=1", "LOG_EVERY=1", "ARMS=('pretrained',)", "SCORES=('dice','hd95')")
+    run(phantoms_2d, tmp_path / "one", *grid, encoders=[rotation])
     for name, param in (("two", "STRATEGY='mirrored'"), ("host", "VIEWS_ON='host'")):
-        run(folder, tmp_path / name, *grid, param, encoders=[encoder])
+        run(phantoms_2d, tmp_path / name, *grid, param, encoders=[rotation])
         assert scores(tmp_path / name) == pytest.approx(scores(tmp_path / "one"), abs=1e-4)
         assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / name), abs=1e-4)
 
@@ -228,14 +217,14 @@ def losses(workdir):
     return [line.get("loss", line.get("val_loss")) for line in lines]
 
 
-def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
-    experiment, planned = plan(folder, tmp_path, *SCRATCH, "CASES=(1,5)")
+def test_numbers_of_patients_may_stand_for_fractions(phantoms_2d, tmp_path):
+    experiment, planned = plan(phantoms_2d, tmp_path, *SCRATCH, "CASES=(1,5)")
     trains = [protocol.labelled(experiment, cell).manifest.split("train").entries for cell in planned]
     patients = [{entry.patient for entry in train} for train in trains]
     assert list(map(len, patients)) == [1, 5]
     assert patients[0] < patients[1]
     experiment, planned = plan(
-        folder, tmp_path, *TINY[:-1], "ARMS=('random',)", "CASES=(3,)", "FOLDS=3", "REPETITIONS=3"
+        phantoms_2d, tmp_path, *TINY, "ARMS=('random',)", "CASES=(3,)", "FOLDS=3", "REPETITIONS=3"
     )
     trains = [protocol.labelled(experiment, cell).manifest.split("train").entries for cell in planned]
     assert [len({entry.patient for entry in train}) for train in trains] == [3, 3, 3]
@@ -263,24 +252,24 @@ def test_numbers_of_patients_may_stand_for_fractions(folder, tmp_path):
         (("RAMP_STEPS=-1",), "RAMP_STEPS is -1; it must be a number of at least 0"),
     ],
 )
-def test_a_mistake_is_one_line_before_the_first_step(params, message, folder, tmp_path, capsys):
+def test_a_mistake_is_one_line_before_the_first_step(params, message, phantoms_2d, tmp_path, capsys):
     with pytest.raises(InputError) as caught:
-        run(folder, tmp_path / "ft", *SCRATCH, *params)
+        run(phantoms_2d, tmp_path / "ft", *SCRATCH, *params)
     assert message in str(caught.value).splitlines()[0]
     assert not (tmp_path / "ft").exists()
     assert "step" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["gin/rotation_2d.gin", "gin/datasets/phantoms_2d.gin"])
-def test_a_file_without_a_downstream_task_is_one_line(name, folder, tmp_path):
+def test_a_file_without_a_downstream_task_is_one_line(name, phantoms_2d, tmp_path):
     with pytest.raises(InputError, match=rf"{name} sets no scorer: give the file of a downstream task, gin/finetune/"):
-        finetune.run(configuration.Sources((name,), ()), folder, [], tmp_path / "ft")
+        finetune.run(configuration.Sources((name,), ()), phantoms_2d, [], tmp_path / "ft")
 
 
-def test_a_signal_while_a_run_is_scored_keeps_what_is_scored(folder, tmp_path, capsys):
-    whole, planned = plan(folder, tmp_path / "whole", *SCRATCH, "STEPS=2", "EVAL_EVERY=1", "FRACTIONS=(100,)")
+def test_a_signal_while_a_run_is_scored_keeps_what_is_scored(phantoms_2d, tmp_path, capsys):
+    whole, planned = plan(phantoms_2d, tmp_path / "whole", *SCRATCH, "STEPS=2", "EVAL_EVERY=1", "FRACTIONS=(100,)")
     assert running.run_all(whole, planned) == 0
-    cut, planned = plan(folder, tmp_path / "cut", *SCRATCH, "STEPS=2", "EVAL_EVERY=1", "FRACTIONS=(100,)")
+    cut, planned = plan(phantoms_2d, tmp_path / "cut", *SCRATCH, "STEPS=2", "EVAL_EVERY=1", "FRACTIONS=(100,)")
     scored, sent = [], []
 
     def score(predict, data, split):

@@ -8,15 +8,13 @@ import time
 
 import pytest
 
-from ssl3d_tf import finetune, train
+from ssl3d_tf import finetune
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data import synthetic
 from ssl3d_tf.evaluation import tables
+from tests.conftest import TINY
 
-SIZE = 16
-NETWORK = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "SAVE_EVERY=1", "LOG_EVERY=1")
 ARMS = ("ARMS=('random','pretrained')", "FRACTIONS=(100,)", "REPETITIONS=1", "WARMUP_STEPS=2")
-GRID = (*NETWORK, *ARMS, "STEPS=4", "EVAL_EVERY=1", "DROPOUT=0.2", "SCORES=('dice','hd95')")
+GRID = (*TINY, *ARMS, "STEPS=4", "SAVE_EVERY=1", "LOG_EVERY=1", "EVAL_EVERY=1", "DROPOUT=0.2", "SCORES=('dice','hd95')")
 TABLES = (tables.RESULTS, tables.CASES, tables.PREDICTIONS, "splits.json")
 GIN_FILE = "gin/finetune/segmentation_2d.gin"
 
@@ -34,23 +32,9 @@ runpy.run_module("ssl3d_tf.finetune", run_name="__main__", alter_sys=True)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("killed") / "data"
-    synthetic.write_dataset(folder, shape=(SIZE, SIZE), counts={"train": 4, "val": 2, "test": 2})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def encoder(data, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("pretrained") / "rotation"
-    train.pretrain(configuration.Sources(("gin/rotation_2d.gin",), (*NETWORK, "STEPS=1")), data, workdir)
-    return workdir
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, encoder, tmp_path_factory):
+def undisturbed(phantoms_2d, rotation, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("undisturbed") / "ft"
-    assert finetune.run(configuration.Sources((GIN_FILE,), GRID), data, [encoder], workdir) == 0
+    assert finetune.run(configuration.Sources((GIN_FILE,), GRID), phantoms_2d, [rotation], workdir) == 0
     return workdir
 
 
@@ -74,17 +58,17 @@ def kill_after(process, path, *, text="", lines=0, seconds=0.0):
     assert process.wait() == -signal.SIGKILL
 
 
-def test_a_grid_killed_again_and_again_ends_with_the_same_tables(data, encoder, undisturbed, tmp_path):
+def test_a_grid_killed_again_and_again_ends_with_the_same_tables(phantoms_2d, rotation, undisturbed, tmp_path):
     workdir, moments = tmp_path / "ft", random.Random(0)
-    process = start(data, encoder, workdir, "-c", KILLED_AT_RENAME)  # with a result that is not yet one
+    process = start(phantoms_2d, rotation, workdir, "-c", KILLED_AT_RENAME)  # with a result that is not yet one
     assert process.wait() == -signal.SIGKILL
     assert list(workdir.rglob(".result.json.*.tmp"))
     command = ("-m", "ssl3d_tf.finetune")
     journal = workdir / "runs" / "rotation-pretrained" / "100" / "0" / "metrics.jsonl"
-    kill_after(start(data, encoder, workdir, *command), journal, lines=moments.randint(1, 8))  # while it trains
-    moment = {"text": "[2/2]", "seconds": moments.uniform(0, 4)}  # wherever that is
-    kill_after(start(data, encoder, workdir, *command), tmp_path / "screen", **moment)
-    assert start(data, encoder, workdir, *command).wait() == 0
+    kill_after(start(phantoms_2d, rotation, workdir, *command), journal, lines=moments.randint(1, 8))  # while it trains
+    moment = {"text": "[run 2/2]", "seconds": moments.uniform(0, 4)}  # wherever that is
+    kill_after(start(phantoms_2d, rotation, workdir, *command), tmp_path / "screen", **moment)
+    assert start(phantoms_2d, rotation, workdir, *command).wait() == 0
     for name in TABLES:
         assert (workdir / name).read_bytes() == (undisturbed / name).read_bytes(), name
 

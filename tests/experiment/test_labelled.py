@@ -11,7 +11,7 @@ from ssl3d_tf.command import configuration
 from ssl3d_tf.data import classes, folders
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.evaluation import tables
+from ssl3d_tf.evaluation import summary, tables
 from ssl3d_tf.experiment import scoring
 from tests.tools.converting import convert, settings
 
@@ -87,12 +87,16 @@ def test_the_labelled_cases_are_counted_once_and_in_the_report(tmp_path, capsys)
     assert {*splits["train"]["100"], *splits["val"], *splits["test"]} == set(some(LABELS))
 
 
-def test_folds_are_of_the_labelled_cases(tmp_path, undrawn):
+def test_folds_are_of_the_labelled_cases(tmp_path, undrawn, capsys):
     of_training = {name: label for name, label in LABELS.items() if name.startswith("train")}
     data = make(tmp_path, masks={}, labels=of_training)  # none in validation and test
     workdir = run(data, "FOLDS=3", "REPETITIONS=3", task="classification")
     tested = [row.case for row in tables.read([workdir]).predictions]
     assert sorted(tested) == sorted(of_training)
+    said = "6 of 13 scans, divided anew into 3 folds, have a label"
+    assert f"\n{said}.\n" in capsys.readouterr().out
+    assert json.loads((workdir / "run.json").read_text())["labelled"] == {"folds": said}
+    assert summary.labelled_lines(tables.read([workdir]), "classification") == [f"{said}."]
 
 
 def test_a_split_without_a_labelled_case_is_refused_with_the_remedy(tmp_path):

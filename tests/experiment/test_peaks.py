@@ -1,27 +1,28 @@
 """The search for each arm's peak learning rate: as many trials for all, chosen in validation, and killed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf import finetune, train, tune
+from ssl3d_tf import finetune, tune
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import folders, synthetic
+from ssl3d_tf.data import folders
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables, tried
 from ssl3d_tf.evaluation.tables import SCRATCH, Arm
 from ssl3d_tf.experiment import peaks, preparing, protocol, running
 from ssl3d_tf.experiment.protocol import RESULT, Cell
 from ssl3d_tf.training import contracts
+from tests.conftest import TINY
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
-SIZE = 16
-TINY = ("STEPS=2", "BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIZE}", "EVAL_EVERY=1", "LOG_EVERY=1")
+SHORT = (*TINY, "STEPS=2", "EVAL_EVERY=1", "LOG_EVERY=1")
 PLAIN = "segmentation.task.transforms=[]"
-GRID = (*TINY, PLAIN, "ARMS=('random',)", "REPETITIONS=2", "PEAKS=(1e-3,1e-2)", "WARMUP_STEPS=0", "RAMP_STEPS=0")
+GRID = (*SHORT, PLAIN, "ARMS=('random',)", "REPETITIONS=2", "PEAKS=(1e-3,1e-2)", "WARMUP_STEPS=0", "RAMP_STEPS=0")
 GIN_FILE = "gin/finetune/segmentation_2d.gin"
 
 
@@ -30,28 +31,14 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("peaks") / "data"
-    synthetic.write_dataset(root, shape=(SIZE, SIZE), counts={"train": 4, "val": 3, "test": 3})
-    return root
-
-
-@pytest.fixture(scope="module")
-def encoder(folder, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("pretrained") / "rotation"
-    train.pretrain(configuration.Sources(("gin/rotation_2d.gin",), (*TINY, "STEPS=1")), folder, workdir)
-    return workdir
-
-
-@pytest.fixture(scope="module")
-def grid(folder, tmp_path_factory):
+def grid(phantoms_2d, tmp_path_factory):
     """The workdir of a whole search of scratch, and which runs were scored."""
     workdir, scored = tmp_path_factory.mktemp("grid") / "ft", []
     with pytest.MonkeyPatch.context() as patched:
         of_run = running._scores
         patched.setattr(running, "_scores", lambda *of: scored.append(of[-1].relative_to(workdir)) or of_run(*of))
         patched.setattr(running.report, "write", lambda *_: None)
-        assert run(folder, workdir, *GRID) == 0
+        assert run(phantoms_2d, workdir, *GRID) == 0
     return workdir, scored
 
 
@@ -72,9 +59,9 @@ ALL_ARMS = "ARMS=('random','pretrained','frozen')"
 
 
 @pytest.mark.parametrize(("params", "deciding"), [((), {0}), (("FOLDS=4",), {0, 1})])
-def test_all_arms_have_equal_steps_data_and_trials(folder, encoder, tmp_path, params, deciding):
+def test_all_arms_have_equal_steps_data_and_trials(phantoms_2d, rotation, tmp_path, params, deciding):
     given = (*GRID, ALL_ARMS, "CASES=(1,2)", "PEAKS=(1e-4,1e-3,1e-2)", *params)
-    experiment, cells = planned(folder, encoder, tmp_path, *given)
+    experiment, cells = planned(phantoms_2d, rotation, tmp_path, *given)
     arms = {cell.arm for cell in cells}
     assert arms == {SCRATCH, Arm("rotation", "pretrained"), Arm("rotation", "frozen")}
     shared = {}
@@ -93,13 +80,13 @@ def test_all_arms_have_equal_steps_data_and_trials(folder, encoder, tmp_path, pa
     assert len({same[-1] for of_arms in shared.values() for _, same in of_arms}) == 3  # three learning rates
 
 
-def test_the_cost_is_said_before(folder, encoder, tmp_path):
-    experiment, cells = planned(folder, encoder, tmp_path, *GRID)
+def test_the_cost_is_said_before(phantoms_2d, rotation, tmp_path):
+    experiment, cells = planned(phantoms_2d, rotation, tmp_path, *GRID)
     assert peaks.cost(experiment.plan, cells) == (
-        "PEAKS: 2 learning rates are tried by each arm and number of labels in the first repetition, 2 trials of equal "
-        "steps; 1 of them become runs: 3 trainings, 2 without the search."
+        "PEAKS: 2 learning rates are tried by each arm and number of labels in the first repetition, with equal steps: "
+        "2 runs and 2 trials. The best trial of each search becomes its run, so that 3 are trained, 2 without PEAKS."
     )
-    experiment, cells = planned(folder, encoder, tmp_path, *GRID, "PEAKS=()")
+    experiment, cells = planned(phantoms_2d, rotation, tmp_path, *GRID, "PEAKS=()")
     assert peaks.cost(experiment.plan, cells) == ""
     assert not [cell for cell in cells if cell.peak]
 
@@ -142,22 +129,22 @@ def test_trials_are_never_tested(grid):
     assert not list((workdir / "trials").rglob(RESULT))
 
 
-def test_a_run_is_as_with_that_learning_rate(grid, folder, encoder, tmp_path):
+def test_a_run_is_as_with_that_learning_rate(grid, phantoms_2d, rotation, tmp_path):
     workdir, _ = grid
     (peak,) = {row.peak for row in tables.read([workdir]).results}
-    assert run(folder, tmp_path / "as", *GRID, f"LEARNING_RATE={peak}", "PEAKS=None", "REPETITIONS=1") == 0
+    assert run(phantoms_2d, tmp_path / "as", *GRID, f"LEARNING_RATE={peak}", "PEAKS=None", "REPETITIONS=1") == 0
     found, expected = (
         json.loads((Cell(SCRATCH, 100, 0).folder(root) / RESULT).read_text())["scores"]
         for root in (workdir, tmp_path / "as")
     )
     assert found == expected
     for given in (peak, f"({peak},)"):  # one alone is no search
-        experiment, (cell, *_) = planned(folder, encoder, tmp_path, *GRID, f"PEAKS={given}")
+        experiment, (cell, *_) = planned(phantoms_2d, rotation, tmp_path, *GRID, f"PEAKS={given}")
         assert cell.peak is None
         assert float(peaks.settings_of(experiment, cell).schedule(0)) == pytest.approx(float(peak))
 
 
-def test_a_search_killed_again_and_again_ends_with_the_same_tables(grid, folder, tmp_path, monkeypatch):
+def test_a_search_killed_again_and_again_ends_with_the_same_tables(grid, phantoms_2d, tmp_path, monkeypatch):
     once = (*GRID, "REPETITIONS=1")
 
     def dies(*_, **__):
@@ -167,8 +154,8 @@ def test_a_search_killed_again_and_again_ends_with_the_same_tables(grid, folder,
         with monkeypatch.context() as patched:
             patched.setattr(*moment, dies)
             with pytest.raises(Killed):
-                run(folder, tmp_path / "ft", *once)
-    assert run(folder, tmp_path / "ft", *once) == 0
+                run(phantoms_2d, tmp_path / "ft", *once)
+    assert run(phantoms_2d, tmp_path / "ft", *once) == 0
     killed, whole = (tables.read([root]) for root in (tmp_path / "ft", grid[0]))
     assert repr(killed.trials) == repr(whole.trials)
     for one, other in ((killed.results, whole.results), (killed.cases, whole.cases)):
@@ -176,11 +163,13 @@ def test_a_search_killed_again_and_again_ends_with_the_same_tables(grid, folder,
         assert one
 
 
-def test_a_trial_that_diverges_loses_and_is_told(folder, tmp_path, capsys):
+def test_a_trial_that_diverges_loses_and_is_told(phantoms_2d, tmp_path, capsys):
     overflows = ("REPETITIONS=1", "NORM='none'", "CLIP_NORM=None", "CLIP_VALUE=None", "PEAKS=(1e-3,1e30)")
-    assert run(folder, tmp_path / "ft", *GRID, *overflows) == 0
+    assert run(phantoms_2d, tmp_path / "ft", *GRID, *overflows) == 0
     said = capsys.readouterr().out
     assert "diverged, the other learning rates decide: " in said
+    assert re.findall(r"^\[.*?\]", said, re.MULTILINE) == ["[trial 1/2]", "[trial 2/2]", "[run 1/1]"]
+    assert "results.csv; 1 run and 2 trials, of which 0 failed.\n" in said  # as the opening has it
     assert "peak learning rate 0.001 of 2 tried, by val_dice: 0.001 " in said
     assert tried.lines(tables.read([tmp_path / "ft"]), "segmentation") == [
         "Peak learning rate, chosen in validation: scratch 0.001 of 2 tried, 1 of 2 trials diverged."
@@ -189,7 +178,7 @@ def test_a_trial_that_diverges_loses_and_is_told(folder, tmp_path, capsys):
         peaks._best([peaks.Tried(1.0, reason="the loss is inf"), peaks.Tried(2.0, reason="no number")])
 
 
-def test_a_trial_that_fails_otherwise_is_needed_and_tried_again(folder, tmp_path, capsys, monkeypatch):
+def test_a_trial_that_fails_otherwise_is_needed_and_tried_again(phantoms_2d, tmp_path, capsys, monkeypatch):
     train = running.train
 
     def fails(experiment, cell, folder):
@@ -199,37 +188,37 @@ def test_a_trial_that_fails_otherwise_is_needed_and_tried_again(folder, tmp_path
 
     with monkeypatch.context() as patched:
         patched.setattr(running, "train", fails)
-        assert run(folder, tmp_path / "ft", *GRID) == 4  # the trials, the run that is to be the best, and the next
+        assert run(phantoms_2d, tmp_path / "ft", *GRID) == 4  # the trials, the run that is to be the best, and the next
     said = capsys.readouterr().err
     assert "0.001 failed, and all are needed; the same command tries it again." in said
     assert "no learning rate is chosen yet by scratch random, repetition 0" in said
-    experiment, (first, *_) = planned(folder, tmp_path, tmp_path / "ft", *GRID)
+    experiment, (first, *_) = planned(phantoms_2d, tmp_path, tmp_path / "ft", *GRID)
     assert not peaks.is_done(experiment, first)
 
 
 @pytest.mark.parametrize("given", ["(1e-3,1e-3)", "(0,1e-3)", "'high'", "(True,)", "(1e-3,float)", "(1e-3,None)"])
-def test_what_is_no_learning_rate_is_one_line(given, folder, tmp_path):
+def test_what_is_no_learning_rate_is_one_line(given, phantoms_2d, tmp_path):
     with pytest.raises(InputError, match=r"PEAKS") as caught:
-        run(folder, tmp_path / "ft", *GRID, f"PEAKS={given}")
+        run(phantoms_2d, tmp_path / "ft", *GRID, f"PEAKS={given}")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "ft").exists()
 
 
-def test_a_schedule_that_does_not_read_them_is_told(folder, tmp_path):
+def test_a_schedule_that_does_not_read_them_is_told(phantoms_2d, tmp_path):
     with pytest.raises(InputError, match=r"PEAKS would all be one: .* does not read LEARNING_RATE"):
-        run(folder, tmp_path / "ft", *GRID, "schedules.two_ramps.peak=1e-3")
+        run(phantoms_2d, tmp_path / "ft", *GRID, "schedules.two_ramps.peak=1e-3")
 
 
-def test_labels_by_neighbours_need_no_learning_rate(folder, encoder, tmp_path):
-    experiment, cells = planned(folder, encoder, tmp_path, *GRID, "ARMS=('knn','frozen')")
+def test_labels_by_neighbours_need_no_learning_rate(phantoms_2d, rotation, tmp_path):
+    experiment, cells = planned(phantoms_2d, rotation, tmp_path, *GRID, "ARMS=('knn','frozen')")
     assert {cell.arm.init for cell in cells if cell.peak} == {"frozen"}
     assert peaks.settings_of(experiment, Cell(Arm("rotation", "knn"), 100, 0))
 
 
-def test_a_search_for_knobs_takes_none(folder, tmp_path):
-    sources = configuration.Sources((GIN_FILE,), (*TINY, "PEAKS=(1e-3,1e-2)", "MAX_TRIALS=1"))
+def test_a_search_for_knobs_takes_none(phantoms_2d, tmp_path):
+    sources = configuration.Sources((GIN_FILE,), (*SHORT, "PEAKS=(1e-3,1e-2)", "MAX_TRIALS=1"))
     with pytest.raises(InputError, match=r"PEAKS is \(0\.001, 0\.01\), a search of its own, for finetune: leave it"):
-        tune.run(sources, folder, [], tmp_path / "hp")
+        tune.run(sources, phantoms_2d, [], tmp_path / "hp")
 
 
 def test_arms_in_words_where_labels_differ():

@@ -1,8 +1,6 @@
-import re
-
 import pytest
 
-from ssl3d_tf.training import screen
+from ssl3d_tf.training import journal, screen
 from ssl3d_tf.training.journal import Journal
 
 
@@ -28,14 +26,29 @@ def test_an_evaluation_says_when_it_was_best(best_step, end):
     assert shown == f"validation: loss nan{end}"
 
 
-def test_a_line_says_how_long_the_rest_takes(tmp_path, capsys):
-    with Journal(tmp_path, first_step=10, steps=20) as journal:
-        for _ in range(8):
-            journal.advance()
-        journal.write(12, {"loss": 1.0, "examples_per_s": 1.0, "stall_fraction": 0.0})
-        journal.write(18, {"val_loss": 1.0}, "validation: loss 1")
-        journal.write(20, {"val_loss": 1.0}, "validation: loss 1")
-    *_, brief, evaluation, last = capsys.readouterr().out.splitlines()
-    assert brief == "step 12/20  loss 1, 1 examples/s"
-    assert re.fullmatch(r"step 18/20  validation: loss 1; about 0:00:0\d left", evaluation)
-    assert last == "step 20/20  validation: loss 1"
+def test_a_line_says_how_long_the_rest_takes(tmp_path, capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(journal.time, "perf_counter", lambda: clock[0])
+
+    def steps(log, *seconds):
+        for each in seconds:
+            clock[0] += each
+            log.advance()
+
+    with Journal(tmp_path, first_step=10, steps=40) as log:
+        steps(log, 100, 8, 9, 3, *[2] * 6)  # the first builds the graph of steps, a few more settle
+        clock[0] += 50  # the first evaluation builds its own
+        log.write(20, {"val_loss": 1.0}, "validation: loss 1")
+        log.write(20, {"loss": 1.0, "examples_per_s": 1.0, "stall_fraction": 0.0})
+        steps(log, *[2] * 10)
+        clock[0] += 10
+        log.write(30, {"val_loss": 1.0}, "validation: loss 1")
+        steps(log, *[2] * 10)
+        log.write(40, {"val_loss": 1.0}, "validation: loss 1")
+    assert capsys.readouterr().out.splitlines() == [
+        "2 s per step: about 0:00:44 for the 22 steps left, evaluations apart.",
+        "step 20/40  validation: loss 1; about 0:00:40 left",
+        "step 20/40  loss 1, 1 examples/s",
+        "step 30/40  validation: loss 1; about 0:00:30 left",
+        "step 40/40  validation: loss 1",
+    ]
