@@ -481,8 +481,6 @@ def test_overwrite_replaces_predictions_and_nothing_else(grid, new, tmp_path):
     run(model=grid[1], input=new[0], output=out)
     (out / "mine.txt").write_text("kept")
     run("--overwrite", "--nooverlays", "--probabilities", model=grid[1], input=new[0], output=out)
-    with pytest.raises(InputError, match="overlays False there, neurological here"):
-        run("--neurological", "--probabilities", model=grid[1], input=new[0], output=out)
     assert "mine.txt" in contents(out)
     assert "a_probabilities.npz" in contents(out)
     assert "a_overlay.png" not in contents(out)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.data.records.schema import Example
+from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native, overlays
 from ssl3d_tf.experiment import answers, prediction
 
@@ -128,6 +129,16 @@ def test_pictures_are_of_the_convention_that_is_asked_for(example, tmp_path, mon
     for asked in (answers.Wanted(), answers.Wanted(neurological=True)):
         answers.write(network(0.5), tmp_path, formats, asked, small, small, said)
     assert found == [(False, small.source), (True, small.source)]
+
+
+def test_a_folder_says_how_its_pictures_are_turned():
+    said = [answers.convention(answers.Wanted(neurological=which), "segmentation") for which in (False, True)]
+    assert said == ["radiological", "neurological"]
+    assert answers.convention(answers.Wanted(overlays=False), "segmentation") is False
+    turned = answers.Wanted(neurological=True)
+    for wanted, task in ((turned._replace(overlays=False), "segmentation"), (turned, "")):
+        with pytest.raises(InputError, match=r"--neurological turns .*: leave it out"):
+            answers.convention(wanted, task)
 
 
 def test_a_picture_without_a_reference_has_the_prediction_alone(tmp_path):
