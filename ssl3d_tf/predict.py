@@ -69,8 +69,7 @@ def main(argv: Sequence[str]) -> None:
     network = prediction.load(chosen, flips=values.flips, embeddings=values.embeddings)
     with files.locked(files.make_folder(folder, "--output")):
         ledger.occupy(folder, about, overwrite=values.overwrite)
-        wanted = answers.Wanted(values.probabilities, values.overlays, values.neurological)
-        write = functools.partial(answers.write, network, folder, FORMATS, wanted)
+        write = functools.partial(answers.write, network, folder, FORMATS, wanted_of(values))
         done = applying.run(scans, faults, applying.Work(folder, functools.partial(prediction.say, network), write))
         tables = answers.tables(network, done.lines, folder)
     print(applying.report(done, folder, tables))
@@ -89,17 +88,21 @@ def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[a
     return found, [fault._asdict() for fault in faults]
 
 
+def wanted_of(values: flags.FlagValues) -> answers.Wanted:
+    """What is written of a segmentation."""
+    return answers.Wanted(values.probabilities, values.overlays, values.neurological)
+
+
 def describe(values: flags.FlagValues, chosen: choosing.Chosen) -> dict[str, Any]:
     """What prediction.json says: with which weights and how these predictions are made."""
     options = ("probabilities", "embeddings", "layout", "channels", "nan")
-    convention = "neurological" if values.neurological else "radiological"
     return {
         "model": [str(each) for each in chosen.folders],
         "classes": chosen.contract.get("classes"),
         "weights": [contracts.read_contract(each)["weights_sha256"] for each in chosen.folders],
         "input": str(Path(values.input).resolve()),
         "flips": prediction.flips_of(chosen.contract, values.flips),
-        "overlays": values.overlays and convention,
+        "overlays": answers.convention(wanted_of(values), chosen.contract.get("task", "")),
         **{name: values[name].value for name in options},
     }
 

@@ -50,6 +50,8 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("--input is for --verify; add it.")
     if values.gin_param and not values.views:
         raise app.UsageError("--gin_param is for --views; add --views=gin/jigsaw_3d.gin, say.")
+    if values.neurological and not values.png:
+        raise app.UsageError("--neurological turns a picture; add --png=FILE, and --show, --views or --workdir.")
     folder = place(argv[1])
     data = manifest.read(folder)
     if values.verify:

@@ -81,7 +81,8 @@ def colour_and_marker(one: Arm, encoders: Sequence[str]) -> tuple[str, str]:
     if one.encoder not in encoders:
         return _GREY, "."
     place = encoders.index(one.encoder)
-    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    again = place // len(COLOURS)  # the colours: then with other markers
+    return COLOURS[place % len(COLOURS)], MARKERS[(place + again) % len(MARKERS)]
 
 
 def shade(picture: np.ndarray, inside: np.ndarray, colour: Sequence[float]) -> None:

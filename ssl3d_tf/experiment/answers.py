@@ -10,6 +10,7 @@ import numpy as np
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.records.schema import Example
+from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import grading, native, overlays
 from ssl3d_tf.experiment.applying import Scan
 from ssl3d_tf.experiment.prediction import Network, Said, probable
@@ -35,6 +36,18 @@ class Wanted(NamedTuple):
     probabilities: bool = False
     overlays: bool = True
     neurological: bool = False
+
+
+def convention(wanted: Wanted, task: str) -> str | bool:
+    """What prediction.json says of overlays: how they are turned, or whether any was asked for of another `task`.
+
+    Raises:
+        InputError: they are to be turned, and none is drawn.
+    """
+    is_drawn = wanted.overlays and task == "segmentation"
+    if wanted.neurological and not is_drawn:
+        raise InputError("--neurological turns the pictures of segmentations, and none is drawn here: leave it out.")
+    return ("neurological" if wanted.neurological else "radiological") if is_drawn else wanted.overlays
 
 
 def write(

@@ -63,22 +63,22 @@ def place(lines: Lines) -> Placed:
     width = max(left + tile.pixels.shape[1] for _, left, tile in placed)
     picture = np.ones((top - gap, width, 3), np.float32)
     for top, left, tile in placed:
-        height, width = tile.pixels.shape[:2]
-        picture[top : top + height, left : left + width] = tile.pixels
+        high, wide = tile.pixels.shape[:2]
+        picture[top : top + high, left : left + wide] = tile.pixels
     return Placed(picture, placed)
 
 
 def draw(axes: Axes, placed: Placed, title: str) -> None:
-    """Draws them, with the title above, left."""
+    """Draws them, with the title above, left; a $ in a name is a $."""
     axes.imshow(placed.picture)
     axes.axis("off")
     most = max((tile.above.count("\n") + 1 if tile.above else 0 for _, _, tile in placed.tiles), default=0)
-    axes.set_title(title, loc="left", fontsize=9, pad=6 + 1.25 * _SMALL * most)
+    axes.set_title(title, loc="left", fontsize=9, pad=6 + 1.25 * _SMALL * most, parse_math=False)
     for top, left, tile in placed.tiles:
         height, width = tile.pixels.shape[:2]
         if tile.above:
-            corner = {"xytext": (0, 2), "textcoords": "offset points", "va": "bottom"}
-            axes.annotate(tile.above, (left - 0.5, top - 0.5), fontsize=_SMALL, **corner)
+            at, up = (left - 0.5, top - 0.5), (0, 2)  # points
+            axes.annotate(tile.above, at, up, textcoords="offset points", fontsize=_SMALL, va="bottom")
         _write(axes, (left - 0.5, top - 0.5), tile.inside, ha="left", va="top")
         edges = (left - 0.5 + _EDGE * width, left - 0.5 + (1 - _EDGE) * width)
         for at, letter, side in zip(edges, tile.sides, ("left", "right"), strict=False):

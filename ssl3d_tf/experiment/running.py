@@ -45,7 +45,7 @@ def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
         arm = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}"
         what = f"{arm}, {cell.fraction:.3g} %, repetition {cell.repetition}{tries}"
         left = [one for one in planned[number:] if not _is_done(experiment, one)]
-        print(f"\n[{places[number]}] {what}{_time_left(ended, len(left))}", flush=True)
+        print(f"\n[{places[number]}] {what}{screen.time_left(ended, len(left))}", flush=True)
         try:
             if not (run if cell.peak is None else try_peak)(experiment, cell):
                 sys.exit(0)  # a signal stopped it, which it has said
@@ -60,17 +60,6 @@ def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
         if cell in left:
             ended.append(time.monotonic())
     return failed
-
-
-def _time_left(ended: Sequence[float], left: int) -> str:
-    """'; about 0:12:34 left', at the pace of the runs behind the first, in which TensorFlow starts; '' without one.
-
-    Args:
-        ended: clock, s, at the end of each run of this process. left: how many there are to do.
-    """
-    if len(ended) < 2 or not left:
-        return ""
-    return f"; about {screen.clock((ended[-1] - ended[0]) / (len(ended) - 1) * left)} left"
 
 
 def _is_done(experiment: Experiment, cell: Cell) -> bool:

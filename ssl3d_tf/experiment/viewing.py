@@ -163,4 +163,6 @@ def _legend(drawn: Figure, seen: frozenset[int], classes: Mapping[str, str]) -> 
     ]
     if len(shown) > len(keys):
         keys.append(Patch(color="none", label=f"and {len(shown) - len(keys)} more"))
-    drawn.legend(handles=keys, loc="outside lower right", ncols=8, fontsize=8, frameon=False)
+    legend = drawn.legend(handles=keys, loc="outside lower right", ncols=8, fontsize=8, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)

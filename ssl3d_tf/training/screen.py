@@ -1,7 +1,7 @@
 """What a person reads of a run's numbers at a glance, one short line; all of them are in metrics.jsonl."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _SHOWN = 4  # scores in a line
 _NOT_SCORES = {"loss", "skipped", "examples_per_s", "stall_fraction", "lr", "gradient_norm"}
@@ -39,3 +39,14 @@ def scores(values: Mapping[str, float]) -> str:
 def clock(seconds: float) -> str:
     """'0:12:34', of how long something takes."""
     return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def time_left(ended: Sequence[float], left: int) -> str:
+    """'; about 0:12:34 left', at the pace of the runs behind the first, in which TensorFlow starts; '' without one.
+
+    Args:
+        ended: clock, s, at the end of each run of this process. left: how many there are to do.
+    """
+    if len(ended) < 2 or not left:
+        return ""
+    return f"; about {clock((ended[-1] - ended[0]) / (len(ended) - 1) * left)} left"

@@ -76,12 +76,6 @@ def test_one_failed_run_leaves_the_others_and_is_tried_again(phantoms_2d, rotati
     assert before.items() <= scores(tmp_path / "ft").items()
 
 
-def test_the_time_left_is_told_from_the_second_run_on():
-    """As the first of a process begins with TensorFlow's start."""
-    assert running._time_left([], 3) == running._time_left([100.0], 2) == running._time_left([100.0, 110.0], 0) == ""
-    assert running._time_left([100.0, 110.0, 130.0], 4) == "; about 0:01:00 left"
-
-
 def test_an_encoder_that_was_trained_on_is_not_mixed_with_its_former_self(phantoms_2d, rotation, tmp_path):
     params = (*SHORT, "ARMS=('knn',)")
     copy = shutil.copytree(rotation, tmp_path / "rotation")

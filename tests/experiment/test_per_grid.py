@@ -193,6 +193,9 @@ def test_pictures_are_of_the_cases_by_their_native_score(resampled, monkeypatch,
     found = how.score(predict, resampled, "test")
     how.draw(predict, resampled, found, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"best.png", "median.png", "worst.png"}
+    before = (tmp_path / "best.png").read_bytes()
+    scoring.segmentation(view_size=16, neurological=True).draw(predict, resampled, found, tmp_path)
+    assert (tmp_path / "best.png").read_bytes() != before  # left and right exchanged
 
 
 def test_a_stack_is_scored_by_all_of_its_slices_together(raw, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssl3d_tf.data.records.schema import Example
+from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native, overlays
 from ssl3d_tf.experiment import answers, prediction
 
@@ -120,10 +121,31 @@ def test_what_was_cropped_away_is_background_also_in_probabilities(example, tmp_
     assert (kept["shares"][~outside] != (1, 0)).all(-1).mean() > 0.9
 
 
+def test_pictures_are_of_the_convention_that_is_asked_for(example, tmp_path, monkeypatch):
+    small, found = example._replace(volume=example.volume[:9, :9, :9], source={"orientation": "RAS"}), []
+    monkeypatch.setattr(overlays, "draw", lambda *_, **given: found.append((given["neurological"], given["source"])))
+    formats = answers.Formats(lambda scan: scan.id, lambda *_: "labels", lambda *_: "shares")
+    said = prediction.say(network(0.5), small)
+    for asked in (answers.Wanted(), answers.Wanted(neurological=True)):
+        answers.write(network(0.5), tmp_path, formats, asked, small, small, said)
+    assert found == [(False, small.source), (True, small.source)]
+
+
+def test_a_folder_says_how_its_pictures_are_turned():
+    said = [answers.convention(answers.Wanted(neurological=which), "segmentation") for which in (False, True)]
+    assert said == ["radiological", "neurological"]
+    assert answers.convention(answers.Wanted(overlays=False), "segmentation") is False
+    turned = answers.Wanted(neurological=True)
+    for wanted, task in ((turned._replace(overlays=False), "segmentation"), (turned, "")):
+        with pytest.raises(InputError, match=r"--neurological turns .*: leave it out"):
+            answers.convention(wanted, task)
+
+
 def test_a_picture_without_a_reference_has_the_prediction_alone(tmp_path):
     volume, predicted = np.random.default_rng(0).random((9, 8, 7)), np.zeros((9, 8, 7), np.uint8)
     predicted[2:5, 2:5, 2:5] = 1
-    shared = {"title": "a", "volume": volume, "spacing_mm": (1, 1, 1), "is_ras": True, "classes": {1: "one"}}
+    lying = {"spacing_mm": (1, 1, 1), "source": {"orientation": "RAS"}}
+    shared = {"title": "a", "volume": volume, "classes": {1: "one"}, **lying}
     for name, truth in (("alone", None), ("empty", np.zeros_like(predicted)), ("both", predicted)):
         overlays.draw(tmp_path / name, truth=truth, predicted=predicted, **shared)
     pictures = [(tmp_path / name).read_bytes() for name in ("alone", "empty", "both")]

@@ -163,6 +163,7 @@ def test_views_that_cannot_be_made_are_one_line(folder, tmp_path):
         ("--views=gin/cpc_3d.gin",),
         ("--png=x.png",),
         ("--gin_param=STEPS=4",),
+        ("--neurological",),
         ("--workdir=RUN", "--views=gin/cpc_3d.gin", "--png=x.png"),
     ],
 )

@@ -52,3 +52,9 @@ def test_a_line_says_how_long_the_rest_takes(tmp_path, capsys, monkeypatch):
         "step 30/40  validation: loss 1; about 0:00:30 left",
         "step 40/40  validation: loss 1",
     ]
+
+
+def test_the_time_left_is_told_from_the_second_run_on():
+    """As the first of a process begins with TensorFlow's start."""
+    assert screen.time_left([], 3) == screen.time_left([100.0], 2) == screen.time_left([100.0, 110.0], 0) == ""
+    assert screen.time_left([100.0, 110.0, 130.0], 4) == "; about 0:01:00 left"
