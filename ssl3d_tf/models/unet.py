@@ -4,6 +4,8 @@ level 0..L−1: block(f · 2^level) -> max pool 2; then the bottleneck block(f �
 block: conv 3 ReLU -> norm -> dropout -> conv 3 ReLU -> norm. The skip of a level is what its max pool reads.
 """
 
+import math
+
 import keras
 
 from ssl3d_tf.errors import InputError
@@ -79,6 +81,12 @@ def skips(model: keras.Model) -> list[keras.KerasTensor]:
     if not pools:
         raise InputError(f"encoder '{model.name}' has no skips; a U-Net decoder needs unet.encoder.")
     return [pool.input for pool in reversed(pools)]
+
+
+def factors(model: keras.Model) -> tuple[int, ...]:
+    """By how much each axis is pooled before the bottleneck: 2^levels, or what POOL says; 1 of what is no U-Net."""
+    sizes = [pool.pool_size for pool in _pools(model)]
+    return tuple(map(math.prod, zip(*sizes, strict=True))) or (1,) * (len(model.input_shape) - 2)
 
 
 def has_skips(model: keras.Model) -> bool:

@@ -189,7 +189,7 @@ def test_labels_take_the_nearest_voxel_and_go_with_their_volume():
 
 def test_outside_is_the_minimum_of_each_channel():
     volumes = _volumes(8, 8, channels=2) + np.array([1.0, 5.0], np.float32)
-    op = augment.affine(transforms=[lambda seed: tf.constant(_matrix(np.eye(2) * 3))])
+    op = augment.affine(transforms=[lambda seed, sides: tf.constant(_matrix(np.eye(2) * 3))])
     moved = _apply(op, volumes, _seeds(2))
     np.testing.assert_allclose(moved[:, 0, 0], volumes.min((1, 2)), rtol=1e-6)
 

@@ -86,7 +86,7 @@ def test_a_shuffle_moves_voxels_within_their_blocks_only(rank):
     cells = (size // side) ** rank
     orders = tf.constant(np.stack([np.random.default_rng(1).permutation(side**rank)] * 3)[:, None], tf.int32)
     chosen = tf.constant(np.tile(np.arange(cells) % 2, (3, 1)), tf.int32)
-    found = masking.shuffle(tf.constant(views), orders, chosen, side=side).numpy()
+    found = masking.shuffle(tf.constant(views), orders, chosen, block=(side,) * rank).numpy()
 
     def blocks(values):
         cut = values.reshape(3, *[n for _ in range(rank) for n in (size // side, side)], 2)
@@ -102,7 +102,7 @@ def test_a_shuffle_moves_voxels_within_their_blocks_only(rank):
 def test_boxes_have_the_sides_that_were_asked_for(rank):
     boxes = tf.constant(np.random.default_rng(2).random((200, 1, rank, 2)), tf.float32)
     for inside, low, high in ((True, 1 / 6, 1 / 3), (False, 3 / 7, 4 / 7)):
-        found = masking.in_boxes(boxes, view_size=40, inside=tf.fill([200], inside)).numpy()
+        found = masking.in_boxes(boxes, view_size=(40,) * rank, inside=tf.fill([200], inside)).numpy()
         lengths = [found.any(tuple(a for a in range(1, rank + 2) if a != axis)).sum(-1) for axis in range(1, rank + 1)]
         assert np.min(lengths) >= 40 * low - 1
         assert np.max(lengths) <= 40 * high + 1
