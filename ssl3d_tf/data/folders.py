@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl3d_tf.data.places import Place, place
-from ssl3d_tf.data.records import columns, writer
+from ssl3d_tf.data.records import columns, planned, writer
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records.entry import Entry
 from ssl3d_tf.errors import InputError
@@ -93,7 +93,7 @@ def note_padding(data: DataFolder, view_size: Size) -> None:
         return
     filled = np.minimum(1.0, shapes / np.array(view)).prod(axis=1).mean()
     typical = shapes[np.argsort(shapes.prod(axis=1, dtype=np.int64), kind="stable")[len(shapes) // 2]].tolist()
-    remedy = f"; a smaller VIEW_SIZE, {_smaller(view, typical)}, say, saves that time" if filled < _MOSTLY else ""
+    remedy = f"; {_smaller(data.manifest, typical)}, say, saves that time" if filled < _MOSTLY else ""
     print(
         f"{small} of {len(shapes)} training volumes are smaller than VIEW_SIZE {view_size} on some axis: padded; "
         f"{1 - filled:.0%} of an average view is padding, volumes are {'×'.join(map(str, typical))} or so{remedy}.",
@@ -101,11 +101,12 @@ def note_padding(data: DataFolder, view_size: Size) -> None:
     )
 
 
-def _smaller(view: Sequence[int], typical: Sequence[int]) -> int | tuple[int, ...]:
-    """A view that such volumes fill: a cube where their sides are about alike, else what they have of each side."""
-    if max(typical) < min(view) and max(typical) <= 2 * min(typical):
-        return max(typical)
-    return tuple(map(min, zip(view, typical, strict=True)))
+def _smaller(manifest: manifests.Manifest, typical: Sequence[int]) -> str:
+    """A view that such volumes fill: a cube where their sides are about alike, else one of its own per axis."""
+    found = planned.of_manifest(manifest)
+    if found is None or max(typical) <= 2 * min(typical):
+        return f"a smaller VIEW_SIZE, {max(typical)}"
+    return " ".join(found.params())
 
 
 def check(data: DataFolder, *, rank: int, channels: int | None, fields: Sequence[str]) -> None:

@@ -196,5 +196,6 @@ def _encoder_of(model: keras.Model) -> keras.Model:
     (inner,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
     features = inner.outputs[0]
     if unet.has_skips(inner) and all(layer.name != "final_pool" for layer in inner.layers):
-        features = unet.layer("MaxPooling{}D", len(features.shape) - 2)(2, name="final_pool")(features)
+        step = unet.pools(inner)[0]
+        features = unet.layer("MaxPooling{}D", len(step))(step, name="final_pool")(features)
     return keras.Model(inner.inputs, features)

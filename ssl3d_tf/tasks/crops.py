@@ -21,6 +21,7 @@ from ssl3d_tf.losses.reconstruction import Whole
 from ssl3d_tf.models import decoders, geometry, patchwise
 from ssl3d_tf.models.decoders import Decoder
 from ssl3d_tf.models.heads import Head
+from ssl3d_tf.models.pooling import Pool
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task
 from ssl3d_tf.views import draws, guesses, masking, sizes, volumes
 from ssl3d_tf.views.masking import Corruption
@@ -69,8 +70,9 @@ def task(
     overlap: float = 0.5,
     masked_weight: float = 0.0,
     decoder: Decoder | None = None,
-    block: int = 16,
+    block: Size = 16,
     hidden: float = 0.75,
+    pool: Pool = None,
 ) -> Task:
     """Crops as a Task. Inputs: float32 [batch, 2, *c, channels], c = `side(view_size, overlap)` of each axis.
 
@@ -87,7 +89,7 @@ def task(
         code_size: values of a projection.
         overlap: least share of a crop's side, along every axis, that both crops show.
         masked_weight: of masked reconstruction in the sum of losses; at 0 there is no second head.
-        decoder: the second head, from `models.decoders`. block, hidden: `masking.blocks`' side and hidden.
+        decoder: the second head, from `models.decoders`. block, hidden, pool: as of `masking.blocks`.
 
     Raises:
         InputError: overlap or weight out of its range, a weight without a decoder, or blocks that do not fit crops.
@@ -97,7 +99,9 @@ def task(
         raise InputError(f"{given}; it must be 0, or above it with a decoder: take gin/crops_masked_{rank}d.gin.")
     whole = sizes.sides(view_size, rank)
     size = tuple(side(length, overlap) for length in whole)
-    hides = masking.blocks(rank=rank, view_size=size, side=block, hidden=hidden) if masked_weight else None
+    hides = None
+    if masked_weight:
+        hides = masking.blocks(rank=rank, view_size=size, side=block, hidden=hidden, pool=pool)
     views, objective = _Views(whole, size, change, hides), objective or pairs.nt_xent()
     contrast = Task(
         sample=lambda seed: _sample(seed, views),

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import pooling
+from ssl3d_tf.models.pooling import Pool
 from ssl3d_tf.task import Params, Seed, Volumes
 from ssl3d_tf.views import guesses, sizes, volumes
 from ssl3d_tf.views.sizes import Size
@@ -56,7 +58,7 @@ def standardise(views: Volumes, inside: tf.Tensor) -> Volumes:
     return (views - mean) * tf.math.rsqrt(variance + EPSILON)
 
 
-def blocks(*, rank: int, view_size: Size, side: Size = 16, hidden: float = 0.75) -> Corruption:
+def blocks(*, rank: int, view_size: Size, side: Size = 16, hidden: float = 0.75, pool: Pool = None) -> Corruption:
     """Hides whole blocks of a grid behind 0; of them counts what is body.
 
     Args:
@@ -64,11 +66,13 @@ def blocks(*, rank: int, view_size: Size, side: Size = 16, hidden: float = 0.75)
         side: of a block, likewise; 2^LEVELS is one place of the bottleneck. The last block of an axis may be cut.
         hidden: share of the blocks, in 0 < hidden < 1. He et al., 2022, arXiv:2111.06377; on CNNs in 3D: Wald et al.,
             2025, arXiv:2410.23132.
+        pool: of the network, as `models.pooling`: one side for all axes is of those that are pooled most, along
+            others a block has as many places as along these.
 
     Raises:
         InputError: nothing would be hidden, or nothing left.
     """
-    view, block = sizes.sides(view_size, rank), sizes.sides(side, rank, knob="BLOCK")
+    view, block = sizes.sides(view_size, rank), _block(side, rank, pool)
     along = [-(-length // part) for length, part in zip(view, block, strict=True)]
     total = sizes.voxels(along)
     count = round(hidden * total)
@@ -86,6 +90,14 @@ def blocks(*, rank: int, view_size: Size, side: Size = 16, hidden: float = 0.75)
         return views * (1.0 - hides), hides * body
 
     return Corruption(sample, apply, lambda changed: guesses.from_neighbours(changed, reach=block))
+
+
+def _block(side: Size, rank: int, pool: Pool) -> tuple[int, ...]:
+    found = sizes.sides(side, rank, knob="BLOCK")
+    if pool is None or not isinstance(side, int):
+        return found
+    factors = pooling.factors(pool, rank)
+    return tuple(max(1, length * factor // max(factors)) for length, factor in zip(found, factors, strict=True))
 
 
 def genesis(

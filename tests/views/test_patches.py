@@ -50,6 +50,17 @@ def test_jittered_patches_are_cut_at_their_offsets(rank):
     np.testing.assert_array_equal(patches.extract(volumes, grid, offsets), _sliced(volumes, grid, offsets))
 
 
+def test_an_axis_may_have_a_length_and_patches_of_its_own():
+    grid = patches.grid((14, 9, 6), 3, rank=3, jitter=None)
+    assert (grid.patch_size, grid.jitter) == ((3, 3, 2), (1, 0, 0))
+    volumes = np.random.default_rng(0).normal(size=(3, 14, 9, 6, 2)).astype(np.float32)
+    offsets = _offsets(grid)
+    assert offsets.numpy().max(axis=(0, 1)).tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(patches.extract(volumes, grid, offsets), _sliced(volumes, grid, offsets))
+    overlapping = patches.grid((14, 9), 3, rank=2, overlap=(2, 3))
+    assert (overlapping.step, overlapping.patch_size) == ((4, 2), (6, 5))
+
+
 @pytest.mark.parametrize("rank", [2, 3])
 @pytest.mark.parametrize("room", [{}, {"jitter": 3}, {"overlap": 2}])
 def test_centred_patches_are_cut_at_half_the_jitter(rank, room):
