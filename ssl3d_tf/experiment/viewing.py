@@ -164,7 +164,7 @@ def _outline(place: Axes, row: _Row) -> None:
     planes = [tuple(a for a in range(3) if a != gone) for gone in range(3)] if len(spatial) == 3 else [(0, 1)]
     for (start, size), colour in zip(row.boxes, _COLOURS, strict=False):
         for number, (down, across) in enumerate(planes):
-            corner = (number * (spatial[across] + 1) + start[across] - 0.5, start[down] - 0.5)
+            corner = (number * (max(spatial) + 1) + start[across] - 0.5, start[down] - 0.5)
             place.add_patch(Rectangle(corner, size[across], size[down], fill=False, edgecolor=colour, linewidth=1.5))
 
 
@@ -180,7 +180,14 @@ def _mosaic(views: np.ndarray) -> np.ndarray:
 
 
 def _planes(view: np.ndarray) -> list[np.ndarray]:
-    """The middle slices of one volume in all planes, or the image itself: [*spatial, channels] -> [h, w, channels]."""
+    """The middle slices of one volume in all planes, or the image itself: [*spatial, channels] -> [h, w, channels].
+
+    Planes of a volume that is no cube are lengthened at their far ends to one size.
+    """
     if view.ndim == 3:
         return [view]
-    return [np.moveaxis(view, axis, 0)[view.shape[axis] // 2] for axis in range(3)]
+    planes = [np.moveaxis(view, axis, 0)[view.shape[axis] // 2] for axis in range(3)]
+    room = [[(0, max(view.shape[:-1]) - side) for side in plane.shape[:-1]] for plane in planes]
+    return [
+        np.pad(plane, (*more, (0, 0)), constant_values=view.min()) for plane, more in zip(planes, room, strict=True)
+    ]

@@ -1,14 +1,16 @@
-"""Scans of thick slices from files to masks: what the converter proposes, with one view per axis, to the scans' grid."""
+"""Scans of thick slices from files to masks on their own grid, with what the converter proposes."""
 
 import json
 
 import nibabel
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 import ssl3d_tf
-from ssl3d_tf import finetune, train
+from ssl3d_tf import finetune, preview, train
 from ssl3d_tf.command import configuration
+from ssl3d_tf.data import places
 from ssl3d_tf.data.records import manifest, planned
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import choosing, prediction
@@ -48,9 +50,8 @@ def test_the_summary_proposes_what_suits_and_that_trains(runs):
     page = (runs[0] / "summary.md").read_text()
     found = planned.of_manifest(manifest.read(runs[0]))
     assert (found.view, found.pool) == ((24, 20, 7), ((2, 2, 1),) * 2)
-    assert (
-        '--gin_param="VIEW_SIZE=(24, 20, 7)" --gin_param="LEVELS=2" --gin_param="POOL=((2, 2, 1), (2, 2, 1))"' in page
-    )
+    lines = ("VIEW_SIZE=(24, 20, 7)", "LEVELS=2", "POOL=((2, 2, 1), (2, 2, 1))")
+    assert " ".join(f'--gin_param="{line}"' for line in lines) in page
     assert "26 × 22 × 7 voxels, of 1 × 1 × 6 mm" in page
     configuration.load(configuration.Sources(("gin/masked_3d.gin",), tuple(found.params())))
     assert configuration.macro("VIEW_SIZE") == (24, 20, 7)
@@ -75,6 +76,13 @@ def test_masks_come_back_on_the_grid_of_the_scans(runs, raw, tmp_path):
     np.testing.assert_array_equal(mask.affine, image.affine)
     assert set(np.unique(np.asarray(mask.dataobj))) <= set(VALUES)
     assert prediction.load(choosing.find(runs[2])).view == VIEW
+
+
+@pytest.mark.parametrize("name", ["masked_3d", "crops_3d", "jigsaw_3d", "finetune/segmentation_3d"])
+def test_views_are_drawn_whatever_their_sides(runs, tmp_path, name):
+    size = (f"VIEW_SIZE={VIEW}", f"POOL={POOL}", "LEVELS=1", "FILTERS=2")
+    preview.draw(places.place(runs[0]), configuration.Sources((f"gin/{name}.gin",), size), tmp_path / "views.png")
+    assert imread(tmp_path / "views.png").std() > 0.05
 
 
 def test_the_audit_removes_anatomy_from_such_views(runs, capsys):
