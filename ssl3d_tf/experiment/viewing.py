@@ -186,8 +186,7 @@ def _planes(view: np.ndarray) -> list[np.ndarray]:
     """
     if view.ndim == 3:
         return [view]
+    side, low = max(view.shape[:-1]), view.min()
     planes = [np.moveaxis(view, axis, 0)[view.shape[axis] // 2] for axis in range(3)]
-    room = [[(0, max(view.shape[:-1]) - side) for side in plane.shape[:-1]] for plane in planes]
-    return [
-        np.pad(plane, (*more, (0, 0)), constant_values=view.min()) for plane, more in zip(planes, room, strict=True)
-    ]
+    room = [[(0, side - length) for length in plane.shape[:-1]] for plane in planes]
+    return [np.pad(one, (*more, (0, 0)), constant_values=low) for one, more in zip(planes, room, strict=True)]
