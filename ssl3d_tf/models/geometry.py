@@ -17,7 +17,8 @@ def check_view(encoder: keras.Model, spatial: Sequence[int]) -> None:
     Raises:
         InputError: too small, of another rank, or on some axis no multiple of what a U-Net pools it by.
     """
-    feature_shape(encoder, spatial, remedy=VIEW_REMEDY)
+    remedy = VIEW_REMEDY if len(set(spatial)) == 1 else "raise VIEW_SIZE, lower LEVELS, or POOL short axes less."
+    feature_shape(encoder, spatial, remedy=remedy)
     factors = unet.factors(encoder)
     if len(set(spatial)) == len(set(factors)) == 1:
         return

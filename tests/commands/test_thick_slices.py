@@ -39,14 +39,14 @@ def runs(raw, tmp_path_factory):
     root = tmp_path_factory.mktemp("thick")
     chosen = converting.settings(how="minmax")._replace(fractions=(0.5, 0.25, 0.25))
     converting.convert(raw, root / "data", chosen)
-    train.pretrain(configuration.Sources(("gin/masked_3d.gin",), PARAMS), root / "data", root / "run")
+    train.pretrain(configuration.Sources(("gin/masked_3d.gin",), (*PARAMS, "BLOCK=8")), root / "data", root / "run")
     ours = ("ARMS=('pretrained',)", "REPETITIONS=1", "SCORES=('dice',)", "TRANSFER='encoder_decoder'")
     sources = configuration.Sources(TASK, (*PARAMS, *ours))
     assert finetune.run(sources, root / "data", [root / "run"], root / "ft") == 0
     return root / "data", root / "run", root / "ft"
 
 
-def test_the_summary_proposes_what_suits_and_that_trains(runs):
+def test_the_summary_proposes_what_suits_as_knobs_that_there_are(runs):
     page = (runs[0] / "summary.md").read_text()
     found = planned.of_manifest(manifest.read(runs[0]))
     assert (found.view, found.pool) == ((24, 20, 7), ((2, 2, 1),) * 2)
@@ -78,9 +78,12 @@ def test_masks_come_back_on_the_grid_of_the_scans(runs, raw, tmp_path):
     assert prediction.load(choosing.find(runs[2])).view == VIEW
 
 
-@pytest.mark.parametrize("name", ["masked_3d", "crops_3d", "jigsaw_3d", "finetune/segmentation_3d"])
-def test_views_are_drawn_whatever_their_sides(runs, tmp_path, name):
-    size = (f"VIEW_SIZE={VIEW}", f"POOL={POOL}", "LEVELS=1", "FILTERS=2")
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("masked_3d", ("BLOCK=8",)), ("crops_3d", ()), ("jigsaw_3d", ()), ("finetune/segmentation_3d", ())],
+)
+def test_views_are_drawn_whatever_their_sides(runs, tmp_path, name, params):
+    size = (f"VIEW_SIZE={VIEW}", f"POOL={POOL}", "LEVELS=1", "FILTERS=2", *params)
     preview.draw(places.place(runs[0]), configuration.Sources((f"gin/{name}.gin",), size), tmp_path / "views.png")
     assert imread(tmp_path / "views.png").std() > 0.05
 
