@@ -127,9 +127,8 @@ def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor,
         rows[0] = tf.where(params["flips"][..., None], rows[0][..., ::-1], rows[0])
     for axis, side in enumerate(size):
         if "crops" in params:
-            kept = params["crops"][..., axis, None] + tf.range(views.crop[axis])  # [batch, patches, crop]
-            rows[axis] = tf.gather(tf.broadcast_to(rows[axis], (*kept.shape[:-1], side)), kept, axis=-1, batch_dims=2)
-            rows[axis] = views.framing.rows(rows[axis], side)
+            cut = patches.part_of(rows[axis], params["crops"][..., axis], views.crop[axis])
+            rows[axis] = views.framing.rows(cut, side)
         if "view_crop" in params:
             rows[axis] = _framed(rows[axis], params["view_crop"][:, axis, None, None], views, axis)
     cut = patches.gather(batch["volume"], views.grid, rows, scaling=volumes.scaling(batch))

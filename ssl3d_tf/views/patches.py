@@ -131,6 +131,12 @@ def rows(grid: Grid, offsets: tf.Tensor | None = None, *, chosen: tf.Tensor | No
     return [starts[..., axis, None] + tf.range(side) for axis, side in enumerate(grid.patch_size)]
 
 
+def part_of(rows: tf.Tensor, start: tf.Tensor, length: int) -> tf.Tensor:
+    """Of the rows of an axis, [batch or 1, patches, side], those from `start`, int32 [batch, patches], on."""
+    kept = start[..., None] + tf.range(length)
+    return tf.gather(tf.broadcast_to(rows, (*kept.shape[:-1], rows.shape[-1])), kept, axis=-1, batch_dims=2)
+
+
 def gather(volumes: tf.Tensor, grid: Grid, rows: Sequence[tf.Tensor], *, scaling: Scaling = None) -> tf.Tensor:
     """Takes the voxels at `rows`, of any length and order; 0 where one is negative.
 

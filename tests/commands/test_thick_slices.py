@@ -35,11 +35,12 @@ def raw(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(raw, tmp_path_factory):
-    """(data, pretrained, finetuned): masked reconstruction with its decoder, and both finetuned."""
+    """(data, pretrained, finetuned): masked reconstruction with its decoder, probed on masks, and both finetuned."""
     root = tmp_path_factory.mktemp("thick")
     chosen = converting.settings(how="minmax")._replace(fractions=(0.5, 0.25, 0.25))
     converting.convert(raw, root / "data", chosen)
-    train.pretrain(configuration.Sources(("gin/masked_3d.gin",), (*PARAMS, "BLOCK=8")), root / "data", root / "run")
+    sources = configuration.Sources(("gin/masked_3d.gin", "gin/probe/base.gin"), (*PARAMS, "BLOCK=8", "PROBE_CASES=2"))
+    assert 0 <= train.pretrain(sources, root / "data", root / "run")["val_probe"] <= 1
     ours = ("ARMS=('pretrained',)", "REPETITIONS=1", "SCORES=('dice',)", "TRANSFER='encoder_decoder'")
     sources = configuration.Sources(TASK, (*PARAMS, *ours))
     assert finetune.run(sources, root / "data", [root / "run"], root / "ft") == 0
