@@ -8,7 +8,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.views import draws, sizes
 
 
-@pytest.mark.parametrize("size", [6, (6, 6, 6), [6, 6, 6]])
+@pytest.mark.parametrize("size", [6, (6, 6, 6), [6, 6, 6], np.int64(6)])
 def test_one_number_is_that_number_on_every_axis(size):
     assert sizes.sides(size, 3) == (6, 6, 6)
 
