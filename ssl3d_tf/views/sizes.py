@@ -18,7 +18,7 @@ def sides(size: Size, rank: int, *, knob: str = "VIEW_SIZE", least: int = 1) -> 
     found: tuple = tuple(size) if isinstance(size, list | tuple) else (size,) * rank
     if len(found) != rank:
         raise InputError(f"{knob} is {size}, {len(found)} numbers for {rank} axes; give one for all, or one per axis.")
-    if not all(isinstance(side, Integral) and not isinstance(side, bool) and side >= least for side in found):
+    if not all(isinstance(side, Integral) and not isinstance(side, bool) and int(side) >= least for side in found):
         raise InputError(
             f"{knob} is {size!r}; it must be a whole number of at least {least}, or one per axis, as (128, 128, 32)."
         )
