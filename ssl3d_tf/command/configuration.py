@@ -183,8 +183,14 @@ def _parse_param(param: str) -> None:
     except Exception as error:
         if names := renamed.told(param):
             raise InputError(f"--gin_param={param}: since ssl3d_tf 0.2 {names}.") from error
-        hint = _did_you_mean(name, [*_macros(), *_parameters()])
+        hint = _several(param) or _did_you_mean(name, [*_macros(), *_parameters()])
         raise InputError(f"--gin_param={param}: {_one_line(error)}{hint}") from error
+
+
+def _several(param: str) -> str:
+    name, _, text = param.partition("=")
+    bare = re.fullmatch(r"\s*[\d.]+(\s*,\s*[\d.]+)+\s*", text)
+    return f" several numbers stand in parentheses: {name}=({text.strip()})." if bare else ""
 
 
 def _is_reference(value: Any, *, called: bool) -> bool:

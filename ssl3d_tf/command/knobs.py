@@ -7,18 +7,24 @@ from ssl3d_tf.errors import InputError
 
 
 class Range(NamedTuple):
-    """Numbers from `low` to `high`; `above` leaves `low` itself out; `whole` numbers only; `optional` allows None."""
+    """Numbers from `low` to `high`; `above` leaves `low` itself out; `whole` numbers only; `optional` allows None.
+
+    per_axis: also a number for each axis, as many as there are.
+    """
 
     low: float
     high: float = float("inf")
     above: bool = False
     whole: bool = True
     optional: bool = False
+    per_axis: bool = False
 
     def holds(self, value: Any) -> bool:
         """Whether `value` is one of them."""
         if value is None:
             return self.optional
+        if self.per_axis and isinstance(value, list | tuple):
+            return len(value) > 1 and all(map(self._replace(per_axis=False).holds, value))
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
         if not math.isfinite(value):
@@ -29,15 +35,17 @@ class Range(NamedTuple):
         kind = "a whole number" if self.whole else "a number"
         limits = f"{'above' if self.above else 'of at least'} {self.low:g}"
         most = f" and at most {self.high:g}" if self.high < float("inf") else ""
-        return f"{kind} {limits}{most}{', or None' if self.optional else ''}"
+        return f"{kind} {limits}{most}{_PER_AXIS * self.per_axis}{', or None' * self.optional}"
 
 
+_PER_AXIS = ", or one per axis, as (128, 128, 32)"
 FUNCTIONS = {"ENCODER": "@unet.encoder", "PROBE": "@probing.knn"}  # knobs that are such: no number or text is one
 _COUNT = Range(1)
 _POSITIVE = Range(0, above=True, whole=False)
 RANGES = {
     **dict.fromkeys(("STEPS", "BATCH_SIZE", "LOG_EVERY", "EVAL_EVERY", "SAVE_EVERY", "ACCUMULATE"), _COUNT),
-    **dict.fromkeys(("VIEW_SIZE", "FILTERS", "LEVELS", "PATCHES_PER_SIDE", "CODE_SIZE", "PERMUTATIONS"), _COUNT),
+    **dict.fromkeys(("VIEW_SIZE", "BLOCK"), Range(1, per_axis=True)),
+    **dict.fromkeys(("FILTERS", "LEVELS", "PATCHES_PER_SIDE", "CODE_SIZE", "PERMUTATIONS"), _COUNT),
     **dict.fromkeys(("PHANTOMS", "PHANTOM_SIZE"), Range(8)),
     **dict.fromkeys(("PATIENCE", "CHANNELS"), Range(1, optional=True)),
     **dict.fromkeys(("CLIP_NORM", "CLIP_VALUE"), Range(0, above=True, whole=False, optional=True)),
@@ -49,7 +57,6 @@ RANGES = {
     **dict.fromkeys(("WARMUP_STEPS", "RAMP_STEPS"), Range(0, whole=False)),
     "TEMPERATURE": _POSITIVE,
     **dict.fromkeys(("FLIP_P", "OVERLAP", "HIDDEN"), Range(0, 1, whole=False)),
-    "BLOCK": _COUNT,
     "MASKED_WEIGHT": Range(0, whole=False),
     "DROPOUT": Range(0, 0.99, whole=False),
     "SEED": Range(0, 2**31 - 1),

@@ -10,6 +10,8 @@ from ssl3d_tf.data.folders import DataFolder, open_folder
 from ssl3d_tf.data.records import columns, fetching, parsing
 from ssl3d_tf.data.records.entry import Entry
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.views import sizes
+from ssl3d_tf.views.sizes import Size
 
 _FIELDS = ("mask", "label")
 
@@ -18,7 +20,7 @@ def dataset(
     folder: str | os.PathLike[str] | DataFolder,
     split: str,
     *,
-    view_size: int | None = None,
+    view_size: Size | None = None,
     fields: Sequence[str] = _FIELDS,
 ) -> tf.data.Dataset:
     """The volumes of a split, one by one, in stored order; shuffle, batch, map and repeat as you like.
@@ -29,8 +31,8 @@ def dataset(
     Args:
         folder: made by tools.to_tfrecord, here or gs://, or what `open_data` returned.
         split: 'train', 'val' or 'test'.
-        view_size: side of a square or cube cut from the centre of each volume, voxels; smaller volumes are padded with
-            their minimum per channel, masks with 0. None takes volumes whole.
+        view_size: voxels cut from the centre of each volume, a number per axis or one for all; smaller volumes are
+            padded with their minimum per channel, masks with 0. None takes volumes whole.
         fields: what to read beside id and volume, of mask and label; what the data set lacks is left out.
 
     Returns:
@@ -42,22 +44,21 @@ def dataset(
     Raises:
         InputError: no data folder, no such split, a size below 1, or another field.
     """
-    if view_size is not None and view_size < 1:
-        raise InputError(f"view_size is {view_size}; it must be at least 1 voxel, or None for whole volumes.")
     if unknown := set(fields) - set(_FIELDS):
         raise InputError(f"fields has {', '.join(sorted(unknown))}; it may have {' and '.join(_FIELDS)}.")
     data = folder if isinstance(folder, DataFolder) else open_folder(folder)
+    view = None if view_size is None else sizes.sides(view_size, data.manifest.rank, knob="view_size")
     found, layout = data.manifest.split(split), parsing.layout(data.manifest)
     with tf.device("CPU:0"):  # where the dataset's maps run
         record, numbers = fetching.record_by_index(data.path, found), _numbers(data, found.entries, fields)
-    shape = _common_shape(found.entries, view_size)
+    shape = _common_shape(found.entries, view)
 
     def example(index: tf.Tensor) -> dict[str, tf.Tensor]:
         given = {name: tf.gather(values, index) for name, values in numbers.items()}
         has_mask = given.pop("has_mask", None)
         parsed = dict(_parse(record(index), layout, has_mask))
-        if view_size is not None:
-            parsed |= cropping.crop(parsed, view_size, seed=None)
+        if view is not None:
+            parsed |= cropping.crop(parsed, view, seed=None)
         volume = tf.cast(parsed["volume"], tf.float32) * parsed["scale"] + parsed["offset"]
         given["volume"] = tf.ensure_shape(volume, (*shape, layout.channels))
         if has_mask is not None:
@@ -91,11 +92,11 @@ def _numbers(data: DataFolder, entries: Sequence[Entry], fields: Sequence[str]) 
     return numbers
 
 
-def _common_shape(entries: Sequence[Entry], view_size: int | None) -> tuple[int | None, ...]:
+def _common_shape(entries: Sequence[Entry], view: tuple[int, ...] | None) -> tuple[int | None, ...]:
     """The spatial shape as far as it is the same for all, so that Keras knows it before it has seen any."""
+    if view is not None:
+        return view
     shapes = columns.dense(entries, "shape")[:, :-1]
-    if view_size is not None:
-        return (view_size,) * shapes.shape[1]
     return tuple(int(sides[0]) if (sides == sides[0]).all() else None for sides in shapes.T)
 
 

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssl3d_tf.data.places import Place, place
-from ssl3d_tf.data.records import columns, writer
+from ssl3d_tf.data.records import columns, planned, writer
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records.entry import Entry
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.views import sizes
+from ssl3d_tf.views.sizes import Size
 
 _MOSTLY = 0.5  # of a view
 
@@ -82,20 +84,29 @@ def check_sizes(data: DataFolder, split: str) -> None:
             raise InputError(writer.cut_short(path, shard.bytes))
 
 
-def note_padding(data: DataFolder, view_size: int) -> None:
+def note_padding(data: DataFolder, view_size: Size) -> None:
     """Says how many training volumes are smaller than a view on some axis, and how much of a view that is."""
     shapes = columns.dense(data.manifest.split("train").entries, "shape")[:, :-1]
-    small = np.count_nonzero(shapes.min(axis=1) < view_size)
+    view = sizes.sides(view_size, data.manifest.rank)
+    small = np.count_nonzero((shapes < view).any(axis=1))
     if not small:
         return
-    filled = np.minimum(1.0, shapes / view_size).prod(axis=1).mean()
+    filled = np.minimum(1.0, shapes / np.array(view)).prod(axis=1).mean()
     typical = shapes[np.argsort(shapes.prod(axis=1, dtype=np.int64), kind="stable")[len(shapes) // 2]].tolist()
-    remedy = f"; a smaller VIEW_SIZE, {max(typical)}, say, saves that time" if filled < _MOSTLY else ""
+    remedy = f"; {_smaller(data.manifest, typical)}, say, saves that time" if filled < _MOSTLY else ""
     print(
         f"{small} of {len(shapes)} training volumes are smaller than VIEW_SIZE {view_size} on some axis: padded; "
         f"{1 - filled:.0%} of an average view is padding, volumes are {'×'.join(map(str, typical))} or so{remedy}.",
         flush=True,
     )
+
+
+def _smaller(manifest: manifests.Manifest, typical: Sequence[int]) -> str:
+    """A view that such volumes fill: a cube where their sides are about alike, else one of its own per axis."""
+    found = planned.of_manifest(manifest)
+    if found is None or max(typical) <= 2 * min(typical):
+        return f"a smaller VIEW_SIZE, {max(typical)}"
+    return " ".join(found.params())
 
 
 def check(data: DataFolder, *, rank: int, channels: int | None, fields: Sequence[str]) -> None:

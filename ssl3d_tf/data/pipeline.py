@@ -18,6 +18,7 @@ from ssl3d_tf.data.records import columns, fetching, parsing
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
+from ssl3d_tf.views import sizes
 
 _BATCHES_AHEAD = 1  # more are no faster, and take a batch of memory each
 _LARGE = 64**3  # voxels of a view
@@ -30,8 +31,7 @@ class Data(NamedTuple):
     dataset: (first step, worker, workers, devices of all workers) -> tf.data.Dataset of (index int64 [share], element);
         one share per device and step.
     to_views: element -> (inputs, targets): the identity with views on the host, `Task.make_views` on the device.
-    ids: example ids by index. batch_size: examples per step, over all workers. check: raises InputError where a shard
-        was cut.
+    ids: example ids by index. batch_size: examples per step, over all workers. check: raises InputError of a cut shard.
     """
 
     dataset: Callable[..., tf.data.Dataset]
@@ -48,7 +48,7 @@ def read(
     split: str,
     training: bool,
     rank: int,
-    view_size: int,
+    view_size: sizes.Size,
     batch_size: int,
     seed: int,
     channels: int | None = None,
@@ -65,7 +65,7 @@ def read(
             pass in stored order, centre crops, `task.sample_eval` and the same random choices every time, by a dataset
             that is built once, when records are verified.
         rank, channels: what the configuration is for; None takes any number of channels.
-        view_size: side of the square or cubic crop, voxels; smaller volumes are padded with their minimum.
+        view_size: voxels of the crop, per axis or of all axes; smaller volumes are padded with their minimum.
         views_on: 'host' makes views in a map of the dataset, of one example at a time from 64³ voxels on, else of a
             batch; 'device' in the first lines of the step.
         cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes, of all splits together; the first
@@ -79,6 +79,7 @@ def read(
         InputError: rank, channels, split, batch size, fields or `views_on` do not fit the data.
     """
     folders.check(data, rank=rank, channels=channels, fields=fields)
+    view = sizes.sides(view_size, rank)
     if views_on not in ("host", "device"):
         raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
     found, entries = data.manifest.split(split), columns.of(data.manifest.split(split).entries)
@@ -93,8 +94,8 @@ def read(
         layout, cache_bytes = parsing.layout(data.manifest), _cache_left(data.manifest, split, cache_gb=cache_gb)
         return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
 
-    same_size = bool((columns.dense(entries, "shape")[:, :-1] == view_size).all())
-    of_split = _Split(task, seed, training=training, view_size=view_size, same_size=same_size)
+    same_size = bool((columns.dense(entries, "shape")[:, :-1] == view).all())
+    of_split = _Split(task, seed, training=training, view=view, same_size=same_size)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
@@ -105,7 +106,7 @@ def read(
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
         examples = numbers.map(functools.partial(_example, of_split, fetched), threads or _cores())
         batched = functools.partial(tf.data.Dataset.batch, batch_size=batch_size // replicas, drop_remainder=training)
-        made = functools.partial(with_views, task=task, view_voxels=view_size**rank, threads=threads)
+        made = functools.partial(with_views, task=task, view_voxels=sizes.voxels(view), threads=threads)
         batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
         return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
 
@@ -124,7 +125,7 @@ class _Split(NamedTuple):
     task: Task
     seed: int
     training: bool
-    view_size: int
+    view: tuple[int, ...]
     same_size: bool
 
 
@@ -135,9 +136,9 @@ def _example(
     seed = _seed(split, epoch, index)
     parsed = dict(fetch(index, was_verified))
     if split.same_size:
-        parsed |= cropping.whole(parsed, split.view_size)
+        parsed |= cropping.whole(parsed, split.view)
     else:
-        parsed |= cropping.crop(parsed, split.view_size, seed=order.fold(seed, _CROP) if split.training else None)
+        parsed |= cropping.crop(parsed, split.view, seed=order.fold(seed, _CROP) if split.training else None)
     sample = split.task.sample if split.training else split.task.sample_eval
     return index, (parsed, sample(order.fold(seed, _CHOICES)))
 

@@ -17,7 +17,7 @@ from ssl3d_tf.experiment.scoring import Probe
 from ssl3d_tf.losses.regions import Regions
 from ssl3d_tf.training import contracts, weights
 
-ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM")  # knobs that are to be those of the pretraining run
+ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM", "POOL")  # knobs that are to be those of the pretraining run
 
 
 def check_data(folds: Sequence[DataFolder], probe: Probe | None, what: str = "") -> None:

@@ -19,7 +19,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Inputs, Outputs, Task
 from ssl3d_tf.training import checkpoints, faults, loop, strategies, validation
 from ssl3d_tf.training.run import Settings, build
-from ssl3d_tf.views import pictures, shortcuts
+from ssl3d_tf.views import pictures, shortcuts, sizes
 
 REAL = "real"
 READING = (
@@ -81,7 +81,8 @@ def _open(workdir: Path, moved: Sequence[str | os.PathLike[str]], steps: int | N
     distribution = configuration.make(strategies.devices)
     data = _data(workdir, record["data"], moved)
     settings = configuration.make(Settings)._replace(probe=None)  # whose data may be gone
-    view = ((configuration.macro("VIEW_SIZE"),) * configuration.macro("RANK")) + (len(data.manifest.channels),)
+    sides = sizes.sides(configuration.macro("VIEW_SIZE"), configuration.macro("RANK"))
+    view = (*sides, len(data.manifest.channels))
     removed = {name: remove(settings.task, view) for name, remove in shortcuts.REMOVALS.items()}
     return Audit(workdir, data, distribution, settings, {REAL: settings.task, **removed})
 

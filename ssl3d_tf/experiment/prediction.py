@@ -21,7 +21,7 @@ from ssl3d_tf.experiment.choosing import Chosen
 from ssl3d_tf.experiment.scoring import ACTIVATED, Predict, prediction
 from ssl3d_tf.models import unet
 from ssl3d_tf.training import encoders, health
-from ssl3d_tf.views import volumes
+from ssl3d_tf.views import sizes, volumes
 
 
 class Network(NamedTuple):
@@ -50,7 +50,7 @@ class Network(NamedTuple):
         rank, shape = self.contract["rank"], self.contract["input_shape"]
         if "task" not in self.contract and None not in shape[:rank]:
             return tuple(shape[:rank])  # of tasks with patches that of a patch
-        return (self.contract["view_size"],) * rank
+        return sizes.sides(self.contract["view_size"], rank)
 
 
 class Said(NamedTuple):
@@ -163,7 +163,7 @@ def _values(network: Network, example: Example) -> np.ndarray:
     scaling = {name: tf.constant([getattr(example, name)], tf.float32) for name in ("scale", "offset")}
     rows = []
     for stored in _images(network, example.volume):
-        view = cropping.crop({"volume": tf.constant(stored)}, network.view[0], seed=None)["volume"]
+        view = cropping.crop({"volume": tf.constant(stored)}, network.view, seed=None)["volume"]
         inputs = volumes.intensities({"volume": view[None], **scaling}).numpy()
         rows.append(np.mean([activate(predict(inputs)) for predict in network.predicts], axis=0)[0])
     return np.stack(rows)
@@ -196,5 +196,6 @@ def _encoder_of(model: keras.Model) -> keras.Model:
     (inner,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
     features = inner.outputs[0]
     if unet.has_skips(inner) and all(layer.name != "final_pool" for layer in inner.layers):
-        features = unet.layer("MaxPooling{}D", len(features.shape) - 2)(2, name="final_pool")(features)
+        step = unet.pools(inner)[0]
+        features = unet.layer("MaxPooling{}D", len(step))(step, name="final_pool")(features)
     return keras.Model(inner.inputs, features)

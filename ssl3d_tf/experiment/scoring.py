@@ -24,6 +24,8 @@ from ssl3d_tf.experiment.per_grid import MEAN, Measure
 from ssl3d_tf.losses.regions import Regions
 from ssl3d_tf.task import Batch, Inputs, Params, Task
 from ssl3d_tf.tasks.classification import Labels
+from ssl3d_tf.views import sizes
+from ssl3d_tf.views.sizes import Size
 
 Predict = Callable[[np.ndarray], np.ndarray]  # a batch -> outputs, always of that size
 View = Callable[[DataFolder, str], Iterator[tuple[tf.Tensor, np.ndarray]]]
@@ -74,7 +76,7 @@ def prediction(model: keras.Model) -> Predict:
 
 def segmentation(
     *,
-    view_size: int,
+    view_size: Size,
     names: Sequence[str] = ("dice",),
     regions: Regions | None = None,
     overlap: float = 0.5,
@@ -89,7 +91,7 @@ def segmentation(
     Where the mask says that the class is not known, both are of none.
 
     Args:
-        view_size: side of the windows, as in training.
+        view_size: voxels of the windows, as in training.
         names: of 'dice', 'jaccard', 'hd95' (mm), 'nsd', of all slices of a volume together 'stack_dice', and of the
             whole split 'pooled_dice', 'pooled_jaccard'.
         regions: name -> values of the mask; None is every class of the data but the background.
@@ -108,7 +110,7 @@ def segmentation(
         logits = predict_volume(
             volume,
             predict=predict,
-            size=(view_size,) * rank,
+            size=sizes.sides(view_size, rank),
             overlap=overlap,
             batch_size=batch_size,
             flip_axes=tuple(range(rank)) if flips else (),
@@ -142,7 +144,7 @@ def segmentation(
 
 
 def _applied(
-    view_size: int, regions: Regions | None, overlap: float, flips: bool, batch_size: int
+    view_size: Size, regions: Regions | None, overlap: float, flips: bool, batch_size: int
 ) -> Mapping[str, Any]:
     window = {"overlap": overlap, "flips": flips, "batch_size": batch_size}
     return {"task": "segmentation", "view_size": view_size, "window": window, "regions": regions}

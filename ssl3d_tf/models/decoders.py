@@ -1,7 +1,8 @@
 """U-Net decoders, 2D and 3D: builders of (encoder, classes) -> model of logits at every voxel, without softmax.
 
-bottleneck -> for each level, deepest first: transposed conv 2, stride 2, half the filters -> join with the level's skip
--> block, as in the encoder -> conv 1, the logits. Ronneberger et al., 2015, arXiv:1505.04597.
+bottleneck -> for each level, deepest first: transposed conv 2, stride 2, along the axes that the level pools, half the
+filters -> join with the level's skip -> block, as in the encoder -> conv 1, the logits.
+Ronneberger et al., 2015, arXiv:1505.04597.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import keras
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.models import fitting, unet
+from ssl3d_tf.models import fitting, pooling, unet
 
 Decoder = Callable[[keras.Model, int], keras.Model]
 
@@ -34,7 +35,7 @@ def unet_3d_upconv(*, norm: str = "batch", dropout: float = 0.5, start: str = "b
         norm: 'batch', 'group', 'instance', 'layer' or 'none'.
         dropout: share of values dropped between the two convolutions of a block.
         start: what is decoded first: 'bottleneck', what the encoder's final pooling reads, or 'pooled', its result
-            enlarged by 2 (nearest), as published; the same for an encoder without.
+            enlarged again (nearest), as published; the same for an encoder without.
 
     Raises:
         InputError: now, if start is neither; from the builder, if the encoder is no U-Net or of another rank.
@@ -49,7 +50,7 @@ def unet_3d_upconv_patches(
 
     The volume is cut into n = `patches_per_side` patches per axis, without overlap, each is encoded on its own, and
     bottleneck and skips are put back in place before they are decoded together. Sizes are lengthened as needed to
-    multiples of n · 2^levels. (The published program decodes each patch on its own and cannot run.)
+    multiples of n · what the levels pool by. (The published program decodes each patch on its own and cannot run.)
 
     Raises:
         InputError: as `unet_3d_upconv`, and if n < 1.
@@ -94,9 +95,9 @@ def _decoder(name: str, rank: int, *, patches_per_side: int, norm: str, dropout:
         _check(name, rank, encoder)
         volumes = keras.Input(encoder.input_shape[1:], name="volumes")
         features, *skips = _encoded(encoder, volumes, start=start, patches_per_side=patches_per_side)
-        for level, skip in zip(reversed(range(len(skips))), skips, strict=True):
+        for level, skip, step in zip(reversed(range(len(skips))), skips, unet.pools(encoder), strict=True):
             stage, width = f"{_STAGE}{level}", skip.shape[-1]
-            features = unet.layer("Conv{}DTranspose", rank)(width, 2, strides=2, name=f"{stage}_up")(features)
+            features = unet.layer("Conv{}DTranspose", rank)(width, step, strides=step, name=f"{stage}_up")(features)
             joined = keras.layers.Concatenate(name=f"{stage}_join")([features, skip])
             features = unet.block(joined, width, stage, norm=norm, dropout=dropout)
         # float32 whatever the precision: bfloat16 logits round a softmax to two digits.
@@ -125,12 +126,15 @@ def _encoded(
     first = encoder.output if pooled else bottleneck
     # The same layers and weights under the same names, with more outputs.
     maps_of = keras.Model(encoder.input, [first, *skips], name=encoder.name)
-    inputs = fitting.PadToMultiple(n * 2 ** (len(skips) + pooled), name="pad")(volumes)
+    steps = unet.pools(encoder)
+    last = [encoder.layers[-1].pool_size] if pooled else []
+    multiple = [n * factor for factor in pooling.factors([*steps, *last], len(volumes.shape) - 2)]
+    inputs = fitting.PadToMultiple(multiple, name="pad")(volumes)
     if n == 1:
         maps = maps_of(inputs)
     else:
         patches = fitting.ToPatches(n, name="to_patches")(inputs)
         maps = [fitting.FromPatches(n, name=f"from_patches{k}")(each) for k, each in enumerate(maps_of(patches))]
     if pooled:
-        maps = [unet.layer("UpSampling{}D", len(volumes.shape) - 2)(2, name=_UNPOOL)(maps[0]), *maps[1:]]
+        maps = [unet.layer("UpSampling{}D", len(volumes.shape) - 2)(*last, name=_UNPOOL)(maps[0]), *maps[1:]]
     return maps

@@ -3,6 +3,8 @@
 All work on [batch, *spatial, channels] of any rank, with sizes known or not when the graph is built.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -12,18 +14,21 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable(package="ssl3d_tf")
 class PadToMultiple(keras.layers.Layer):
-    """Lengthens every spatial axis at its far end to a multiple of `multiple`, by repeating its last slice."""
+    """Lengthens every spatial axis at its far end to a multiple of `multiple`, by repeating its last slice.
 
-    def __init__(self, multiple: int, **kwargs) -> None:
+    multiple: one for all axes, or one for each.
+    """
+
+    def __init__(self, multiple: int | Sequence[int], **kwargs) -> None:
         super().__init__(**kwargs)
-        self.multiple = multiple
+        found = [multiple] if isinstance(multiple, int) else list(multiple)
+        self.multiple: int | list[int] = found if len(set(found)) > 1 else found[0]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the inputs themselves where nothing is missing."""
-        for axis, size in enumerate(ops.shape(inputs)[1:-1], start=1):
-            missing = (
-                self.multiple - size % self.multiple
-            ) % self.multiple  # ONNX counts negative remainders otherwise
+        multiples = self._per_axis(len(inputs.shape) - 2)
+        for axis, (size, n) in enumerate(zip(ops.shape(inputs)[1:-1], multiples, strict=True), start=1):
+            missing = (n - size % n) % n  # ONNX counts negative remainders otherwise
             if not isinstance(missing, int) or missing:
                 inputs = tf.gather(inputs, tf.minimum(tf.range(size + missing), size - 1), axis=axis)
         return inputs
@@ -31,7 +36,11 @@ class PadToMultiple(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Multiples in place of the known sizes."""
         batch, *spatial, channels = input_shape
-        return (batch, *(None if size is None else size + -size % self.multiple for size in spatial), channels)
+        multiples = zip(spatial, self._per_axis(len(spatial)), strict=True)
+        return (batch, *(None if size is None else size + -size % n for size, n in multiples), channels)
+
+    def _per_axis(self, rank: int) -> list[int]:
+        return self.multiple if isinstance(self.multiple, list) else [self.multiple] * rank
 
     def get_config(self) -> dict:
         """What the constructor takes."""

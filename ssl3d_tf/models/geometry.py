@@ -5,8 +5,28 @@ from collections.abc import Sequence
 import keras
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import unet
 
+VIEW_REMEDY = "raise VIEW_SIZE or lower LEVELS."
 _LARGEST = 1024  # voxels per axis, up to which the smallest input is searched
+
+
+def check_view(encoder: keras.Model, spatial: Sequence[int]) -> None:
+    """Finds that an encoder can take whole views of that size, and loses no voxel of one whose axes are not alike.
+
+    Raises:
+        InputError: too small, of another rank, or on some axis no multiple of what a U-Net pools it by.
+    """
+    remedy = VIEW_REMEDY if len(set(spatial)) == 1 else "raise VIEW_SIZE, lower LEVELS, or POOL short axes less."
+    feature_shape(encoder, spatial, remedy=remedy)
+    factors = unet.factors(encoder)
+    if len(set(spatial)) == len(set(factors)) == 1:
+        return
+    for side, factor in zip(spatial, factors, strict=True):
+        if rest := side % factor:
+            given = f"VIEW_SIZE {'×'.join(map(str, spatial))}: the encoder pools by {'×'.join(map(str, factors))}"
+            near = " or ".join(str(one) for one in (side - rest, side - rest + factor) if one)
+            raise InputError(f"{given}, and {side} is no multiple of {factor}: take {near}, or pool that axis less.")
 
 
 def feature_shape(encoder: keras.Model, spatial: Sequence[int], *, remedy: str) -> tuple[int, ...]:
@@ -27,21 +47,25 @@ def feature_shape(encoder: keras.Model, spatial: Sequence[int], *, remedy: str) 
             "set ENCODER to one of the task's rank (unet and resnet take RANK, applications are 2D)."
         )
     if not _fits(encoder, spatial):
+        least = smallest_input(encoder)
+        needed = f"{least[0]} per axis" if len(set(least)) == 1 else "×".join(map(str, least))
         raise InputError(
-            f"input {size} is smaller than {smallest_input(encoder)} per axis, "
-            f"the least that encoder '{encoder.name}' can down-sample; {remedy}"
+            f"input {size} is smaller than {needed}, the least that encoder '{encoder.name}' can down-sample; {remedy}"
         )
     return encoder.compute_output_shape(_with_channels(encoder, spatial))[1:]
 
 
-def smallest_input(encoder: keras.Model) -> int:
-    """The smallest side, in voxels, of an input that leaves one voxel of features: 2^5 for the default U-Net."""
-    rank = len(encoder.input_shape) - 2
-    low, high = 0, _LARGEST  # low is too small, high fits
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _fits(encoder, (middle,) * rank) else (middle, high)
-    return high
+def smallest_input(encoder: keras.Model) -> tuple[int, ...]:
+    """The smallest input, voxels per axis, that leaves one voxel of features: 2^5 each for the default U-Net."""
+    sides = [_LARGEST] * (len(encoder.input_shape) - 2)
+    for axis in range(len(sides)):
+        low, high = 0, _LARGEST  # low is too small, high fits
+        while high - low > 1:
+            middle = (low + high) // 2
+            fits = _fits(encoder, [*sides[:axis], middle, *sides[axis + 1 :]])
+            low, high = (low, middle) if fits else (middle, high)
+        sides[axis] = high
+    return tuple(sides)
 
 
 def _fits(encoder: keras.Model, spatial: Sequence[int]) -> bool:

@@ -33,8 +33,9 @@ def for_keras(model: keras.Model) -> keras.Model:
 
 
 def multiple(model: keras.Model) -> int:
-    """What the sides of an input are lengthened to a multiple of, by the model itself; 1 if they are not."""
-    return math.lcm(*(layer.multiple for layer in _layers(model) if isinstance(layer, fitting.PadToMultiple)))
+    """What all sides of an input may be lengthened to a multiple of, as the model does itself; 1 if it does not."""
+    found = (layer.multiple for layer in _layers(model) if isinstance(layer, fitting.PadToMultiple))
+    return math.lcm(*(math.lcm(*(n if isinstance(n, list) else [n])) for n in found))
 
 
 def foreign(model: keras.Model) -> list[str]:

@@ -6,6 +6,7 @@ the column's own. Taleb et al., 2020, arXiv:2006.03829, figure 2.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -63,7 +64,9 @@ def _number(n: int, row: int, column: np.ndarray) -> int:
     return int(np.ravel_multi_index((row, *mirrored), (n,) * (len(column) + 1)))
 
 
-def model(encoder: keras.Model, pyramids: Layout, *, patch_size: int, code_size: int, context_size: int) -> keras.Model:
+def model(
+    encoder: keras.Model, pyramids: Layout, *, patch_size: Sequence[int], code_size: int, context_size: int
+) -> keras.Model:
     """patches [batch, n**rank, *patch, channels] -> predictions, codes [batch, *(n,) * (rank − 1), steps, code_size].
 
     Every patch is encoded once, folded into the batch. Code = linear map of the flattened features; context = last
@@ -75,7 +78,7 @@ def model(encoder: keras.Model, pyramids: Layout, *, patch_size: int, code_size:
     rank, n = pyramids.rank, pyramids.patches_per_side
     terms, steps = pyramids.context.shape[1], pyramids.targets.shape[1]
 
-    inputs, features = patchwise.embeddings(encoder, n**rank, patch=(patch_size,) * rank)
+    inputs, features = patchwise.embeddings(encoder, n**rank, patch=patch_size)
     codes = keras.layers.Dense(code_size, name="code")(features)
     codes = ops.reshape(codes, (-1, n**rank, code_size))
     read = ops.take(ops.pad(codes, ((0, 0), (0, 1), (0, 0))), pyramids.context, axis=1)

@@ -1,6 +1,7 @@
 """U-Net encoder, 2D and 3D, free of the input's size (Ronneberger et al., 2015, arXiv:1505.04597).
 
-level 0..L−1: block(f · 2^level) -> max pool 2; then the bottleneck block(f · 2^L); then the final pooling.
+level 0..L−1: block(f · 2^level) -> max pool 2; then the bottleneck block(f · 2^L); then the final pooling. Which axes
+are pooled, POOL says.
 block: conv 3 ReLU -> norm -> dropout -> conv 3 ReLU -> norm. The skip of a level is what its max pool reads.
 """
 
@@ -9,6 +10,8 @@ import keras
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import norms
 from ssl3d_tf.models.dropout import Dropout
+from ssl3d_tf.models.pooling import Pool, per_level
+from ssl3d_tf.models.pooling import factors as factors_of
 
 _FINAL = {"max": "MaxPooling{}D", "avg": "AveragePooling{}D", "none": None}
 
@@ -22,6 +25,7 @@ def encoder(
     norm: str = "batch",
     dropout: float = 0.5,
     pooling: str = "max",
+    pool: Pool = None,
 ) -> keras.Model:
     """A functional model [batch, *spatial, channels] -> [batch, *spatial / 2^(levels + 1), filters · 2^levels].
 
@@ -35,18 +39,20 @@ def encoder(
         norm: 'batch', 'group', 'instance', 'layer' or 'none'.
         dropout: share of values dropped between the two convolutions of a block.
         pooling: after the bottleneck, by 2: 'max', 'avg' or 'none' (down-sampling is then 2^levels).
+        pool: which axes each level pools, as `pooling.per_level`; the final pooling is of those of the last level.
 
     Raises:
-        InputError: rank, norm or pooling is none of these.
+        InputError: rank, norm, pooling or pool is none of these.
     """
     _check(rank=rank, pooling=pooling)
+    steps = per_level(pool, levels, rank, counted=f"LEVELS is {levels}")
     volumes = features = keras.Input((None,) * rank + (channels,), name="volumes")
     for level in range(levels):
         features = block(features, filters * 2**level, f"level{level}", norm=norm, dropout=dropout)
-        features = layer("MaxPooling{}D", rank)(2, name=f"level{level}_pool")(features)
+        features = layer("MaxPooling{}D", rank)(steps[level], name=f"level{level}_pool")(features)
     features = block(features, filters * 2**levels, "bottleneck", norm=norm, dropout=dropout)
     if final := _FINAL[pooling]:
-        features = layer(final, rank)(2, name="final_pool")(features)
+        features = layer(final, rank)(steps[-1] if steps else 2, name="final_pool")(features)
     return keras.Model(volumes, features, name=f"unet_{rank}d")
 
 
@@ -79,6 +85,16 @@ def skips(model: keras.Model) -> list[keras.KerasTensor]:
     if not pools:
         raise InputError(f"encoder '{model.name}' has no skips; a U-Net decoder needs unet.encoder.")
     return [pool.input for pool in reversed(pools)]
+
+
+def factors(model: keras.Model) -> tuple[int, ...]:
+    """By how much each axis is pooled before the bottleneck: 2^levels, or what POOL says; 1 of what is no U-Net."""
+    return factors_of(pools(model), len(model.input_shape) - 2)
+
+
+def pools(model: keras.Model) -> list[tuple[int, ...]]:
+    """By how much each level pools each axis, deepest first; nothing of what is no U-Net encoder."""
+    return [pool.pool_size for pool in reversed(_pools(model))]
 
 
 def has_skips(model: keras.Model) -> bool:

@@ -54,6 +54,8 @@ def _check_knob(plan: Plan, name: str, values: space.Numbers | space.Choices, *,
         raise InputError(f"SPACE has {name}, which must be the same in all trials to compare them: remove it.")
     if pretrained and name in admission.ARCHITECTURE:
         raise InputError(f"SPACE has {name}, which must be as in the pretraining run of --encoder: remove it.")
+    if name == "LEVELS" and configuration.macro("POOL", None) is not None:
+        raise InputError("SPACE has LEVELS, and POOL says how many there are: remove one of them.")
     for text in space.ends(values):
         if not text.startswith("@"):
             knobs.check(name, ast.literal_eval(text))

@@ -13,7 +13,8 @@ from ssl3d_tf.losses import metrics as scores
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Op, Params, Task, Volumes
-from ssl3d_tf.views import affine, augment, volumes
+from ssl3d_tf.views import affine, augment, sizes, volumes
+from ssl3d_tf.views.sizes import Size
 
 Scorer = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -84,31 +85,32 @@ def regression(*, values: int = 1) -> Labels:
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     labels: Labels,
     top: Head,
     transforms: Sequence[affine.Drawer] = (),
     intensity: Op | None = None,
 ) -> Task:
-    """Classification as a Task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets as `labels` has them.
+    """Classification as a Task. Inputs: float32 [batch, *view_size, channels]; targets as `labels` has them.
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the crop, voxels: random in training, the middle else; what is smaller is padded.
+        view_size: voxels of the crop, per axis or of all axes: random in training, the middle else; smaller scans are
+            padded.
         labels: what they mean, from this module.
         top: (features of the encoder, units) -> logits.
         transforms: from `affine`, in training only. intensity: then.
     """
-    moves = augment.affine(transforms=transforms) if transforms else augment.identity()
+    moves = augment.affine(transforms=transforms, view_size=view_size) if transforms else augment.identity()
     augmentation = augment.chain([moves, intensity or augment.identity()])
-    size = (view_size,) * rank
+    size = sizes.sides(view_size, rank)
 
     def make_views(batch: Batch, params: Params) -> tuple[Volumes, tf.Tensor]:
         scans = volumes.intensities(batch)
         return augmentation.apply(scans, params) if params else scans, labels.read(batch["label"])
 
     def build_model(encoder: keras.Model) -> keras.Model:
-        geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")
+        geometry.check_view(encoder, size)
         inputs = keras.Input((*size, encoder.input_shape[-1]), name="volumes")
         return keras.Model(inputs, top(encoder(inputs), labels.units), name="classification")
 

@@ -14,20 +14,20 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses.contrast import Objective, info_nce
 from ssl3d_tf.models import pyramid
 from ssl3d_tf.task import Batch, Params, Task
-from ssl3d_tf.views import patches, volumes
+from ssl3d_tf.views import draws, patches, sizes, volumes
 
 _CROP = {2: 11 / 12, 3: 7 / 8}  # side of each patch's random crop, by rank
 _FLIP = {2: 0.0, 3: 0.5}  # probability of a patch's flip along the first axis, by rank
 
 
 class _Views(NamedTuple):
-    """How views are made. crop, view_crop: side of the crop of a patch and of the view, voxels."""
+    """How views are made. crop, view_crop: sides of the crop of a patch and of the view, voxels."""
 
     grid: patches.Grid
     columns: int
-    crop: int
+    crop: tuple[int, ...]
     framing: patches.Framing
-    view_crop: int
+    view_crop: tuple[int, ...]
     flip: float
     looks: patches.Looks
 
@@ -35,12 +35,12 @@ class _Views(NamedTuple):
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: sizes.Size,
     patches_per_side: int,
     objective: Objective | None = None,
     code_size: int = 1024,
     context_size: int = 256,
-    overlap: int | None = None,
+    overlap: sizes.Size | None = None,
     patch_jitter: int = 0,
     crop: float | None = None,
     framing: patches.Framing | None = None,
@@ -57,7 +57,7 @@ def task(
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the view, voxels.
+        view_size: voxels of the view, per axis or of all axes.
         objective: a loss with its metrics; None is `contrast.info_nce()`.
         code_size: of the codes. context_size: of the GRU's state.
         overlap: of neighbouring patches, voxels; None is ⌊S / (n + 1)⌋ in 2D, half a patch, and 0 in 3D.
@@ -73,7 +73,7 @@ def task(
         InputError: n < 4, patches without a voxel, or a share outside its range.
     """
     if overlap is None:
-        overlap = view_size // (patches_per_side + 1) if rank == 2 else 0
+        overlap = [side // (patches_per_side + 1) for side in sizes.sides(view_size, rank)] if rank == 2 else 0
     grid = patches.grid(view_size, patches_per_side, rank=rank, jitter=patch_jitter, overlap=overlap)
     pyramids = pyramid.layout(patches_per_side, rank=rank)
     views = _Views(
@@ -81,27 +81,27 @@ def task(
         columns=len(pyramids.context),
         crop=_cropped(grid.patch_size, _CROP[rank] if crop is None else crop),
         framing=framing or patches.resizing(),
-        view_crop=_cropped(view_size, view_crop),
+        view_crop=_cropped(grid.view_size, view_crop),
         flip=_FLIP[rank] if flip is None else flip,
         looks=patches.Looks(standardise_patches, intensity_jitter, channel_drop),
     )
-    sizes = {"patch_size": grid.patch_size, "code_size": code_size, "context_size": context_size}
+    widths = {"code_size": code_size, "context_size": context_size}
     objective = objective or info_nce()
     return Task(
         sample=lambda seed: _sample(seed, views),
         sample_eval=lambda seed: {"negative": tf.random.stateless_uniform((views.columns,), seed)},
         make_views=lambda batch, params: _make_views(batch, params, views),
-        build_model=lambda encoder: pyramid.model(encoder, pyramids, **sizes),
+        build_model=lambda encoder: pyramid.model(encoder, pyramids, patch_size=grid.patch_size, **widths),
         loss_fn=objective.loss_fn,
         metrics=objective.metrics,
         smallest_batch=objective.smallest_batch,
     )
 
 
-def _cropped(size: int, share: float) -> int:
+def _cropped(sides: tuple[int, ...], share: float) -> tuple[int, ...]:
     if not 0 < share <= 1:
         raise InputError(f"crop is {share}; a share of the size must be above 0 and at most 1.")
-    return max(1, math.floor(round(share * size, 6)))  # 11/12 of 96 is 88, not 87.99…
+    return tuple(max(1, math.floor(round(share * side, 6))) for side in sides)  # 11/12 of 96 is 88, not 87.99…
 
 
 def _sample(seed: tf.Tensor, views: _Views) -> Params:
@@ -109,14 +109,14 @@ def _sample(seed: tf.Tensor, views: _Views) -> Params:
     grid, uniform = views.grid, tf.random.stateless_uniform
     seeds = tf.unstack(tf.random.split(seed, 7))
     params = {"negative": uniform((views.columns,), seeds[0])}
-    if grid.jitter:
+    if any(grid.jitter):
         params["offsets"] = patches.sample_offsets(grid, seeds[1])
-    if room := grid.patch_size - views.crop:
-        params["crops"] = uniform((grid.total, grid.rank), seeds[2], 0, room + 1, tf.int32)
+    if views.crop != grid.patch_size:
+        params["crops"] = draws.starts(grid.patch_size, views.crop, seeds[2], grid.total)
     if views.flip:
         params["flips"] = uniform((grid.total,), seeds[3]) < views.flip
-    if room := grid.view_size - views.view_crop:
-        params["view_crop"] = uniform((grid.rank,), seeds[4], 0, room + 1, tf.int32)
+    if views.view_crop != grid.view_size:
+        params["view_crop"] = draws.starts(grid.view_size, views.view_crop, seeds[4])
     return params | patches.sample_looks(views.looks, grid.total, seeds[5:])
 
 
@@ -124,20 +124,19 @@ def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor,
     """All that moves voxels is done to the numbers of rows, so that each voxel is fetched once."""
     size, rows = views.grid.patch_size, patches.rows(views.grid, params.get("offsets"))
     if "flips" in params:
-        along_first = tf.range(views.grid.rank)[:, None] == 0
-        rows = tf.where(params["flips"][..., None, None] & along_first, rows[..., ::-1], rows)
-    if "crops" in params:
-        kept = params["crops"][..., None] + tf.range(views.crop)  # [batch, patches, rank, crop]
-        rows = tf.gather(tf.broadcast_to(rows, (*kept.shape[:-1], size)), kept, axis=-1, batch_dims=3)
-        rows = views.framing.rows(rows, size)
-    if "view_crop" in params:
-        rows = _framed(rows, params["view_crop"], views)
+        rows[0] = tf.where(params["flips"][..., None], rows[0][..., ::-1], rows[0])
+    for axis, side in enumerate(size):
+        if "crops" in params:
+            cut = patches.part_of(rows[axis], params["crops"][..., axis], views.crop[axis])
+            rows[axis] = views.framing.rows(cut, side)
+        if "view_crop" in params:
+            rows[axis] = _framed(rows[axis], params["view_crop"][:, axis, None, None], views, axis)
     cut = patches.gather(batch["volume"], views.grid, rows, scaling=volumes.scaling(batch))
     return patches.change_looks(views.framing.patches(cut, size), views.looks, params), {"negative": params["negative"]}
 
 
-def _framed(rows: tf.Tensor, start: tf.Tensor, views: _Views) -> tf.Tensor:
-    """Rows of a view of which a part, from `start`, int32 [batch, rank], was cut and framed in the middle."""
-    place = rows - (views.grid.view_size - views.view_crop) // 2
-    inside = (rows >= 0) & (place >= 0) & (place < views.view_crop)
-    return tf.where(inside, place + start[:, None, :, None], -1)
+def _framed(rows: tf.Tensor, start: tf.Tensor, views: _Views, axis: int) -> tf.Tensor:
+    """Rows of an axis of a view of which a part, from `start`, int32 [batch, 1, 1], was cut and framed there."""
+    place = rows - (views.grid.view_size[axis] - views.view_crop[axis]) // 2
+    inside = (rows >= 0) & (place >= 0) & (place < views.view_crop[axis])
+    return tf.where(inside, place + start, -1)

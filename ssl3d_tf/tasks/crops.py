@@ -21,9 +21,11 @@ from ssl3d_tf.losses.reconstruction import Whole
 from ssl3d_tf.models import decoders, geometry, patchwise
 from ssl3d_tf.models.decoders import Decoder
 from ssl3d_tf.models.heads import Head
+from ssl3d_tf.models.pooling import Pool
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Words
-from ssl3d_tf.views import guesses, masking, volumes
+from ssl3d_tf.views import draws, guesses, masking, sizes, volumes
 from ssl3d_tf.views.masking import Corruption
+from ssl3d_tf.views.sizes import Size
 
 _CROPS = 2
 _PLACES, _CHANGES, _HIDDEN = range(3)  # what a folded seed is for
@@ -32,14 +34,14 @@ _PLACES, _CHANGES, _HIDDEN = range(3)  # what a folded seed is for
 class _Views(NamedTuple):
     """How views are made. size: of a crop, voxels. hides: None where nothing is to be reconstructed."""
 
-    view_size: int
+    view_size: tuple[int, ...]
     size: tuple[int, ...]
     change: Op
     hides: Corruption | None
 
 
 def side(view_size: int, overlap: float) -> int:
-    """Side of crops, voxels, that share `overlap` of it along every axis, wherever in the view they lie.
+    """Side of crops, voxels, that share `overlap` of it along an axis, wherever in the view they lie.
 
     Raises:
         InputError: overlap is no share below 1, or so near to it that both crops would be the view.
@@ -60,7 +62,7 @@ def keeps(*, masked_weight: float) -> tuple[str, ...]:
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     top: Head,
     change: Op,
     objective: Objective | None = None,
@@ -68,10 +70,11 @@ def task(
     overlap: float = 0.5,
     masked_weight: float = 0.0,
     decoder: Decoder | None = None,
-    block: int = 16,
+    block: Size = 16,
     hidden: float = 0.75,
+    pool: Pool = None,
 ) -> Task:
-    """Crops as a Task. Inputs: float32 [batch, 2, *(c,) * rank, channels], c = `side(view_size, overlap)`.
+    """Crops as a Task. Inputs: float32 [batch, 2, *c, channels], c = `side(view_size, overlap)` of each axis.
 
     Targets: (), or `reconstruction.Whole` of both crops. As in exemplar, evaluation changes crops as training does,
     with choices that stay the same. With the second head crops are standardised and partly hidden, and both heads read
@@ -79,14 +82,14 @@ def task(
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the square or cubic view that crops are cut from, voxels.
+        view_size: voxels of the view that crops are cut from, per axis or of all axes.
         top: (features of the encoder, code_size) -> projections.
         change: of intensity and resolution, drawn anew for each crop.
         objective: from `pairs`; None is `pairs.nt_xent()`.
         code_size: values of a projection.
         overlap: least share of a crop's side, along every axis, that both crops show.
         masked_weight: of masked reconstruction in the sum of losses; at 0 there is no second head.
-        decoder: the second head, from `models.decoders`. block, hidden: `masking.blocks`' side and hidden.
+        decoder: the second head, from `models.decoders`. block, hidden, pool: as of `masking.blocks`.
 
     Raises:
         InputError: overlap or weight out of its range, a weight without a decoder, or blocks that do not fit crops.
@@ -94,9 +97,12 @@ def task(
     if masked_weight < 0 or (masked_weight and decoder is None):
         given = f"MASKED_WEIGHT is {masked_weight}{'' if decoder else ', crops.task.decoder None'}"
         raise InputError(f"{given}; it must be 0, or above it with a decoder: take gin/crops_masked_{rank}d.gin.")
-    length = side(view_size, overlap)
-    hides = masking.blocks(rank=rank, view_size=length, side=block, hidden=hidden) if masked_weight else None
-    views, objective = _Views(view_size, (length,) * rank, change, hides), objective or pairs.nt_xent()
+    whole = sizes.sides(view_size, rank)
+    size = tuple(side(length, overlap) for length in whole)
+    hides = None
+    if masked_weight:
+        hides = masking.blocks(rank=rank, view_size=size, side=block, hidden=hidden, pool=pool)
+    views, objective = _Views(whole, size, change, hides), objective or pairs.nt_xent()
     contrast = Task(
         sample=lambda seed: _sample(seed, views),
         sample_eval=lambda seed: _sample(seed, views),
@@ -127,10 +133,8 @@ def _with_reconstruction(contrast: Task, weight: float) -> Task:
 def _sample(seed: Seed, views: _Views) -> Params:
     """One example's choices: where its two crops begin, and what is done to each."""
     seeds = [tf.random.experimental.stateless_fold_in(seed, purpose) for purpose in (_PLACES, _CHANGES, _HIDDEN)]
-    room = views.view_size - views.size[0]
-    shape = (_CROPS, len(views.size))
     drawn = {
-        "places": tf.random.stateless_uniform(shape, seeds[0], 0, room + 1, tf.int32),
+        "places": draws.starts(views.view_size, views.size, seeds[0], _CROPS),
         "changes": _of_each(views.change.sample, seeds[1]),
     }
     return drawn if views.hides is None else drawn | {"hidden": _of_each(views.hides.sample, seeds[2])}
@@ -142,7 +146,7 @@ def _of_each(sample: Callable[[Seed], Params], seed: Seed) -> Params:
 
 def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor, tuple | Whole]:
     volume, scaling = batch["volume"], volumes.scaling(batch)
-    if volume.shape[1:-1] != (views.view_size,) * len(views.size):
+    if volume.shape[1:-1] != views.view_size:
         raise InputError(f"crops got views of {volume.shape[1:-1]} voxels, VIEW_SIZE is {views.view_size}; set it.")
     places = tf.unstack(params["places"], axis=1)
     cut = [volumes.to_intensity(volumes.crop(volume, place, views.size), scaling) for place in places]
@@ -156,7 +160,7 @@ def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor,
 
 def _model(encoder: keras.Model, views: _Views, top: Head, *, decoder: Decoder | None, code_size: int) -> keras.Model:
     """Crops [batch, 2, *size, channels] -> {'projections': [batch, 2, code_size]}, and 'reconstruction' like crops."""
-    remedy = "raise VIEW_SIZE or lower LEVELS."
+    remedy = geometry.VIEW_REMEDY
     if views.hides is None or decoder is None:
         inputs, features = patchwise.features(encoder, _CROPS, size=views.size, name="crops", remedy=remedy)
         return keras.Model(inputs, _projected(top, features, code_size), name="crops")

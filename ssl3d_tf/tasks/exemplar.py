@@ -12,10 +12,11 @@ from keras import ops
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses import pairs
 from ssl3d_tf.losses.contrast import Objective
-from ssl3d_tf.models import patchwise
+from ssl3d_tf.models import geometry, patchwise
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Words
-from ssl3d_tf.views import volumes
+from ssl3d_tf.views import sizes, volumes
+from ssl3d_tf.views.sizes import Size
 
 _VIEWS = 2
 
@@ -23,21 +24,21 @@ _VIEWS = 2
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     top: Head,
     anchor: Op,
     positive: Op | None = None,
     objective: Objective | None = None,
     code_size: int = 128,
 ) -> Task:
-    """Exemplar as a Task. Inputs: float32 [batch, 2, *(view_size,) * rank, channels]; there are no targets.
+    """Exemplar as a Task. Inputs: float32 [batch, 2, *view_size, channels]; there are no targets.
 
     Evaluation augments as training does, with choices that stay the same: two views as they are would be equal.
     The released program is `positive=augment.identity(), objective=pairs.triplet(), code_size=1024`.
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the square or cubic views, voxels.
+        view_size: voxels of the views, per axis or of all axes.
         top: (features of the encoder, code_size) -> projections; one for both views.
         anchor: makes the first view. positive: the second; None is `anchor` with draws of its own.
         objective: from `pairs`; None is `pairs.nt_xent()`.
@@ -45,7 +46,7 @@ def task(
     """
     augmentations = (anchor, positive or anchor)
     objective = objective or pairs.nt_xent()
-    size = (view_size,) * rank
+    size = sizes.sides(view_size, rank)
 
     def sample(seed: Seed) -> Params:
         seeds = tf.unstack(tf.random.split(seed, _VIEWS))
@@ -59,8 +60,8 @@ def task(
         return views, ()
 
     def build_model(encoder: keras.Model) -> keras.Model:
-        remedy = "raise VIEW_SIZE or lower LEVELS."
-        inputs, features = patchwise.features(encoder, _VIEWS, size=size, name="views", remedy=remedy)
+        geometry.check_view(encoder, size)
+        inputs, features = patchwise.features(encoder, _VIEWS, size=size, name="views", remedy=geometry.VIEW_REMEDY)
         projections = ops.reshape(top(features, code_size), (-1, _VIEWS, code_size))
         return keras.Model(inputs, {"projections": projections}, name="exemplar")
 

@@ -17,6 +17,7 @@ from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Params, Seed, Task, Words
 from ssl3d_tf.views import patches, volumes
 from ssl3d_tf.views.permutations import Source, spread
+from ssl3d_tf.views.sizes import Size
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
 _SAID = 3  # slots in a title
@@ -25,7 +26,7 @@ _SAID = 3  # slots in a title
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     top: Head,
     patches_per_side: int = 3,
     permutations: Source | None = None,
@@ -44,7 +45,7 @@ def task(
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the view, voxels.
+        view_size: voxels of the view, per axis or of all axes.
         top: (embeddings of all slots, side by side, classes) -> logits.
         permutations: the classes, from the number of patches; None is `permutations.spread()`, 100 far from each other.
         puzzles_per_volume: orders asked for per volume, all of the same embeddings.
@@ -100,7 +101,7 @@ def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles:
     Returns:
         A model with outputs [batch, puzzles, classes].
     """
-    inputs, embeddings = patchwise.embeddings(encoder, grid.total, patch=(grid.patch_size,) * grid.rank)
+    inputs, embeddings = patchwise.embeddings(encoder, grid.total, patch=grid.patch_size)
     orders = keras.Input((puzzles, grid.total), dtype="int32", name="permutations")
     values, classes = embeddings.shape[-1], len(table)
     embeddings = ops.reshape(embeddings, (-1, 1, grid.total, values))

@@ -16,8 +16,9 @@ from ssl3d_tf.losses.reconstruction import Whole
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.decoders import Decoder
 from ssl3d_tf.task import Batch, Params, Seed, Task, Volumes
-from ssl3d_tf.views import affine, augment, masking, volumes
+from ssl3d_tf.views import affine, augment, masking, sizes, volumes
 from ssl3d_tf.views.masking import Corruption
+from ssl3d_tf.views.sizes import Size
 
 _CORRUPTION, _GEOMETRY = range(2)  # what a folded seed is for
 
@@ -25,25 +26,25 @@ _CORRUPTION, _GEOMETRY = range(2)  # what a folded seed is for
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     corruption: Corruption,
     head: Decoder,
     transforms: Sequence[affine.Drawer] = (),
 ) -> Task:
-    """Builds the task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: `reconstruction.Whole`.
+    """Builds the task. Inputs: float32 [batch, *view_size, channels]; targets: `reconstruction.Whole`.
 
     Views are standardised over what is no air; what counts in the loss, the corruption says. 'accuracy' is the
     share of its variance that is explained, against 0 for the mean.
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the square or cubic views, voxels.
+        view_size: voxels of the views, per axis or of all axes.
         corruption: from `views.masking`.
         head: from `models.decoders`; its outputs, one per channel, are linear.
         transforms: from `affine`, in training only. Intensity stays as it is: it is what is to be found.
     """
-    moves = augment.affine(transforms=transforms) if transforms else augment.identity()
-    size = (view_size,) * rank
+    moves = augment.affine(transforms=transforms, view_size=view_size) if transforms else augment.identity()
+    size = sizes.sides(view_size, rank)
 
     def sample_eval(seed: Seed) -> Params:
         return {"corruption": corruption.sample(tf.random.experimental.stateless_fold_in(seed, _CORRUPTION))}
@@ -64,7 +65,7 @@ def task(
         return changed, Whole(views, counts)
 
     def build_model(encoder: keras.Model) -> keras.Model:
-        geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")
+        geometry.check_view(encoder, size)
         return head(encoder, encoder.input_shape[-1])
 
     return Task(

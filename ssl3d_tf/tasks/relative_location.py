@@ -16,6 +16,7 @@ from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Directions, Params, Seed, Task, Words
 from ssl3d_tf.views import patches, volumes, wording
+from ssl3d_tf.views.sizes import Size
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
 
@@ -23,7 +24,7 @@ _LABEL, _CUT = range(2)  # what a folded seed is for
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     top: Head,
     patches_per_side: int = 3,
     queries_per_volume: int = 4,
@@ -40,7 +41,7 @@ def task(
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the view, voxels.
+        view_size: voxels of the view, per axis or of all axes.
         top: (embeddings of the middle and of a query, side by side, classes) -> logits.
         queries_per_volume: different neighbours asked for per volume; the middle is encoded once for all.
         patch_jitter: room of a patch in its cell, voxels; None is a quarter of the cell. In evaluation it is centred.
@@ -99,7 +100,7 @@ def _middle_and_queries(labels: tf.Tensor, classes: int) -> tf.Tensor:
 
 def _model(encoder: keras.Model, grid: patches.Grid, queries: int, top: Head) -> keras.Model:
     """patches [batch, 1 + queries, *patch, channels] -> logits [batch, queries, classes]."""
-    inputs, embeddings = patchwise.embeddings(encoder, 1 + queries, patch=(grid.patch_size,) * grid.rank)
+    inputs, embeddings = patchwise.embeddings(encoder, 1 + queries, patch=grid.patch_size)
     values, classes = embeddings.shape[-1], grid.total - 1
     embeddings = ops.reshape(embeddings, (-1, 1 + queries, values))
     middle = ops.repeat(embeddings[:, :1], queries, axis=1)

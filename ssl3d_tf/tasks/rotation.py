@@ -16,7 +16,8 @@ from ssl3d_tf.losses import classification, metrics
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes, Words
-from ssl3d_tf.views import volumes, wording
+from ssl3d_tf.views import sizes, volumes, wording
+from ssl3d_tf.views.sizes import Size
 from ssl3d_tf.views.volumes import Turn
 
 _LABEL, _AUGMENTATION = range(2)  # what a folded seed is for
@@ -46,27 +47,30 @@ def cube24() -> tuple[Turn, ...]:
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     top: Head,
     augmentation: Op | None = None,
     rotations: Sequence[Turn] | None = None,
 ) -> Task:
-    """Builds the rotation task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: int32 [batch].
+    """Builds the rotation task. Inputs: float32 [batch, *view_size, channels]; targets: int32 [batch].
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the square or cubic views, voxels.
+        view_size: side of the square or cubic views, voxels, as a turned view must be one too.
         top: (features of the encoder, classes) -> logits.
         augmentation: applied before the rotation, in training only; None for none, as published.
         rotations: the classes; None is `in_plane()` in 2D and `about_axes()` in 3D.
 
     Raises:
-        InputError: rank is not 2 or 3, or the rotations are of another rank.
+        InputError: rank is not 2 or 3, the rotations are of another rank, or the view has sides of several lengths.
     """
     table = tuple(rotations or _default(rank))
     if any(len(turn.axes) != rank for turn in table):
         raise InputError(f"rotations are for {len(table[0].axes)} spatial axes, the task has {rank}; set `rotations`.")
-    size = (view_size,) * rank
+    size = sizes.sides(view_size, rank)
+    if len(set(size)) > 1:
+        rule = "rotation turns its views, and a turned one must be as large: give one number for all axes"
+        raise InputError(f"VIEW_SIZE is {view_size}; {rule}, {min(size)}, say, or take another task.")
 
     def sample_eval(seed: Seed) -> Params:
         label_seed = tf.random.experimental.stateless_fold_in(seed, _LABEL)
@@ -87,7 +91,7 @@ def task(
         return volumes.rotate_cube(views, params["label"], table, scaling=scaling), params["label"]
 
     def build_model(encoder: keras.Model) -> keras.Model:
-        geometry.feature_shape(encoder, size, remedy="raise VIEW_SIZE or lower LEVELS.")
+        geometry.check_view(encoder, size)
         inputs = keras.Input((*size, encoder.input_shape[-1]))
         return keras.Model(inputs, top(encoder(inputs), len(table)))
 

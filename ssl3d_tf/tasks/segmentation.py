@@ -15,7 +15,8 @@ from ssl3d_tf.losses.labels import Masks
 from ssl3d_tf.models import geometry
 from ssl3d_tf.models.decoders import Decoder
 from ssl3d_tf.task import Batch, Op, Params, Seed, Task, Volumes
-from ssl3d_tf.views import affine, augment, volumes
+from ssl3d_tf.views import affine, augment, sizes, volumes
+from ssl3d_tf.views.sizes import Size
 
 _GEOMETRY, _INTENSITY = range(2)  # what a folded seed is for
 
@@ -25,7 +26,7 @@ Scorer = Callable[[Masks, tf.Tensor], tf.Tensor]
 def task(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     classes: int | Sequence[int],
     head: Decoder,
     loss: Scorer,
@@ -34,11 +35,12 @@ def task(
     transforms: Sequence[affine.Drawer] = (),
     intensity: Op | None = None,
 ) -> Task:
-    """Segmentation as a Task. Inputs: float32 [batch, *(view_size,) * rank, channels]; targets: int32, classes.
+    """Segmentation as a Task. Inputs: float32 [batch, *view_size, channels]; targets: int32, classes.
 
     Args:
         rank: spatial rank, 2 or 3.
-        view_size: side of the crops in training and validation, voxels; whole volumes are predicted in such windows.
+        view_size: voxels of the crops in training and validation, per axis or of all axes; whole volumes are predicted
+            in such windows.
         classes: how many, background included; or the values of the mask that are classes, rising, where they are not
             0, 1, 2, … The network has them by their place.
         head: from `models.decoders`.
@@ -49,14 +51,16 @@ def task(
     Raises:
         InputError: fewer than two classes, none of them 0, or one that is to be ignored.
     """
-    values = labels.values(classes)
+    values, size = labels.values(classes), sizes.sides(view_size, rank)
     if len(values) < 2:
         raise InputError(f"segmentation of {len(values)} classes; with background there must be two at least.")
     if values[0] != 0 or ignore_label in values:
         rule = f"they must begin with 0, the background that crops are padded with, and not hold {ignore_label=}"
         raise InputError(f"segmentation of the classes {values}; {rule}.")
-    moves = augment.affine(transforms=transforms) if transforms else augment.identity()
-    moves_labels = augment.affine_labels(transforms=transforms) if transforms else augment.identity()
+    moves = moves_labels = augment.identity()
+    if transforms:
+        moves = augment.affine(transforms=transforms, view_size=view_size)
+        moves_labels = augment.affine_labels(transforms=transforms, view_size=view_size)
     shades = intensity or augment.identity()
 
     def sample(seed: Seed) -> Params:
@@ -71,8 +75,7 @@ def task(
         return scans, masks
 
     def build_model(encoder: keras.Model) -> keras.Model:
-        remedy = "raise VIEW_SIZE or lower LEVELS."
-        geometry.feature_shape(encoder, (view_size,) * rank, remedy=remedy)
+        geometry.check_view(encoder, size)
         return head(encoder, len(values))
 
     return Task(

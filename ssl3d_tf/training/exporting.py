@@ -18,6 +18,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import portable
 from ssl3d_tf.training.contracts import CONTRACT
 from ssl3d_tf.training.formats import FORMATS, INPUT, Predict
+from ssl3d_tf.views import sizes
 
 TOLERANCE = 1e-3  # of the largest output: what rounding may add up to, and a fault does not stay under
 _SIDE = 32  # voxels, of a trial where an old contract does not say what the network has seen
@@ -133,7 +134,8 @@ def _trials(contract: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[n
     """Two volumes of the size of training, lengthened to what fits, and where any size fits one of another."""
     random, n, (_, *free, channels) = np.random.default_rng(0), about["multiple_of"], about["input"]["shape"]
     view = contract.get("input_shape") or [None] * len(free)
-    known = (fixed or seen or contract.get("view_size", _SIDE) for fixed, seen in zip(free, view, strict=False))
+    trained = sizes.sides(contract.get("view_size", _SIDE), len(free))
+    known = (fixed or seen or side for fixed, seen, side in zip(free, view, trained, strict=False))
     sides = [-(-side // n) * n for side in known]
     yield random.random((2, *sides, channels), np.float32)
     if None in free:

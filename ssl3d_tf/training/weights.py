@@ -16,7 +16,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.training import contracts
 from ssl3d_tf.training.contracts import CONTRACT, DECODER_FOLDER, read_contract
 
-_OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate")
+_OPTIONS = ("groups", "epsilon", "activation", "strides", "padding", "dilation_rate", "pool_size")
 
 
 def save(
@@ -48,15 +48,14 @@ def save(
 
 
 def architecture_differences(contract: Mapping[str, Any], encoder: keras.Model) -> list[str]:
-    """What the weights do not show: options of the layers that have weights, such as the groups of a norm."""
+    """What the weights do not show: options of layers, such as the groups of a norm, or the axes that are pooled."""
     stored, wanted = contract["architecture"], json.loads(encoder.to_json())
-    layers = {variable.path.partition("/")[0] for variable in encoder.weights}
     before, now = (
         {layer["config"]["name"]: layer["config"] for layer in model["config"]["layers"]} for model in (stored, wanted)
     )
     return [
         f"{option} of {name} {before[name].get(option)} there, {value} here"
-        for name in sorted(layers & before.keys() & now.keys())
+        for name in sorted(before.keys() & now.keys())
         for option, value in now[name].items()
         if option in _OPTIONS and value != before[name].get(option)
     ]

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Op, Params, Seed, Volumes
-from ssl3d_tf.views import filters, patches, volumes
+from ssl3d_tf.views import filters, patches, sizes, volumes
 from ssl3d_tf.views.affine import Drawer, compose
 from ssl3d_tf.views.resampling import resample, resample_labels
+from ssl3d_tf.views.sizes import Size
 
 
 def identity() -> Op:
@@ -67,22 +68,32 @@ def crop(*, size: int, rank: int) -> Op:
     return Op(lambda seed: _uniform(seed, rank), apply)
 
 
-def affine(*, transforms: Sequence[Drawer], fill: float | None = None) -> Op:
+def affine(*, transforms: Sequence[Drawer], fill: float | None = None, view_size: Size | None = None) -> Op:
     """The transforms of `ssl3d_tf.views.affine`, the first one first, as one map and one interpolation.
 
-    fill: what lies outside the volume; None is each channel's minimum.
+    Args:
+        fill: what lies outside the volume; None is each channel's minimum.
+        view_size: voxels of the volumes, which must be said where their axes are not alike.
     """
+    sides = _sides(view_size)
 
     def apply(batch: Volumes, places: tf.Tensor) -> Volumes:
+        if sides is None and len(set(batch.shape[1:-1])) > 1:
+            given = f"augment.affine moves volumes of {sizes.text(batch.shape[1:-1])} voxels"
+            raise InputError(f"{given}; of such it must know: set augment.affine.view_size = %VIEW_SIZE.")
         minimum = tf.reduce_min(batch, range(1, len(batch.shape) - 1))
         return resample(batch, places, minimum if fill is None else tf.fill(tf.shape(minimum), float(fill)))
 
-    return Op(compose(transforms), apply)
+    return Op(compose(transforms, sides), apply)
 
 
-def affine_labels(*, transforms: Sequence[Drawer]) -> Op:
+def affine_labels(*, transforms: Sequence[Drawer], view_size: Size | None = None) -> Op:
     """`affine` for masks, int [batch, *spatial], given the volume's parameters: the nearest label, 0 outside."""
-    return Op(compose(transforms), resample_labels)
+    return Op(compose(transforms, _sides(view_size)), resample_labels)
+
+
+def _sides(view_size: Size | None) -> Sequence[int] | None:
+    return view_size if isinstance(view_size, list | tuple) else None
 
 
 def intensity(*, brightness: float = 0.125, contrast: tuple[float, float] = (0.5, 1.5), p: float = 0.5) -> Op:

@@ -18,12 +18,16 @@ _TRUNCATE = 4.0  # standard deviations; what lies further away weighs less than 
 
 def blur(volumes: Volumes, deviation: tf.Tensor, *, widest: float) -> Volumes:
     """Gaussian blur; deviation: float [batch] in voxels, up to `widest`. The border counts as in `separable`."""
+    for axis in range(1, len(volumes.shape) - 1):
+        volumes = blur_along(volumes, axis, deviation, widest=widest)
+    return volumes
+
+
+def blur_along(volumes: Volumes, axis: int, deviation: tf.Tensor, *, widest: float) -> Volumes:
+    """`blur` along one axis, counted from 1."""
     away = tf.range(math.ceil(_TRUNCATE * widest) + 1, dtype=tf.float32)
     spread = tf.maximum(deviation, 1e-3)[:, None]  # a narrower one is a single voxel already
-    weights = tf.exp(-0.5 * tf.square(away / spread))
-    for axis in range(1, len(volumes.shape) - 1):
-        volumes = separable.mean_around(volumes, axis, weights)
-    return volumes
+    return separable.mean_around(volumes, axis, tf.exp(-0.5 * tf.square(away / spread)))
 
 
 def lower_resolution(volumes: Volumes, factor: tf.Tensor) -> Volumes:

@@ -1,5 +1,7 @@
 """Answers without learning: what a network must beat before it can be said to know anything of anatomy."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from ssl3d_tf.task import Volumes
@@ -8,16 +10,18 @@ from ssl3d_tf.views import filters
 _BINS = 32
 
 
-def from_neighbours(views: Volumes, *, reach: int) -> Volumes:
+def from_neighbours(views: Volumes, *, reach: Sequence[int]) -> Volumes:
     """Each voxel as the mean of the shown ones around it, weighted by a Gaussian; of none it is 0.
 
     Args:
         views: [batch, *spatial, channels], 0 in all channels where hidden.
-        reach: two standard deviations of the Gaussian, voxels, and so half of how far it sees.
+        reach: two standard deviations of the Gaussian, voxels per axis, and so half of how far it sees.
     """
     shown = tf.cast(tf.reduce_any(views != 0, axis=-1, keepdims=True), tf.float32)
-    deviation = tf.fill(tf.shape(views)[:1], reach / 2)
-    around, weight = (filters.blur(values, deviation, widest=reach / 2) for values in (views, shown))
+    around, weight = views, shown
+    for axis, far in enumerate(reach, start=1):
+        deviation = tf.fill(tf.shape(views)[:1], far / 2)
+        around, weight = (filters.blur_along(each, axis, deviation, widest=far / 2) for each in (around, weight))
     return tf.math.divide_no_nan(around, weight)
 
 

@@ -4,14 +4,17 @@ A corruption is an Op but for what it returns: beside the views it says which vo
 0 is the mean of what is no air.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.models import pooling
+from ssl3d_tf.models.pooling import Pool
 from ssl3d_tf.task import Params, Seed, Volumes
-from ssl3d_tf.views import guesses, volumes
+from ssl3d_tf.views import guesses, sizes, volumes
+from ssl3d_tf.views.sizes import Size
 
 AIR = 0.05  # of the range above the minimum: what lies below is air or padding
 EPSILON = 1e-5
@@ -55,25 +58,27 @@ def standardise(views: Volumes, inside: tf.Tensor) -> Volumes:
     return (views - mean) * tf.math.rsqrt(variance + EPSILON)
 
 
-def blocks(*, rank: int, view_size: int, side: int = 16, hidden: float = 0.75) -> Corruption:
+def blocks(*, rank: int, view_size: Size, side: Size = 16, hidden: float = 0.75, pool: Pool = None) -> Corruption:
     """Hides whole blocks of a grid behind 0; of them counts what is body.
 
     Args:
-        rank: spatial rank. view_size: side of the views, voxels.
-        side: of a block, voxels; 2^LEVELS is one place of the bottleneck. The last block of an axis may be cut.
+        rank: spatial rank. view_size: voxels of the views, per axis or of all axes.
+        side: of a block, likewise; 2^LEVELS is one place of the bottleneck. The last block of an axis may be cut.
         hidden: share of the blocks, in 0 < hidden < 1. He et al., 2022, arXiv:2111.06377; on CNNs in 3D: Wald et al.,
             2025, arXiv:2410.23132.
+        pool: of the network, as `models.pooling`: one side for all axes is of those that are pooled most, along
+            others a block has as many places as along these.
 
     Raises:
         InputError: nothing would be hidden, or nothing left.
     """
-    along = -(-view_size // side) if side > 0 else 0
-    total = along**rank
+    view, block = sizes.sides(view_size, rank), _block(side, rank, pool)
+    along = [-(-length // part) for length, part in zip(view, block, strict=True)]
+    total = sizes.voxels(along)
     count = round(hidden * total)
     if not 0 < count < total:
-        given = (
-            f"{count} of the {total} blocks of {side} voxels in views of {view_size} are hidden at a share of {hidden}"
-        )
+        given = f"{count} of the {total} blocks of {sizes.text(block)} voxels in views of {sizes.text(view)}"
+        given += f" are hidden at a share of {hidden}"
         raise InputError(f"{given}; there must be one at least, and one left: lower BLOCK or change HIDDEN.")
 
     def sample(seed: Seed) -> Params:
@@ -81,16 +86,24 @@ def blocks(*, rank: int, view_size: int, side: int = 16, hidden: float = 0.75) -
         return tf.scatter_nd(order[:count, None], tf.ones([count], tf.bool), [total])
 
     def apply(views: Volumes, drawn: Params, body: tf.Tensor) -> tuple[Volumes, tf.Tensor]:
-        hides = _enlarged(tf.reshape(drawn, (-1, *(along,) * rank)), side, view_size)
+        hides = _enlarged(tf.reshape(drawn, (-1, *along)), block, view)
         return views * (1.0 - hides), hides * body
 
-    return Corruption(sample, apply, lambda changed: guesses.from_neighbours(changed, reach=side))
+    return Corruption(sample, apply, lambda changed: guesses.from_neighbours(changed, reach=block))
+
+
+def _block(side: Size, rank: int, pool: Pool) -> tuple[int, ...]:
+    found = sizes.sides(side, rank, knob="BLOCK")
+    if pool is None or not isinstance(side, int):
+        return found
+    factors = pooling.factors(pool, rank)
+    return tuple(max(1, length * factor // max(factors)) for length, factor in zip(found, factors, strict=True))
 
 
 def genesis(
     *,
     rank: int,
-    view_size: int,
+    view_size: Size,
     curve_p: float = 0.9,
     shuffle_p: float = 0.5,
     paint_p: float = 0.9,
@@ -99,19 +112,20 @@ def genesis(
     """The changes of Models Genesis, after Zhou et al., 2021, arXiv:2004.07882; all counts, air too.
 
     With each probability: a monotone curve of intensity (a cubic Bézier curve, half of them falling), then voxels
-    shuffled within half of all blocks of a tenth of the side, then noise painted into up to five boxes
+    shuffled within half of all blocks of a tenth of the sides, then noise painted into up to five boxes
     (with `inpaint_p`) or everywhere but in them. Unlike there, blocks lie on a grid and noise is normal, as views are
     standardised.
 
     Raises:
-        InputError: no block of 2 voxels or more, a tenth of the side at most, divides the side.
+        InputError: no block of 2 voxels or more, a tenth of the sides at most, divides them.
     """
-    side = max((n for n in range(2, view_size // 10 + 1) if view_size % n == 0), default=0)
-    if not side:
-        raise InputError(
-            f"views of {view_size} voxels have no blocks of up to a tenth of them; choose another VIEW_SIZE."
-        )
-    cells = (view_size // side) ** rank
+    view = sizes.sides(view_size, rank)
+    block = tuple(max((n for n in range(2, side // 10 + 1) if side % n == 0), default=1) for side in view)
+    voxels = sizes.voxels(block)
+    if voxels < 2:
+        given = f"views of {sizes.text(view)} voxels have no blocks of up to a tenth of them"
+        raise InputError(f"{given}; choose another VIEW_SIZE.")
+    cells = sizes.voxels([length // side for length, side in zip(view, block, strict=True)])
 
     def sample(seed: Seed) -> Params:
         on, kind, bends, boxes, orders, chosen, noise = tf.unstack(tf.random.split(seed, 7))
@@ -121,7 +135,7 @@ def genesis(
             "falls": falls < 0.5,
             "bends": _uniform(bends, 2, 2),
             "shuffled": shuffled < shuffle_p,
-            "orders": tf.argsort(tf.random.stateless_uniform([_ORDERS, side**rank], orders, None, None, tf.int32)),
+            "orders": tf.argsort(tf.random.stateless_uniform([_ORDERS, voxels], orders, None, None, tf.int32)),
             "chosen": tf.random.stateless_uniform([cells], chosen, 0, 2 * _ORDERS, tf.int32),
             "painted": painted < paint_p,
             "inside": _uniform(kind, 1)[0] < inpaint_p,
@@ -132,7 +146,7 @@ def genesis(
     def apply(views: Volumes, drawn: Params, body: tf.Tensor) -> tuple[Volumes, tf.Tensor]:
         changed = volumes.where(drawn["curved"], lambda v: curve(v, drawn["bends"], drawn["falls"]), views)
         changed = volumes.where(
-            drawn["shuffled"], lambda v: shuffle(v, drawn["orders"], drawn["chosen"], side=side), changed
+            drawn["shuffled"], lambda v: shuffle(v, drawn["orders"], drawn["chosen"], block=block), changed
         )
         changed = volumes.where(drawn["painted"], lambda v: _painted(v, drawn), changed)
         return changed, tf.ones_like(body)
@@ -164,44 +178,44 @@ def curve(views: Volumes, bends: tf.Tensor, falls: tf.Tensor) -> Volumes:
 
 
 @tf.function(jit_compile=True, autograph=False)
-def shuffle(views: Volumes, orders: tf.Tensor, chosen: tf.Tensor, *, side: int) -> Volumes:
-    """Voxels in another order within blocks of `side` voxels, which divides the sides.
+def shuffle(views: Volumes, orders: tf.Tensor, chosen: tf.Tensor, *, block: Sequence[int]) -> Volumes:
+    """Voxels in another order within blocks of so many voxels per axis, which divide the sides.
 
     Args:
-        orders: int [batch, n, side^rank], permutations. chosen: int [batch, blocks], which of them a block gets; one
-            that is n or more leaves it as it is.
+        orders: int [batch, n, voxels of a block], permutations. chosen: int [batch, blocks], which of them a block
+            gets; one that is n or more leaves it as it is.
     """
     spatial, channels = views.shape[1:-1], views.shape[-1]
-    cut = [number for size in spatial for number in (size // side, side)]
+    cut = [number for size, side in zip(spatial, block, strict=True) for number in (size // side, side)]
     rank = len(spatial)
     apart = [1 + 2 * axis for axis in range(rank)] + [2 + 2 * axis for axis in range(rank)]
     rows = tf.transpose(tf.reshape(views, (-1, *cut, channels)), (0, *apart, 2 * rank + 1))
     grid = rows.shape[1 : rank + 1]
-    rows = tf.reshape(rows, (-1, chosen.shape[1], side**rank, channels))
-    stays = tf.broadcast_to(tf.range(side**rank), tf.shape(orders[:, :1]))
+    rows = tf.reshape(rows, (-1, chosen.shape[1], sizes.voxels(block), channels))
+    stays = tf.broadcast_to(tf.range(sizes.voxels(block)), tf.shape(orders[:, :1]))
     known = tf.concat([orders, stays], axis=1)
     order = tf.gather(known, tf.minimum(chosen, orders.shape[1]), axis=1, batch_dims=1)
     rows = tf.gather(rows, order, axis=2, batch_dims=2)
-    rows = tf.reshape(rows, (-1, *grid, *(side,) * rank, channels))
+    rows = tf.reshape(rows, (-1, *grid, *block, channels))
     back = [axis for pair in zip(range(1, rank + 1), range(rank + 1, 2 * rank + 1), strict=True) for axis in pair]
     return tf.reshape(tf.transpose(rows, (0, *back, 2 * rank + 1)), (-1, *spatial, channels))
 
 
-def in_boxes(drawn: tf.Tensor, *, view_size: int, inside: tf.Tensor) -> tf.Tensor:
+def in_boxes(drawn: tf.Tensor, *, view_size: Sequence[int], inside: tf.Tensor) -> tf.Tensor:
     """Where any box lies, bool [batch, *spatial, 1]; drawn: float [batch, boxes, rank, 2], place and size as shares.
 
     Sides are a sixth to a third of the view's where one paints `inside`, bool [batch], else three to four sevenths.
     """
     low, high = (tf.where(inside, a, b)[:, None, None] for a, b in ((1 / 6, 3 / 7), (1 / 3, 4 / 7)))
-    sides = (low + (high - low) * drawn[..., 1]) * view_size
-    starts = drawn[..., 0] * (view_size - sides)
-    place = tf.range(view_size, dtype=tf.float32)
-    along = (place >= starts[..., None]) & (place < (starts + sides)[..., None])  # [batch, boxes, rank, side]
-    covered, *others = tf.unstack(along, axis=2)
-    for other in others:
-        covered = covered[..., None] & tf.reshape(
-            other, (-1, drawn.shape[1], *(1,) * (len(covered.shape) - 2), view_size)
-        )
+    whole = tf.cast(view_size, tf.float32)
+    sides = (low + (high - low) * drawn[..., 1]) * whole
+    starts = drawn[..., 0] * (whole - sides)
+    covered = tf.constant(True)
+    for axis, length in enumerate(view_size):
+        place = tf.range(length, dtype=tf.float32)
+        start, side = starts[..., axis, None], sides[..., axis, None]
+        along = (place >= start) & (place < start + side)  # [batch, boxes, length]
+        covered = covered[..., None] & tf.reshape(along, (-1, drawn.shape[1], *(1,) * axis, length))
     return tf.reduce_any(covered, axis=1)[..., None]
 
 
@@ -209,7 +223,7 @@ def _painted(views: Volumes, drawn: Params) -> Volumes:
     noise = volumes.add_noise(
         tf.zeros_like(views), drawn["noise"], tf.ones_like(views[(slice(None), *(0,) * (len(views.shape) - 1))])
     )
-    boxes = in_boxes(drawn["boxes"], view_size=views.shape[1], inside=drawn["inside"])
+    boxes = in_boxes(drawn["boxes"], view_size=tuple(views.shape[1:-1]), inside=drawn["inside"])
     inside = tf.reshape(drawn["inside"], (-1, *(1,) * (len(views.shape) - 1)))
     return tf.where(tf.equal(boxes, inside), noise, views)
 
@@ -223,10 +237,10 @@ def _between(x: tf.Tensor, y: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
     return y0 + (y1 - y0) * tf.clip_by_value(tf.math.divide_no_nan(places - x0, x1 - x0), 0.0, 1.0)
 
 
-def _enlarged(cells: tf.Tensor, side: int, size: int) -> tf.Tensor:
-    """bool [batch, *cells] -> float32 [batch, *(size,) * rank, 1], each cell `side` voxels long."""
-    for axis in range(1, len(cells.shape)):
-        cells = tf.gather(cells, tf.range(size) // side, axis=axis)
+def _enlarged(cells: tf.Tensor, block: Sequence[int], view: Sequence[int]) -> tf.Tensor:
+    """bool [batch, *cells] -> float32 [batch, *view, 1], each cell a block of so many voxels per axis."""
+    for axis, (side, length) in enumerate(zip(block, view, strict=True), start=1):
+        cells = tf.gather(cells, tf.range(length) // side, axis=axis)
     return tf.cast(cells, tf.float32)[..., None]
 
 

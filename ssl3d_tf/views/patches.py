@@ -1,6 +1,6 @@
 """The patch grid of relative patch location, jigsaw and CPC, and what may happen to single patches.
 
-A view of side S is cut into n cells per axis; cell k covers k·step .. k·step + cell, step = ⌊(S − overlap)/n⌋,
+An axis of S voxels is cut into n cells; cell k covers k·step .. k·step + cell, step = ⌊(S − overlap)/n⌋,
 cell = step + overlap. A patch is `jitter` smaller than its cell and lies anywhere in it. Order is row-major.
 """
 
@@ -11,19 +11,24 @@ import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.views import separable
+from ssl3d_tf.views import draws, separable, sizes
+from ssl3d_tf.views.sizes import Size
 from ssl3d_tf.views.volumes import Scaling, mean_over, to_intensity
 
 
 class Grid(NamedTuple):
-    """Where patches lie; lengths in voxels. Made by `grid`."""
+    """Where patches lie; lengths in voxels, per axis. Made by `grid`."""
 
-    rank: int
-    view_size: int
+    view_size: tuple[int, ...]
     patches_per_side: int
-    step: int
-    jitter: int
-    patch_size: int
+    step: tuple[int, ...]
+    jitter: tuple[int, ...]
+    patch_size: tuple[int, ...]
+
+    @property
+    def rank(self) -> int:
+        """Spatial axes."""
+        return len(self.view_size)
 
     @property
     def total(self) -> int:
@@ -44,29 +49,29 @@ class Looks(NamedTuple):
 
 
 class Framing(NamedTuple):
-    """How a cropped patch gets its size back: (rows, size) -> rows, then (patches, size) -> patches."""
+    """How a cropped patch gets its size back: (rows of an axis, side) -> rows, then (patches, sides) -> patches."""
 
     rows: Callable[[tf.Tensor, int], tf.Tensor]
-    patches: Callable[[tf.Tensor, int], tf.Tensor]
+    patches: Callable[[tf.Tensor, Sequence[int]], tf.Tensor]
 
 
 def resizing() -> Framing:
     """By linear interpolation: no frame is seen."""
-    return Framing(lambda rows, size: rows, separable.resize)
+    return Framing(lambda rows, side: rows, separable.resize)
 
 
 def padding() -> Framing:
     """By zeros around it, as in the published program."""
 
-    def pad(rows: tf.Tensor, size: int) -> tf.Tensor:
-        missing = size - rows.shape[-1]
-        return tf.pad(rows, ((0, 0),) * 3 + ((missing // 2, missing - missing // 2),), constant_values=-1)
+    def pad(rows: tf.Tensor, side: int) -> tf.Tensor:
+        missing = side - rows.shape[-1]
+        return tf.pad(rows, ((0, 0),) * 2 + ((missing // 2, missing - missing // 2),), constant_values=-1)
 
-    return Framing(pad, lambda patches, size: patches)
+    return Framing(pad, lambda patches, sides: patches)
 
 
-def grid(view_size: int, patches_per_side: int, *, rank: int, jitter: int | None = 0, overlap: int = 0) -> Grid:
-    """Cuts a view of side `view_size` into `patches_per_side` cells per axis.
+def grid(view_size: Size, patches_per_side: int, *, rank: int, jitter: int | None = 0, overlap: Size = 0) -> Grid:
+    """Cuts a view of `view_size` voxels, per axis or of all axes, into `patches_per_side` cells per axis.
 
     Args:
         jitter: room of a patch in its cell; None is a quarter of the cell.
@@ -75,20 +80,22 @@ def grid(view_size: int, patches_per_side: int, *, rank: int, jitter: int | None
     Raises:
         InputError: jitter and overlap are both set, or nothing of the patch is left.
     """
-    step = (view_size - overlap) // patches_per_side
-    cell = step + overlap
-    jitter = cell // 4 if jitter is None else jitter
-    given = f"view {view_size}, PATCHES_PER_SIDE {patches_per_side}, PATCH_JITTER {jitter}, overlap {overlap}"
-    if min(jitter, overlap) < 0 or (jitter > 0 and overlap > 0):
+    view, overlaps = sizes.sides(view_size, rank), sizes.sides(overlap, rank, knob="overlap", least=0)
+    steps = tuple((side - over) // patches_per_side for side, over in zip(view, overlaps, strict=True))
+    cells = tuple(map(sum, zip(steps, overlaps, strict=True)))
+    jitters = tuple(cell // 4 if jitter is None else jitter for cell in cells)
+    given = f"view {sizes.text(view)}, PATCHES_PER_SIDE {patches_per_side}, PATCH_JITTER {jitter}, overlap {overlap}"
+    if min(jitters) < 0 or (max(jitters) > 0 and max(overlaps) > 0):
         raise InputError(f"{given}: jitter and overlap must not be negative, and one of them must be 0.")
-    if step < 1 or cell <= jitter:
+    patch = tuple(cell - room for cell, room in zip(cells, jitters, strict=True))
+    if min(*steps, *patch) < 1:
         raise InputError(f"{given} leaves no voxel of a patch; raise VIEW_SIZE or lower the others.")
-    return Grid(rank, view_size, patches_per_side, step, jitter, cell - jitter)
+    return Grid(view, patches_per_side, steps, jitters, patch)
 
 
 def sample_offsets(grid: Grid, seed: tf.Tensor) -> tf.Tensor:
     """int32 [n**rank, rank] in 0..jitter: where in its cell each patch begins. In evaluation it is jitter // 2."""
-    return tf.random.stateless_uniform((grid.total, grid.rank), seed, 0, grid.jitter + 1, tf.int32)
+    return draws.up_to(grid.jitter, seed, grid.total)
 
 
 def extract(
@@ -102,7 +109,7 @@ def extract(
     """Cuts patches of all volumes; arguments are those of `rows` and `gather`.
 
     Returns:
-        [batch, patches, *(patch_size,) * rank, channels].
+        [batch, patches, *patch_size, channels].
 
     Raises:
         InputError: volumes of another size than the grid's view.
@@ -110,46 +117,53 @@ def extract(
     return gather(volumes, grid, rows(grid, offsets, chosen=chosen), scaling=scaling)
 
 
-def rows(grid: Grid, offsets: tf.Tensor | None = None, *, chosen: tf.Tensor | None = None) -> tf.Tensor:
-    """Where the voxels of patches lie: int32 [batch or 1, patches, rank, patch_size], numbers on each axis of the view.
+def rows(grid: Grid, offsets: tf.Tensor | None = None, *, chosen: tf.Tensor | None = None) -> list[tf.Tensor]:
+    """Where the voxels of patches lie, for each axis of the view: int32 [batch or 1, patches, patch_size there].
 
     Args:
         offsets: int32 [batch, n**rank, rank] from `sample_offsets`; None puts every patch in its cell's centre.
         chosen: int32 [batch, patches], row-major numbers of the patches to cut, in order; None is all of them.
     """
-    starts = tf.cast(_starts(grid) + (grid.jitter // 2 if offsets is None else offsets), tf.int32)
+    starts = tf.cast(_starts(grid) + (np.floor_divide(grid.jitter, 2) if offsets is None else offsets), tf.int32)
     starts = starts[None] if offsets is None else starts
     if chosen is not None:
         starts = tf.gather(tf.broadcast_to(starts, (tf.shape(chosen)[0], *starts.shape[1:])), chosen, batch_dims=1)
-    return starts[..., None] + tf.range(grid.patch_size)
+    return [starts[..., axis, None] + tf.range(side) for axis, side in enumerate(grid.patch_size)]
 
 
-def gather(volumes: tf.Tensor, grid: Grid, rows: tf.Tensor, *, scaling: Scaling = None) -> tf.Tensor:
+def part_of(rows: tf.Tensor, start: tf.Tensor, length: int) -> tf.Tensor:
+    """Of the rows of an axis, [batch or 1, patches, side], those from `start`, int32 [batch, patches], on."""
+    kept = start[..., None] + tf.range(length)
+    return tf.gather(tf.broadcast_to(rows, (*kept.shape[:-1], rows.shape[-1])), kept, axis=-1, batch_dims=2)
+
+
+def gather(volumes: tf.Tensor, grid: Grid, rows: Sequence[tf.Tensor], *, scaling: Scaling = None) -> tf.Tensor:
     """Takes the voxels at `rows`, of any length and order; 0 where one is negative.
 
     Args:
-        volumes: [batch, *(view_size,) * rank, channels].
+        volumes: [batch, *view_size, channels].
         rows: as those of the function of this name.
         scaling: of volumes that hold numbers as stored; 0 is of the intensities.
 
     Raises:
         InputError: volumes of another size than the grid's view.
     """
-    if tuple(volumes.shape[1:-1]) != (grid.view_size,) * grid.rank:
+    if tuple(volumes.shape[1:-1]) != grid.view_size:
         raise InputError(
-            f"volumes of {'×'.join(map(str, volumes.shape[1:-1]))} voxels do not fit a grid over "
-            f"{'×'.join([str(grid.view_size)] * grid.rank)}; set VIEW_SIZE to the size of the views."
+            f"volumes of {sizes.text(volumes.shape[1:-1])} voxels do not fit a grid over "
+            f"{sizes.text(grid.view_size)}; set VIEW_SIZE to the size of the views."
         )
     return _gather(volumes, rows, scaling)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _gather(volumes: tf.Tensor, rows: tf.Tensor, scaling: Scaling) -> tf.Tensor:
+def _gather(volumes: tf.Tensor, rows: Sequence[tf.Tensor], scaling: Scaling) -> tf.Tensor:
     """Compiled, as everything in `volumes`."""
     *spatial, channels = volumes.shape[1:]
     index, inside = tf.range(tf.shape(volumes, tf.int64)[0])[:, None], tf.constant(True)
-    for axis, side in enumerate(spatial):  # the voxel's number in the whole batch, one digit of base `side` per axis
-        along_axis = tf.reshape(rows[:, :, axis], (-1, rows.shape[1]) + (1,) * axis + (rows.shape[-1],))
+    # The voxel's number in the whole batch, one digit of base `side` per axis.
+    for axis, (side, row) in enumerate(zip(spatial, rows, strict=True)):
+        along_axis = tf.reshape(row, (-1, row.shape[1]) + (1,) * axis + (row.shape[-1],))
         index = index[..., None] * side + tf.cast(tf.maximum(along_axis, 0), tf.int64)
         inside = inside[..., None] & (along_axis >= 0)
     found = to_intensity(tf.gather(tf.reshape(volumes, (-1, channels)), index), scaling)
@@ -159,7 +173,7 @@ def _gather(volumes: tf.Tensor, rows: tf.Tensor, scaling: Scaling) -> tf.Tensor:
 def _starts(grid: Grid) -> np.ndarray:
     """int32 [n**rank, rank]: where each cell begins."""
     cells = np.indices((grid.patches_per_side,) * grid.rank, dtype=np.int32)
-    return cells.reshape(grid.rank, -1).T * np.int32(grid.step)
+    return cells.reshape(grid.rank, -1).T * np.array(grid.step, np.int32)
 
 
 def sample_looks(looks: Looks, number: int, seeds: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -175,7 +189,7 @@ def sample_looks(looks: Looks, number: int, seeds: Sequence[tf.Tensor]) -> dict[
 def sample_cut(grid: Grid, looks: Looks, seed: tf.Tensor, *, number: int) -> dict[str, tf.Tensor]:
     """One example's 'offsets' for `extract` and choices for `change_looks` of `number` patches, as `sample_looks`."""
     offsets_seed, *looks_seeds = tf.unstack(tf.random.split(seed, 3))
-    offsets = {"offsets": sample_offsets(grid, offsets_seed)} if grid.jitter else {}
+    offsets = {"offsets": sample_offsets(grid, offsets_seed)} if any(grid.jitter) else {}
     return offsets | sample_looks(looks, number, looks_seeds)
 
 

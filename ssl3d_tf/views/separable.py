@@ -3,14 +3,16 @@
 Each axis is compiled by itself: all at once, XLA would compute an axis anew for everything that reads it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 
-def resize(patches: tf.Tensor, size: int) -> tf.Tensor:
-    """Stretches [batch, patches, *spatial, channels] to `size` voxels per axis, linearly; sides are aligned."""
-    for axis in range(2, len(patches.shape) - 1):
-        patches = patches if patches.shape[axis] == size else _stretched(patches, axis, size)
+def resize(patches: tf.Tensor, sides: Sequence[int]) -> tf.Tensor:
+    """Stretches [batch, patches, *spatial, channels] to `sides` voxels, linearly; borders are aligned."""
+    for axis, side in enumerate(sides, start=2):
+        patches = patches if patches.shape[axis] == side else _stretched(patches, axis, side)
     return patches
 
 

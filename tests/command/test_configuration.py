@@ -69,6 +69,7 @@ def test_a_data_set_file_comes_between_files_and_parameters():
         ("rotatoin.task.rank=3", "rotatoin"),
         ("STEPS", "must be NAME=VALUE"),
         ("STEPS=forty", "--gin_param=STEPS=forty"),
+        ("VIEW_SIZE=96,96,32", r"several numbers stand in parentheses: VIEW_SIZE=\(96,96,32\)\.$"),
     ],
 )
 def test_a_misspelt_parameter_is_one_line(param, message):

@@ -14,6 +14,7 @@ from ssl3d_tf.command import configuration
 from ssl3d_tf.data.folders import open_folder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import admission, preparing, protocol, running
+from ssl3d_tf.training.run import Settings
 from tests.conftest import make_folder
 
 SIDE = 24  # of views: of three patches along an axis with 3 voxels between them, 5 are left, and one level needs 4
@@ -127,6 +128,57 @@ def experiment(folder, encoder, workdir, *params, rank):
     data, one_device = open_folder(folder), tf.distribute.get_strategy()
     found = preparing.experiment_of(data, {"it": encoder}, workdir, distribution=one_device)
     return found, protocol.cells(found.plan, ["it"])[0]
+
+
+THICK = ("VIEW_SIZE=(24, 24, 12)", "POOL=((2, 2, 1),)")
+SEEN = {  # task -> sides of what its encoder sees
+    **dict.fromkeys(("cpc_3d", "released/cpc_3d"), (6, 6, 3)),
+    **dict.fromkeys(("rpl_3d", "jigsaw_3d"), (6, 6, 3)),
+    **dict.fromkeys(("exemplar_3d", "masked_3d", "masked_genesis_3d"), (24, 24, 12)),
+    **dict.fromkeys(("crops_vicreg_3d", "crops_masked_3d"), (16, 16, 8)),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_every_task_but_rotation_takes_views_of_thick_slices(name, folders):
+    configuration.load(configuration.Sources((f"gin/{name}.gin",), (*NETWORK, "BATCH_SIZE=2", *THICK)))
+    settings = configuration.make(Settings)
+    data = settings.train_data(open_folder(folders[3]), settings.task)
+    inputs, targets = data.to_views(next(iter(data.dataset()))[1])
+    assert tf.nest.flatten(inputs)[0].shape[-4:-1] == SEEN[name]
+    loss = settings.task.loss_fn(targets, settings.task.build_model(settings.encoder(1))(inputs, training=True))
+    assert loss.shape == (2,)
+    assert np.isfinite(loss).all()
+
+
+def test_rotation_keeps_its_cube_and_says_so():
+    configuration.load(configuration.Sources(("gin/rotation_3d.gin",), (*NETWORK, *THICK)))
+    said = r"VIEW_SIZE is \(24, 24, 12\); rotation turns its views, .*: give one number for all axes, 12, say, or take"
+    with pytest.raises(InputError, match=said):
+        configuration.make(Settings)
+
+
+RECORDED = {  # validation loss behind two steps, of the version that knew cubes and poolings of all axes alone
+    "cpc_3d": 3.488606631755829,
+    "masked_3d": 1.2985774874687195,
+    "crops_masked_3d": 2.478520154953003,
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_cubes_are_trained_on_as_before_there_were_other_views(name, trained):
+    scores, _ = trained(path_of(name))
+    assert scores["val_loss"] == pytest.approx(RECORDED[name], rel=1e-4)
+
+
+def test_a_cube_and_a_pooling_of_all_axes_may_be_written_axis_by_axis(trained):
+    axis_by_axis = (f"VIEW_SIZE=({SIDE}, {SIDE}, {SIDE})", "POOL=((2, 2, 2),)")
+    plain, told = (trained(path_of("masked_3d"), *params)[1] for params in ((), axis_by_axis))
+    for folder in ("encoder", "decoder"):
+        before, after = (dict(np.load(*(run / folder).glob("weights-*.npz"))) for run in (plain, told))
+        assert before.keys() == after.keys()
+        for weight, value in before.items():
+            np.testing.assert_array_equal(after[weight], value, err_msg=weight)
 
 
 def path_of(name):

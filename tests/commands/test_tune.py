@@ -162,6 +162,8 @@ def test_an_encoder_makes_it_a_search_for_finetuning_it(data, encoder, tmp_path)
         (("SPACE={'DROPOUT': {'low': 0.0, 'high': 2.0}}",), "DROPOUT is 2.0; it must be"),
         (("SPACE={'SEED': [0, 1]}",), "SPACE has SEED, which must be the same in all trials"),
         (("SPACE={'STEPS': [1, 2]}", "TUNER='hyperband'"), "SPACE has STEPS"),
+        (("SPACE={'LEVELS': [1, 2]}", "POOL=((2, 2, 1),)"), "SPACE has LEVELS, and POOL says how many there are"),
+        (("SPACE={'VIEW_SIZE': [16, (16, 0, 8)]}",), r"VIEW_SIZE is \(16, 0, 8\); it must be a whole number"),
         (("SPACE={'PHANTOMS': [8, 9]}",), "PHANTOMS is set, but nothing in"),
         (("TUNER='bayes'",), "TUNER is 'bayes'; it must be one of random, bayesian"),
         (("MAX_TRIALS=0",), "MAX_TRIALS is 0"),

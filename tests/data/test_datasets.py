@@ -93,7 +93,7 @@ def test_damage_is_found_when_it_is_come_upon(tmp_path):
     ("split", "options", "message"),
     [
         ("test", {}, "split 'test' of data set 'random' has no example"),
-        ("train", {"view_size": 0}, "view_size is 0; it must be at least 1 voxel"),
+        ("train", {"view_size": 0}, "view_size is 0; it must be a whole number of at least 1, or one per axis"),
         ("train", {"fields": ("masks",)}, "fields has masks; it may have mask and label"),
     ],
 )

@@ -182,6 +182,20 @@ def test_evaluation_crops_the_centre_and_pads_with_the_minimum(volumes_3d):
     assert np.all(batch["mask"][2, :1] == 0)
 
 
+def test_views_may_have_a_size_per_axis(volumes_3d):
+    folder, examples = volumes_3d
+    data = read(folder, split="val", training=False, fields=("volume", "mask"), view_size=(12, 6, 16))
+    _, (batch, _) = next(iter(data.dataset()))
+    large, small = examples["val"][0], examples["val"][2]
+    assert np.array_equal(batch["volume"][0], large.volume[1:13, 3:9])
+    assert np.array_equal(batch["mask"][0], large.mask[1:13, 3:9])
+    assert np.array_equal(batch["volume"][2, 1:10, :, 2:14], small.volume[:, 4:10])
+    assert np.all(batch["volume"][2, ..., :2, 0] == small.volume.min())
+    assert same(take(read(folder), 3), take(read(folder, view_size=(SIZE,) * 3), 3))
+    with pytest.raises(InputError, match=r"VIEW_SIZE is \(12, 6\), 2 numbers for 3 axes"):
+        read(folder, view_size=(12, 6))
+
+
 def test_random_crops_reach_both_ends(volumes_3d):
     folder, examples = volumes_3d
     data, starts = read(folder, fields=("volume",)), set()

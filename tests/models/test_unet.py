@@ -76,7 +76,7 @@ def test_models_without_skips_are_refused():
 @pytest.mark.parametrize(("levels", "pooling", "side"), [(4, "max", 32), (3, "none", 8), (1, "avg", 4)])
 def test_smallest_input_is_the_down_sampling(levels, pooling, side):
     model = unet.encoder(1, rank=3, filters=2, levels=levels, pooling=pooling)
-    assert geometry.smallest_input(model) == side
+    assert geometry.smallest_input(model) == (side,) * 3
     assert geometry.feature_shape(model, (side,) * 3, remedy="-") == (1, 1, 1, 2 * 2**levels)
 
 

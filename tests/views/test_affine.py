@@ -174,6 +174,34 @@ def test_zoom_shows_a_part_of_what_is_magnified_and_the_middle_of_what_is_reduce
         assert (np.abs(shift) <= np.maximum(0, 0.5 - 0.5 / size) + 1e-6).all()
 
 
+def test_thin_axes_stay_where_they_are_and_others_turn_among_themselves():
+    """Of thick slices a turn out of the plane would leave little."""
+    for drawer in (affine.rotations(rank=3, p=1.0), affine.turns_in_planes(rank=3, p=1.0)):
+        matrices = np.stack([drawer(seed, (64, 48, 16)) for seed in _seeds(20)])
+        assert (matrices[:, 2, :3] == [0, 0, 1]).all()
+        assert (matrices[:, :3, 2] == [0, 0, 1]).all()
+        assert np.abs(matrices[:, 0, 1]).max() > 0.5
+        np.testing.assert_array_equal(drawer(tf.constant([7, 1]), (16, 16, 16)), drawer(tf.constant([7, 1])))
+        assert np.abs(np.stack([drawer(seed, (48, 48, 16)) for seed in _seeds(20)])[:, 2, :2]).max() > 0.5
+    np.testing.assert_array_equal(affine.rotations(rank=3, p=1.0)(tf.constant([7, 1]), (64, 16, 16)), np.eye(4))
+
+
+def test_zoom_never_shows_what_lies_beyond_a_short_axis():
+    """Its shift is a share of the largest side, and of what is magnified a part is shown, to a quarter of a voxel."""
+    op = augment.affine(transforms=[affine.zoom(rank=2, factor=(1.0, 2.0), p=1.0)], fill=-1.0, view_size=(40, 8))
+    volumes = _volumes(40, 8)[:1]
+    for seed in _seeds(20):
+        assert _apply(op, volumes, [seed]).min() > -0.5
+
+
+def test_what_is_no_cube_must_be_said_before_it_is_turned():
+    op, volumes = augment.affine(transforms=[affine.flips(rank=2)]), _volumes(8, 4)
+    with pytest.raises(InputError, match=r"volumes of 8×4 voxels; of such it must know: set augment.affine.view_size"):
+        _apply(op, volumes, _seeds(2))
+    with pytest.raises(InputError, match=r"turns a square or cube, views have \(8, 4\) voxels: give VIEW_SIZE one"):
+        augment.affine(transforms=[affine.quarter_turns(rank=2)], view_size=(8, 4)).sample(tf.constant([7, 1]))
+
+
 def test_labels_take_the_nearest_voxel_and_go_with_their_volume():
     transforms = [affine.flips(rank=3), affine.rotations(rank=3), affine.zoom(rank=3)]
     image, labels = augment.affine(transforms=transforms, fill=0), augment.affine_labels(transforms=transforms)
@@ -189,7 +217,7 @@ def test_labels_take_the_nearest_voxel_and_go_with_their_volume():
 
 def test_outside_is_the_minimum_of_each_channel():
     volumes = _volumes(8, 8, channels=2) + np.array([1.0, 5.0], np.float32)
-    op = augment.affine(transforms=[lambda seed: tf.constant(_matrix(np.eye(2) * 3))])
+    op = augment.affine(transforms=[lambda seed, sides: tf.constant(_matrix(np.eye(2) * 3))])
     moved = _apply(op, volumes, _seeds(2))
     np.testing.assert_allclose(moved[:, 0, 0], volumes.min((1, 2)), rtol=1e-6)
 

@@ -12,7 +12,7 @@ def test_hidden_voxels_are_the_mean_of_their_shown_neighbours(rank):
     values = np.random.default_rng(0).uniform(1, 2, (2, *(12,) * rank, 1)).astype(np.float32)
     hidden = (slice(None), *(slice(4, 8),) * rank)
     values[hidden] = 0
-    found = guesses.from_neighbours(tf.constant(values), reach=4).numpy()
+    found = guesses.from_neighbours(tf.constant(values), reach=(4,) * rank).numpy()
     place = np.stack(np.meshgrid(*[np.arange(12)] * rank, indexing="ij"), -1).reshape(-1, rank)
     near = np.exp(-0.5 * (((place - 5) / 2) ** 2).sum(1)) * (np.abs(place - 5) <= 8).all(1)
     flat = values.reshape(2, -1)
@@ -23,7 +23,7 @@ def test_hidden_voxels_are_the_mean_of_their_shown_neighbours(rank):
 def test_a_constant_is_told_from_any_neighbour_and_nothing_from_none():
     shown = np.zeros((1, 40, 40, 1), np.float32)
     shown[:, :8] = 3.0
-    found = guesses.from_neighbours(tf.constant(shown), reach=4).numpy()
+    found = guesses.from_neighbours(tf.constant(shown), reach=(4, 4)).numpy()
     np.testing.assert_allclose(found[:, :14], np.full((1, 14, 40, 1), 3.0), rtol=1e-4)
     assert not np.any(found[:, 20:])
 

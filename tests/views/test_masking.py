@@ -86,7 +86,7 @@ def test_a_shuffle_moves_voxels_within_their_blocks_only(rank):
     cells = (size // side) ** rank
     orders = tf.constant(np.stack([np.random.default_rng(1).permutation(side**rank)] * 3)[:, None], tf.int32)
     chosen = tf.constant(np.tile(np.arange(cells) % 2, (3, 1)), tf.int32)
-    found = masking.shuffle(tf.constant(views), orders, chosen, side=side).numpy()
+    found = masking.shuffle(tf.constant(views), orders, chosen, block=(side,) * rank).numpy()
 
     def blocks(values):
         cut = values.reshape(3, *[n for _ in range(rank) for n in (size // side, side)], 2)
@@ -98,11 +98,38 @@ def test_a_shuffle_moves_voxels_within_their_blocks_only(rank):
     np.testing.assert_array_equal(after[:, ::2], before[:, ::2][:, :, orders[0, 0].numpy()])
 
 
+def test_blocks_are_as_long_along_an_axis_as_it_is_pooled():
+    corruption = masking.blocks(rank=3, view_size=(16, 16, 6), side=8, hidden=0.5, pool=((2, 2, 1), (2, 2, 2)))
+    views = np.ones((4, 16, 16, 6, 1), np.float32)
+    _, counts = corruption.apply(tf.constant(views), drawn(corruption, 4), tf.ones_like(views))
+    assert corruption.sample(tf.constant([7, 0])).shape == (2 * 2 * 2,)
+    hidden = counts.numpy()[..., 0]
+    np.testing.assert_array_equal(hidden[:, :, :, :4], np.repeat(hidden[:, :, :, :1], 4, axis=3))
+    np.testing.assert_array_equal(hidden[:, :8, :8], np.tile(hidden[:, :1, :1], (1, 8, 8, 1)))
+    assert (hidden[..., 0] != hidden[..., 4]).any()
+
+
+def test_changes_of_genesis_reach_every_axis_of_a_flat_view():
+    corruption = masking.genesis(rank=3, view_size=(20, 40, 6), shuffle_p=1.0, curve_p=0.0, paint_p=0.0)
+    views = np.random.default_rng(0).normal(size=(2, 20, 40, 6, 1)).astype(np.float32)
+    found, _ = corruption.apply(tf.constant(views), drawn(corruption, 2), tf.ones_like(views))
+    blocks = [each.reshape(2, 10, 2, 10, 4, 6).transpose(0, 1, 3, 5, 2, 4) for each in (views, found.numpy())]
+    before, after = (np.sort(each.reshape(2, 10, 10, 6, 8), axis=-1) for each in blocks)
+    np.testing.assert_array_equal(before, after)  # within blocks of 2 × 4 × 1
+    assert (found.numpy() != views).mean() > 0.2
+    shares = tf.random.stateless_uniform((50, 1, 3, 2), (1, 2))
+    boxes = masking.in_boxes(shares, view_size=(40, 20, 12), inside=tf.fill([50], True))
+    lengths = [boxes.numpy().any(tuple(a for a in range(1, 5) if a != axis)).sum(-1) for axis in (1, 2, 3)]
+    assert [max(each) <= side / 3 + 1 for each, side in zip(lengths, (40, 20, 12), strict=True)] == [True] * 3
+    with pytest.raises(InputError, match="views of 19×19×7 voxels have no blocks of up to a tenth of them"):
+        masking.genesis(rank=3, view_size=(19, 19, 7))
+
+
 @pytest.mark.parametrize("rank", SIZES)
 def test_boxes_have_the_sides_that_were_asked_for(rank):
     boxes = tf.constant(np.random.default_rng(2).random((200, 1, rank, 2)), tf.float32)
     for inside, low, high in ((True, 1 / 6, 1 / 3), (False, 3 / 7, 4 / 7)):
-        found = masking.in_boxes(boxes, view_size=40, inside=tf.fill([200], inside)).numpy()
+        found = masking.in_boxes(boxes, view_size=(40,) * rank, inside=tf.fill([200], inside)).numpy()
         lengths = [found.any(tuple(a for a in range(1, rank + 2) if a != axis)).sum(-1) for axis in range(1, rank + 1)]
         assert np.min(lengths) >= 40 * low - 1
         assert np.max(lengths) <= 40 * high + 1

@@ -23,7 +23,7 @@ def _sliced(volumes, grid, offsets):
     cells = np.ndindex((grid.patches_per_side,) * grid.rank)
     starts = np.array(list(cells)) * grid.step + offsets
     cut = [
-        [volume[tuple(slice(s, s + grid.patch_size) for s in start)] for start in example]
+        [volume[tuple(slice(s, s + side) for s, side in zip(start, grid.patch_size, strict=True))] for start in example]
         for volume, example in zip(volumes, starts, strict=True)
     ]
     return np.array(cut)
@@ -34,13 +34,13 @@ def _sliced(volumes, grid, offsets):
     [(224, 3, 8, 66), (224, 3, 0, 74), (128, 3, 4, 38), (128, 3, 3, 39), (128, 3, 0, 42), (128, 3, None, 32)],
 )
 def test_patch_size_follows_from_view_and_jitter(view_size, n, jitter, patch_size):
-    assert patches.grid(view_size, n, rank=3, jitter=jitter).patch_size == patch_size
+    assert patches.grid(view_size, n, rank=3, jitter=jitter).patch_size == (patch_size,) * 3
 
 
 @pytest.mark.parametrize(("view_size", "n", "facts"), [(224, 5, (37, 74)), (128, 4, (25, 50)), (384, 7, (48, 96))])
 def test_overlapping_grid_has_these_steps_and_sizes(view_size, n, facts):
     grid = patches.grid(view_size, n, rank=2, overlap=view_size // (n + 1))
-    assert (grid.step, grid.patch_size) == facts
+    assert (grid.step, grid.patch_size) == tuple((one, one) for one in facts)
 
 
 @pytest.mark.parametrize("rank", [2, 3])
@@ -48,6 +48,17 @@ def test_jittered_patches_are_cut_at_their_offsets(rank):
     grid = patches.grid(14, 3, rank=rank, jitter=2)
     volumes, offsets = _volumes(rank, 14), _offsets(grid)
     np.testing.assert_array_equal(patches.extract(volumes, grid, offsets), _sliced(volumes, grid, offsets))
+
+
+def test_an_axis_may_have_a_length_and_patches_of_its_own():
+    grid = patches.grid((14, 9, 6), 3, rank=3, jitter=None)
+    assert (grid.patch_size, grid.jitter) == ((3, 3, 2), (1, 0, 0))
+    volumes = np.random.default_rng(0).normal(size=(3, 14, 9, 6, 2)).astype(np.float32)
+    offsets = _offsets(grid)
+    assert offsets.numpy().max(axis=(0, 1)).tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(patches.extract(volumes, grid, offsets), _sliced(volumes, grid, offsets))
+    overlapping = patches.grid((14, 9), 3, rank=2, overlap=(2, 3))
+    assert (overlapping.step, overlapping.patch_size) == ((4, 2), (6, 5))
 
 
 @pytest.mark.parametrize("rank", [2, 3])
@@ -88,7 +99,7 @@ def test_stored_numbers_are_scaled_as_they_are_cut():
 
 def test_rows_before_the_volume_are_intensity_zero():
     grid = patches.grid(4, 1, rank=2)
-    rows = tf.constant([[[[-1, 0, 3], [1, -1, 2]]]])
+    rows = [tf.constant([[[-1, 0, 3]]]), tf.constant([[[1, -1, 2]]])]
     cut = patches.gather(np.full((2, 4, 4, 1), 5, np.uint8), grid, rows, scaling=([[2.0], [1.0]], [[1.0], [0.0]]))
     assert cut[0, 0, ..., 0].numpy().tolist() == [[0, 0, 0], [11, 0, 11], [11, 0, 11]]
     assert cut[1, 0, ..., 0].numpy().tolist() == [[0, 0, 0], [5, 0, 5], [5, 0, 5]]

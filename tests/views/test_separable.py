@@ -18,7 +18,7 @@ def test_resizing_interpolates_linearly_on_every_axis(rank):
     expected = images
     for axis in range(2, 2 + rank):
         expected = np.moveaxis(np.moveaxis(expected, axis, -1) @ weights.T, -1, axis)
-    np.testing.assert_allclose(separable.resize(images, 8), expected, atol=1e-5)
+    np.testing.assert_allclose(separable.resize(images, (8,) * rank), expected, atol=1e-5)
 
 
 def test_voxels_between_others_are_each_images_own():

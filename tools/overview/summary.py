@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ssl3d_tf.data.records import reading
+from ssl3d_tf.data.records import planned, reading
 from ssl3d_tf.data.records.manifest import SPLITS, Entry, Manifest
 from tools.checks.findings import REMEDIES, Case, Finding
 from tools.checks.notes import Note, of_volumes
@@ -33,6 +33,7 @@ def text(
         "\n".join(f"- {note}" for note in notes[0]),
         _section("Splits", ("", *SPLITS), _splits(data)),
         _section("As in the files", ("", "smallest", "median", "largest"), _ranges(cases)),
+        _proposal(data),
         _section("Orientations", ("in the file", "examples"), _orientations(cases)),
         _section("How files were read", ("what", "examples", "such as", "voxels"), _noted(notes[1], cases)),
         _section("Classes", ("value", "name", "share of voxels", *(f"in {name}" for name in SPLITS)), _classes(data)),
@@ -71,6 +72,27 @@ def _ranges(cases: Sequence[Case]) -> Iterator[Sequence[object]]:
         yield ("spacing (mm)", *_spread(spacings))
     yield ("lowest value", *_spread([(case.facts.low,) for case in cases]))
     yield ("highest value", *_spread([(case.facts.high,) for case in cases]))
+
+
+def _proposal(data: Manifest) -> str:
+    """The knobs that suit the volumes, where those of gin/base.gin suit others, as commands to paste."""
+    found = planned.of_manifest(data)
+    if found is None or (found.is_default and not found.resample):
+        return ""
+    voxels = "" if found.spacing_mm is None else f", of {' × '.join(f'{mm:g}' for mm in found.spacing_mm)} mm"
+    about = f"The median of the training volumes has {' × '.join(map(str, found.shape))} voxels{voxels}"
+    lines = [f"{about}{', once they are of one size' if found.resample else ''}."]
+    if found.resample:
+        spacing = ",".join(f"{mm:g}" for mm in found.spacing_mm or ())
+        lines += ["Voxels differ from scan to scan; to resample all to one size, convert again:"]
+        lines += [f"```shell\npython -m tools.to_tfrecord --input=RAW --output=DATA --spacing_mm={spacing}\n```"]
+    if not found.is_default:
+        params = " ".join(f'--gin_param="{line}"' for line in found.params())
+        command = "python -m ssl3d_tf.train --gin_file=gin/masked_3d.gin --data=DATA --workdir=RUN"
+        what = f"A view that they fill, of {planned.CUBE}³ voxels at most, pooled until they are about cubes"
+        where = "with this file and those of finetuning; rotation takes cubes, and tasks of patches fewer LEVELS"
+        lines += [f"{what}; {where}:", f"```shell\n{command} \\\n  {params}\n```"]
+    return "## Views that fit\n\n" + "\n\n".join(lines)
 
 
 def _spread(rows: Sequence[Sequence[float]]) -> list[str]:
