@@ -4,21 +4,30 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from ssl3d_tf.data import body
 
-def crop(example: Mapping[str, tf.Tensor], size: int, *, seed: tf.Tensor | None) -> dict[str, tf.Tensor]:
+
+def crop(
+    example: Mapping[str, tf.Tensor], size: int, *, seed: tf.Tensor | None, foreground: float = 0.0
+) -> dict[str, tf.Tensor]:
     """Cuts volume and mask to `size` voxels per axis, at the same place.
 
     Args:
-        example: volume [*spatial, channels], mask [*spatial] where present.
+        example: volume [*spatial, channels], mask [*spatial] where present, 'cells' where `foreground` is wanted.
         size: side of the result. Axes that are smaller are padded on both sides: the volume with its minimum per
             channel, the mask with 0.
         seed: the place is uniform over all that fit; None is the centre.
+        foreground: share that is to be body, by `body.start`; 0 is any.
 
     Returns:
         volume [*(size,) * rank, channels] and mask, in their own dtypes.
     """
     volume = example["volume"]
-    start = _start(tf.shape(volume)[:-1], size, seed)
+    spatial = tf.shape(volume)[:-1]
+    if foreground:
+        start = body.start(example[body.CELLS], spatial, _sides(volume, size), foreground=foreground, seed=seed)
+    else:
+        start = _start(spatial, size, seed)
     result = {"volume": _cut(volume, start, size, fill=lambda: tf.reduce_min(volume, tf.range(tf.rank(volume) - 1)))}
     if "mask" in example:
         result["mask"] = _cut(example["mask"][..., None], start, size, fill=lambda: 0)[..., 0]
@@ -28,11 +37,15 @@ def crop(example: Mapping[str, tf.Tensor], size: int, *, seed: tf.Tensor | None)
 def whole(example: Mapping[str, tf.Tensor], size: int) -> dict[str, tf.Tensor]:
     """As `crop` where every axis is known to be `size` long: nothing is copied."""
     volume = example["volume"]
-    sides = (size,) * (volume.shape.rank - 1)
+    sides = _sides(volume, size)
     result = {"volume": tf.ensure_shape(volume, (*sides, volume.shape[-1]))}
     if "mask" in example:
         result["mask"] = tf.ensure_shape(example["mask"], sides)
     return result
+
+
+def _sides(volume: tf.Tensor, size: int) -> tuple[int, ...]:
+    return (size,) * (volume.shape.rank - 1)
 
 
 def _start(spatial: tf.Tensor, size: int, seed: tf.Tensor | None) -> tf.Tensor:

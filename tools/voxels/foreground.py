@@ -4,6 +4,7 @@ import numpy as np
 
 from tools.voxels import ranges
 from tools.voxels.pieces import pieces, sample
+from tools.voxels.ranges import Range
 
 THRESHOLD = 0.05  # of the range between the percentiles below, as a threshold against air and noise
 ROBUST_RANGE = (0.5, 99.5)  # percentiles: single bright voxels do not move the threshold
@@ -15,12 +16,21 @@ SAMPLE = 1 << 12  # voxels that the level is found from; how many lie above it i
 def of(voxels: np.ndarray) -> np.ndarray:
     """Whether a voxel lies 5 % of the robust range above its channel's low end, in any channel: [*spatial], Boolean."""
     is_foreground = np.zeros(voxels.shape[:-1], bool)
-    for channel, found in zip(np.moveaxis(voxels, -1, 0), ranges.of(voxels), strict=True):
-        low, high = ranges.percentiles(channel, found, ROBUST_RANGE)
-        if high <= low:
-            low, high = found
-        is_foreground |= channel > low + THRESHOLD * (high - low)
+    for channel, level in zip(np.moveaxis(voxels, -1, 0), levels(voxels), strict=True):
+        is_foreground |= channel > level
     return is_foreground
+
+
+def levels(voxels: np.ndarray) -> tuple[float, ...]:
+    """Of each channel of `voxels` [*spatial, channels] what lies 5 % of the robust range above its low end."""
+    return tuple(map(_level, np.moveaxis(voxels, -1, 0), ranges.of(voxels)))
+
+
+def _level(channel: np.ndarray, found: Range) -> float:
+    low, high = ranges.percentiles(channel, found, ROBUST_RANGE)
+    if high <= low:
+        low, high = found
+    return low + THRESHOLD * (high - low)
 
 
 def box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
