@@ -1,7 +1,8 @@
 """Where examples have body, by what the manifest says: what is air in them, and where a view may begin.
 
 `FOREGROUND` is the share of a view, padding included, that is to be body. It is told by cells
-(`records/occupancy.py`), in whole numbers, so that it is decided alike on every machine.
+(`records/occupancy.py`), in whole numbers, so that it is decided alike on every machine: as float64, which holds them
+exactly and is what matrices of numbers are multiplied in everywhere.
 """
 
 import math
@@ -17,7 +18,7 @@ from ssl3d_tf.errors import InputError
 
 AIR, CELLS = "air", "cells"  # of an example
 _PLACES = 17  # tried along an axis: both ends, and the middle between them
-_LOOKED_AT = 256  # examples, of which it is told how many cannot hold a share
+_LOOKED_AT = 64  # examples, of which it is told how many cannot hold a share
 
 Known = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
 
@@ -27,7 +28,7 @@ def by_index(entries: Sequence[Entry], *, foreground: float) -> Known:
 
     Returns:
         air: float32 [channels], intensity up to which there is air; −∞ of an example that does not say it; not there if
-        none does. cells: int64 [*cells] in 0..FULL, how full they are; with `foreground` alone.
+        none does. cells: float64 [*(MOST,) * rank] in 0..FULL, how full they are, 0 behind the last; with `foreground`.
     """
     found = columns.of(entries)
     known = columns.ragged(found, AIR)
@@ -45,7 +46,7 @@ def by_index(entries: Sequence[Entry], *, foreground: float) -> Known:
 
 
 def _cells(entries: columns.Columns) -> Callable[[tf.Tensor], tf.Tensor]:
-    """index -> int64 [*cells]."""
+    """index -> float64 [*(MOST,) * rank]."""
     digits, shapes = columns.ragged(entries, CELLS), columns.dense(entries, "shape")[:, :-1]
     text, ends = mapping.tensor(digits.values), mapping.tensor(digits.ends)
     numbers = mapping.tensor(np.minimum(occupancy.MOST, -(-shapes // occupancy.CELL)).astype(np.int32))
@@ -53,9 +54,10 @@ def _cells(entries: columns.Columns) -> Callable[[tf.Tensor], tf.Tensor]:
     def example(index: tf.Tensor) -> tf.Tensor:
         number, end = tf.gather(numbers, index), tf.gather(ends, index)
         size = tf.cast(tf.reduce_prod(number), tf.int64)
-        codes = tf.cast(tf.slice(text, [end - size], [size]), tf.int64)
-        values = codes - ord("0") - tf.where(codes >= ord("a"), tf.constant(ord("a") - ord("9") - 1, tf.int64), 0)
-        return tf.ensure_shape(tf.reshape(values, number), (None,) * shapes.shape[1])
+        codes = tf.cast(tf.slice(text, [end - size], [size]), tf.float64)
+        values = codes - ord("0") - tf.where(codes < ord("a"), tf.zeros_like(codes), ord("a") - ord("9") - 1)
+        missing = tf.pad((occupancy.MOST - number)[:, None], ((0, 0), (1, 0)))
+        return tf.ensure_shape(tf.pad(tf.reshape(values, number), missing), (occupancy.MOST,) * shapes.shape[1])
 
     return example
 
@@ -81,12 +83,12 @@ def start(
     its own for every seed; without a seed the one nearest to the centre.
 
     Args:
-        cells: int64 [*cells], as `by_index` gives it. spatial: int32 [rank], sides of the volume; shorter ones than
+        cells: as `by_index` gives it. spatial: int32 [rank], sides of the volume; shorter ones than
             those of the view are padded. size: of the view, [rank]; both in voxels.
     """
     room = tf.maximum(spatial - tf.constant(size, tf.int32), 0)
     places, keys = _lattice(room, seed)
-    held, wanted = _held(cells, spatial, size, places), tf.constant(_wanted(size, foreground), tf.int64)
+    held, wanted = _held(cells, spatial, size, places), tf.constant(_wanted(size, foreground), tf.float64)
     enough = held >= tf.minimum(wanted, tf.reduce_max(held))
     best = tf.argmax(tf.reshape(tf.where(enough, keys, keys.dtype.min), [-1]))
     chosen = tf.unravel_index(best, tf.constant([_PLACES] * len(size), tf.int64))
@@ -109,7 +111,7 @@ def note(data: DataFolder, view_size: int, *, foreground: float) -> None:
         return tf.reduce_max(_held(cells(index), shapes[index], size, places))
 
     step = -(-len(entries) // _LOOKED_AT)
-    found = np.array([*tf.data.Dataset.range(0, len(entries), step).map(most).as_numpy_iterator()])
+    found = np.array([most(tf.constant(number, tf.int64)) for number in range(0, len(entries), step)])
     too_little = found[found < _wanted(size, foreground)]
     if len(too_little):
         share = too_little.mean() / _wanted(size, 1.0)
@@ -127,11 +129,10 @@ def _wanted(size: Sequence[int], foreground: float) -> int:
 
 
 def _held(cells: tf.Tensor, spatial: tf.Tensor, size: Sequence[int], places: tf.Tensor) -> tf.Tensor:
-    """Voxels of body, in fifteenths, in views that begin at `places`, int32 [rank, n]: int64 [*(n,) * rank]."""
+    """Voxels of body, in fifteenths, in views that begin at `places`, int32 [rank, n]: float64 [*(n,) * rank]."""
     held = cells
     for axis, length in enumerate(size):  # each contracts the first axis that is left, and adds one behind
-        shared = _shared(places[axis], length, tf.shape(cells)[axis], spatial[axis])
-        held = tf.tensordot(held, shared, ((0,), (1,)))
+        held = tf.tensordot(held, _shared(places[axis], length, spatial[axis]), ((0,), (1,)))
     return held
 
 
@@ -149,8 +150,9 @@ def _lattice(room: tf.Tensor, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Ten
     return tf.minimum(places, room[:, None]), keys  # the product of numbers just below may round up
 
 
-def _shared(places: tf.Tensor, length: int, number: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
-    """Voxels along an axis that a view at each place shares with each cell: int64 [places, cells]."""
-    edges = side * tf.range(number + 1) // number
+def _shared(places: tf.Tensor, length: int, side: tf.Tensor) -> tf.Tensor:
+    """Voxels along an axis that a view at each place shares with each cell: float64 [places, MOST]."""
+    number = tf.minimum(occupancy.MOST, -(-side // occupancy.CELL))
+    edges = side * tf.minimum(tf.range(occupancy.MOST + 1), number) // number
     ends = tf.minimum(places[:, None] + length, edges[1:])
-    return tf.cast(tf.maximum(ends - tf.maximum(places[:, None], edges[:-1]), 0), tf.int64)
+    return tf.cast(tf.maximum(ends - tf.maximum(places[:, None], edges[:-1]), 0), tf.float64)

@@ -16,8 +16,8 @@ def air(volume: np.ndarray) -> tuple[float, ...]:
 
     Between two whole numbers where those are stored, so that rounding of intensities decides nothing.
     """
-    levels = foreground.levels(sample(volume, SAMPLE, rank=volume.ndim - 1))
-    return levels if volume.dtype.kind == "f" else tuple(float(np.floor(level)) + 0.5 for level in levels)
+    levels = map(foreground.air, np.moveaxis(sample(volume, SAMPLE, rank=volume.ndim - 1), -1, 0))
+    return tuple(levels) if volume.dtype.kind == "f" else tuple(float(np.floor(level)) + 0.5 for level in levels)
 
 
 def body(part: Example, air: tuple[float, ...]) -> Body:

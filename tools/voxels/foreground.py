@@ -16,21 +16,12 @@ SAMPLE = 1 << 12  # voxels that the level is found from; how many lie above it i
 def of(voxels: np.ndarray) -> np.ndarray:
     """Whether a voxel lies 5 % of the robust range above its channel's low end, in any channel: [*spatial], Boolean."""
     is_foreground = np.zeros(voxels.shape[:-1], bool)
-    for channel, level in zip(np.moveaxis(voxels, -1, 0), levels(voxels), strict=True):
-        is_foreground |= channel > level
+    for channel, found in zip(np.moveaxis(voxels, -1, 0), ranges.of(voxels), strict=True):
+        low, high = ranges.percentiles(channel, found, ROBUST_RANGE)
+        if high <= low:
+            low, high = found
+        is_foreground |= channel > low + THRESHOLD * (high - low)
     return is_foreground
-
-
-def levels(voxels: np.ndarray) -> tuple[float, ...]:
-    """Of each channel of `voxels` [*spatial, channels] what lies 5 % of the robust range above its low end."""
-    return tuple(map(_level, np.moveaxis(voxels, -1, 0), ranges.of(voxels)))
-
-
-def _level(channel: np.ndarray, found: Range) -> float:
-    low, high = ranges.percentiles(channel, found, ROBUST_RANGE)
-    if high <= low:
-        low, high = found
-    return low + THRESHOLD * (high - low)
 
 
 def box(voxels: np.ndarray) -> tuple[tuple[int, int], ...]:
@@ -60,6 +51,15 @@ def body_percents(channel: np.ndarray, percents: tuple[float, float]) -> tuple[f
         level = np.floor(level).astype(int).item()  # the same voxels, compared without a copy of them in floats
     share = sum(np.count_nonzero(channel[piece] > level) for piece in pieces(channel)) / channel.size
     return percents[0], 100 - share * (100 - percents[1])
+
+
+def air(channel: np.ndarray) -> float:
+    """What parts a stored channel [*spatial] from air and noise: THRESHOLD of its range, from the darkest voxels to the
+    brightest of the body, which is the same however much air is around it.
+    """
+    found = Range(channel.min().item(), channel.max().item())
+    low, high = ranges.percentiles(channel, found, body_percents(channel, ROBUST_RANGE))
+    return low + THRESHOLD * ((high if high > low else found.high) - low)
 
 
 def clip_level(channel: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CELL = 16  # voxels
+CELL = 8  # voxels
 MOST = 8  # cells along an axis: a volume's text has 512 digits at most
 FULL = 15  # of a cell, which is one hexadecimal digit
 
