@@ -8,26 +8,14 @@ SIDE, BODY = 40, 18  # voxels: of a scan, and of the cube in it that is no air
 
 
 def make_airy(root, *, counts, rank=3):
-    """Returns the data folder, and by id where each body begins: noise of tissue, in an air of fainter noise."""
-    rng, corners = np.random.default_rng(0), {}
+    """Returns the data folder; each body is noise of tissue, in an air of fainter noise."""
+    rng = np.random.default_rng(0)
     for split, count in counts.items():
         (root / "raw" / split).mkdir(parents=True)
         for number in range(count):
             voxels = rng.integers(0, 20, (SIDE,) * rank)
             corner = rng.integers(0, SIDE - BODY + 1, rank)
-            voxels[inside(corner)] = rng.integers(500, 1000, (BODY,) * rank)
+            voxels[tuple(slice(first, first + BODY) for first in corner)] = rng.integers(500, 1000, (BODY,) * rank)
             np.save(root / "raw" / split / f"s{number}.npy", voxels.astype(np.uint16))
-            corners[f"{split}/s{number}"] = corner
     converting.convert(root / "raw", root / "data", converting.settings()._replace(fractions=(0.8, 0.2, 0.0)))
-    return root / "data", corners
-
-
-def inside(corner):
-    """The body that begins there."""
-    return tuple(slice(first, first + BODY) for first in corner)
-
-
-def held(corner, start, size):
-    """Share of a view of that size from `start`, both in voxels, that is body."""
-    ends = np.minimum(corner + BODY, np.asarray(start) + size)
-    return np.maximum(ends - np.maximum(corner, start), 0).prod() / size ** len(corner)
+    return root / "data"
