@@ -15,7 +15,8 @@ Seed: TypeAlias = tf.Tensor  # int32 [2], as tf.random.stateless_* takes it
 Params: TypeAlias = Any  # nest of small tensors: one example's random choices; batched: a leading [batch] axis
 Volumes: TypeAlias = tf.Tensor  # float32 [batch, *spatial, channels]
 # 'volume' [batch, *spatial, channels]: intensities, or numbers as stored with 'scale' and 'offset' [batch, channels],
-# which `volumes.intensities` reads; where wanted, 'mask' and 'label'.
+# which `volumes.intensities` reads; where wanted, 'mask' and 'label'; where the data say it, 'air' [batch, channels],
+# the intensity up to which there is no body.
 Batch: TypeAlias = Mapping[str, tf.Tensor]
 Inputs: TypeAlias = Any  # nest of tensors with a leading [batch] axis: what the model is called with
 Targets: TypeAlias = Any  # nest of tensors with a leading [batch] axis

@@ -56,7 +56,7 @@ RANGES = {
     "PATCH_JITTER": Range(0, optional=True),
     **dict.fromkeys(("WARMUP_STEPS", "RAMP_STEPS"), Range(0, whole=False)),
     "TEMPERATURE": _POSITIVE,
-    **dict.fromkeys(("FLIP_P", "OVERLAP", "HIDDEN"), Range(0, 1, whole=False)),
+    **dict.fromkeys(("FLIP_P", "OVERLAP", "HIDDEN", "FOREGROUND"), Range(0, 1, whole=False)),
     "MASKED_WEIGHT": Range(0, whole=False),
     "DROPOUT": Range(0, 0.99, whole=False),
     "SEED": Range(0, 2**31 - 1),

@@ -4,25 +4,32 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
+from ssl3d_tf.data import body
 from ssl3d_tf.views import sizes
 from ssl3d_tf.views.sizes import Size
 
 
-def crop(example: Mapping[str, tf.Tensor], size: Size, *, seed: tf.Tensor | None) -> dict[str, tf.Tensor]:
+def crop(
+    example: Mapping[str, tf.Tensor], size: Size, *, seed: tf.Tensor | None, foreground: float = 0.0
+) -> dict[str, tf.Tensor]:
     """Cuts volume and mask to `size` voxels, per axis or of all axes, at the same place.
 
     Args:
-        example: volume [*spatial, channels], mask [*spatial] where present.
+        example: volume [*spatial, channels], mask [*spatial] where present, 'cells' where `foreground` is wanted.
         size: of the result. Axes that are smaller are padded on both sides: the volume with its minimum per
             channel, the mask with 0.
         seed: the place is uniform over all that fit; None is the centre.
+        foreground: share that is to be body, by `body.start`; 0 is any.
 
     Returns:
         volume [*size, channels] and mask, in their own dtypes.
     """
     volume = example["volume"]
-    size = sizes.sides(size, volume.shape.rank - 1)
-    start = _start(tf.shape(volume)[:-1], size, seed)
+    size, spatial = sizes.sides(size, volume.shape.rank - 1), tf.shape(volume)[:-1]
+    if foreground:
+        start = body.start(example[body.CELLS], spatial, size, foreground=foreground, seed=seed)
+    else:
+        start = _start(spatial, size, seed)
     result = {"volume": _cut(volume, start, size, fill=lambda: tf.reduce_min(volume, tf.range(tf.rank(volume) - 1)))}
     if "mask" in example:
         result["mask"] = _cut(example["mask"][..., None], start, size, fill=lambda: 0)[..., 0]

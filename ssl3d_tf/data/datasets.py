@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data import cropping
 from ssl3d_tf.data.folders import DataFolder, open_folder
+from ssl3d_tf.data.options import options
 from ssl3d_tf.data.records import columns, fetching, parsing
 from ssl3d_tf.data.records.entry import Entry
 from ssl3d_tf.errors import InputError
@@ -66,7 +67,7 @@ def dataset(
         return given
 
     examples = tf.data.Dataset.range(len(found.entries)).map(example, tf.data.AUTOTUNE)
-    return examples.prefetch(1).with_options(_options())
+    return examples.prefetch(1).with_options(options())
 
 
 def _parse(text: tf.Tensor, layout: parsing.Layout, has_mask: tf.Tensor | None) -> Mapping[str, tf.Tensor]:
@@ -98,10 +99,3 @@ def _common_shape(entries: Sequence[Entry], view: tuple[int, ...] | None) -> tup
         return view
     shapes = columns.dense(entries, "shape")[:, :-1]
     return tuple(int(sides[0]) if (sides == sides[0]).all() else None for sides in shapes.T)
-
-
-def _options() -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    options.autotune.enabled = False  # as in pipeline.py: its thread may keep who lets go of an iterator for 60 s
-    return options

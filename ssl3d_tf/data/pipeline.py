@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf.data import cropping, folders, order
+from ssl3d_tf.data import body, cropping, folders, order
 from ssl3d_tf.data.folders import DataFolder
+from ssl3d_tf.data.options import options
 from ssl3d_tf.data.records import columns, fetching, parsing
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
@@ -55,6 +56,7 @@ def read(
     views_on: str = "device",
     cache_gb: float = 0.0,
     fields: Sequence[str] = ("volume",),
+    foreground: float = 0.0,
     threads: int | None = None,
     wraps: bool = False,
 ) -> Data:
@@ -71,6 +73,7 @@ def read(
         cache_gb: memory for shards as stored, before any random choice, 10⁹ bytes, of all splits together; the first
             ones that fit are kept, those of training before those of validation.
         fields: what to decode, of volume, mask and label.
+        foreground: share of a crop that is to be body (`data/body.py`); 0 draws, or centres, it wherever it fits.
         threads: size of the pipeline's own thread pool, and batches whose views are made at a time; None is
             TensorFlow's default, and one batch per core. Never changes a number.
         wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
@@ -84,6 +87,7 @@ def read(
         raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
     found, entries = data.manifest.split(split), columns.of(data.manifest.split(split).entries)
     folders.check_entries(data, entries, fields)
+    body.check(data, entries, foreground)
     if training and not wraps:
         folders.check_batch(data, split, batch_size)
     if not training:
@@ -95,7 +99,8 @@ def read(
         return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
 
     same_size = bool((columns.dense(entries, "shape")[:, :-1] == view).all())
-    of_split = _Split(task, seed, training=training, view=view, same_size=same_size)
+    known = body.by_index(entries, foreground=foreground)
+    of_split = _Split(task, seed, training, view=view, same_size=same_size, foreground=foreground)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
@@ -104,11 +109,11 @@ def read(
         share = order.Share(first_step * batch_size, batch_size, worker, workers)
         numbers = order.shuffled(folders.parts(data, split), seed, share) if training else order.stored(len(entries))
         # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
-        examples = numbers.map(functools.partial(_example, of_split, fetched), threads or _cores())
+        examples = numbers.map(functools.partial(_example, of_split, fetched, known), threads or _cores())
         batched = functools.partial(tf.data.Dataset.batch, batch_size=batch_size // replicas, drop_remainder=training)
         made = functools.partial(with_views, task=task, view_voxels=sizes.voxels(view), threads=threads)
         batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
-        return batches.prefetch(_BATCHES_AHEAD).with_options(_options(threads))
+        return batches.prefetch(_BATCHES_AHEAD).with_options(options(threads))
 
     return Data(
         dataset=dataset if training else functools.cache(dataset),  # building it takes longer than a small pass
@@ -127,18 +132,21 @@ class _Split(NamedTuple):
     training: bool
     view: tuple[int, ...]
     same_size: bool
+    foreground: float
 
 
 def _example(
-    split: _Split, fetch: fetching.Fetch, epoch: tf.Tensor, index: tf.Tensor, was_verified: tf.Tensor
+    split: _Split, fetch: fetching.Fetch, known: body.Known, epoch: tf.Tensor, index: tf.Tensor, was_verified: tf.Tensor
 ) -> tuple[tf.Tensor, tuple[Batch, Params]]:
     """An example in an epoch: its index, what is read of it, and its random choices."""
     seed = _seed(split, epoch, index)
-    parsed = dict(fetch(index, was_verified))
+    parsed = {**fetch(index, was_verified), **known(index)}
     if split.same_size:
         parsed |= cropping.whole(parsed, split.view)
     else:
-        parsed |= cropping.crop(parsed, split.view, seed=order.fold(seed, _CROP) if split.training else None)
+        place = order.fold(seed, _CROP) if split.training else None
+        parsed |= cropping.crop(parsed, split.view, seed=place, foreground=split.foreground)
+    parsed.pop(body.CELLS, None)
     sample = split.task.sample if split.training else split.task.sample_eval
     return index, (parsed, sample(order.fold(seed, _CHOICES)))
 
@@ -183,14 +191,3 @@ def _cache_left(manifest: manifests.Manifest, split: str, *, cache_gb: float) ->
 def _cores() -> int:
     """CPU cores of this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _options(threads: int | None) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    # Its thread misses the end of an iterator now and then; whoever lets go of that waits until it wakes, up to 60 s.
-    options.autotune.enabled = False
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    if threads is not None:
-        options.threading.private_threadpool_size = threads
-    return options

@@ -16,6 +16,7 @@ from ssl3d_tf.data import files, folders, mixing, shares
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.data.records import upright
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.experiment import showing
 from ssl3d_tf.task import Inputs, Outputs, Task
 from ssl3d_tf.training import checkpoints, faults, loop, strategies, validation
 from ssl3d_tf.training.run import Settings, build
@@ -30,13 +31,14 @@ READING = (
 
 
 class Audit(NamedTuple):
-    """What the rows of the table share. settings: of the run. tasks: 'real' and one per removal."""
+    """What the rows of the table share. settings, foreground: of the run. tasks: 'real' and one per removal."""
 
     workdir: Path
     data: folders.DataFolder
     distribution: tf.distribute.Strategy
     settings: Settings
     tasks: Mapping[str, Task]
+    foreground: float
 
 
 class Row(NamedTuple):
@@ -69,7 +71,8 @@ def audit(
         if steps is not None:
             fresh = {name: _trained(found, name, steps) for name in found.tasks}
             rows.append(_row(found, "fresh, trained on each", fresh))
-    _report(found, rows)
+        shown = showing.measured(found.data, found.settings, found.foreground)
+    _report(found, rows, shown)
     return rows
 
 
@@ -84,7 +87,8 @@ def _open(workdir: Path, moved: Sequence[str | os.PathLike[str]], steps: int | N
     sides = sizes.sides(configuration.macro("VIEW_SIZE"), configuration.macro("RANK"))
     view = (*sides, len(data.manifest.channels))
     removed = {name: remove(settings.task, view) for name, remove in shortcuts.REMOVALS.items()}
-    return Audit(workdir, data, distribution, settings, {REAL: settings.task, **removed})
+    foreground = configuration.macro("FOREGROUND", 0.0)  # which older runs do not have
+    return Audit(workdir, data, distribution, settings, {REAL: settings.task, **removed}, foreground)
 
 
 def _data(workdir: Path, recorded: Mapping[str, Any], moved: Sequence[str | os.PathLike[str]]) -> folders.DataFolder:
@@ -139,7 +143,7 @@ def _trained(audit: Audit, name: str, steps: int) -> Path:
     return folder
 
 
-def _report(audit: Audit, rows: Sequence[Row]) -> None:
+def _report(audit: Audit, rows: Sequence[Row], shown: Sequence[showing.Shown]) -> None:
     examples = len(audit.data.manifest.split("val").entries)
     names = list(audit.tasks)
     print(f"\nPretext accuracy of {audit.workdir}, {examples} validation examples:")
@@ -148,7 +152,9 @@ def _report(audit: Audit, rows: Sequence[Row]) -> None:
         numbers = "".join(f"{row.accuracy[name]:11.3f}" for name in names)
         print(f"{row.network:24}{row.steps:8}{row.chance:10.3f}{numbers}")
     print(READING)
+    print("\n".join(["", *showing.lines(shown, audit.foreground)]))
     report = {**run_folder.about(), "validation_examples": examples, "rows": [row._asdict() for row in rows]}
+    report["views"] = [row._asdict() for row in shown]
     files.write_json(audit.workdir / "audit.json", report)
     print(f"{audit.workdir}: audit.json has the table, audit.png what the network saw.")
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data import classes, files, folders
+from ssl3d_tf.data import body, classes, files, folders
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest as manifests
@@ -66,6 +66,7 @@ def prepare(
     distribution = _distribution()
     (data, labelled), named = _selected(folders.open_folder(folder, unread=unread)), _named(encoders)
     folders.note_padding(data, configuration.macro("VIEW_SIZE"))
+    body.note(data, configuration.macro("VIEW_SIZE"), foreground=configuration.macro("FOREGROUND", 0.0))
     experiment = experiment_of(data, named, workdir, distribution=distribution)
     _tell(experiment, labelled)
     planned = peaks.with_trials(experiment.plan, protocol.cells(experiment.plan, list(named)))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data import folders, mixing, synthetic
+from ssl3d_tf.data import body, folders, mixing, synthetic
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import extending, initial, protocol
@@ -104,6 +104,7 @@ def _tell(data: DataFolder) -> None:
     if data.sources:
         print(mixing.told(data), flush=True)
     folders.note_padding(data, configuration.macro("VIEW_SIZE"))
+    body.note(data, configuration.macro("VIEW_SIZE"), foreground=configuration.macro("FOREGROUND", 0.0))
 
 
 def _phantoms() -> Path:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf.losses import batches, classification
-from ssl3d_tf.losses import metrics as scores
+from ssl3d_tf.losses import batches, classification, questions
+from ssl3d_tf.losses.labels import Masks, asked, known
 
 Scorer = Callable[[Any, Mapping[str, tf.Tensor]], tf.Tensor]  # (targets, outputs) -> float32 [batch]
 
@@ -52,9 +52,12 @@ def info_nce(
         similarity: `cosine` or `dot`.
         exclude_neighbours: leaves out other codes of the same example up to this many columns away along every axis:
             patches that overlap the true one are half right.
+
+    Where the targets say so, codes that are not 'present' are no candidates, and what is not 'asked' is in no mean:
+    both bool [batch, columns, steps]. Chance is of the candidates that are left.
     """
 
-    def candidates(outputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def candidates(targets: Any, outputs: Mapping[str, tf.Tensor]) -> tuple[Masks, tf.Tensor]:
         """labels int32 [batch, columns, steps] and logits [batch, columns, steps, candidates]."""
         predictions, codes = _by_column(outputs["predictions"]), _by_column(outputs["codes"])
         every, first = batches.across_replicas(codes)
@@ -67,16 +70,27 @@ def info_nce(
             same = tf.equal(own[:, None], tf.range(tf.shape(every)[0]))  # [batch, global batch]
             excluded = same[:, None, :, None] & near[:, None]  # [batch, columns, global batch, columns]
             logits = tf.where(tf.reshape(excluded, (-1, columns, 1, tf.shape(logits)[-1])), logits.dtype.min, logits)
-        return tf.repeat(true[..., None], steps, axis=-1), logits
+        true = tf.repeat(true[..., None], steps, axis=-1)
+        if "present" not in targets:
+            return true, logits
+        logits = tf.where(_present(targets["present"]), logits, logits.dtype.min)
+        return asked(true, targets["asked"]), logits
+
+    def by_chance(targets: Any, outputs: Mapping[str, tf.Tensor], score: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """The mean score of the numbers of candidates."""
+        if "present" not in targets:
+            return batches.per_example(score(_numbers(outputs, exclude_neighbours)))
+        labels, logits = candidates(targets, outputs)
+        counts = known(labels)[1]
+        numbers = tf.reduce_sum(tf.cast(logits > logits.dtype.min, tf.float32), axis=-1)
+        return questions.over_asked(batches.per_example(score(tf.maximum(numbers, 1.0)), counts), counts)
 
     return Objective(
-        loss_fn=lambda targets, outputs: classification.softmax_cross_entropy(*candidates(outputs)),
+        loss_fn=lambda targets, outputs: classification.softmax_cross_entropy(*candidates(targets, outputs)),
         metrics={
-            "accuracy": lambda targets, outputs: scores.accuracy(*candidates(outputs)),
-            "chance": lambda targets, outputs: batches.per_example(1.0 / _numbers(outputs, exclude_neighbours)),
-            "chance_loss": lambda targets, outputs: batches.per_example(
-                tf.math.log(_numbers(outputs, exclude_neighbours))
-            ),
+            "accuracy": lambda targets, outputs: questions.accuracy(*candidates(targets, outputs)),
+            "chance": lambda targets, outputs: by_chance(targets, outputs, lambda numbers: 1.0 / numbers),
+            "chance_loss": lambda targets, outputs: by_chance(targets, outputs, tf.math.log),
         },
         smallest_batch=2,  # with one, every negative is another column of the same volume
     )
@@ -109,6 +123,12 @@ def released_bce() -> Objective:
             "chance": lambda targets, outputs: tf.fill(tf.shape(outputs["codes"])[:1], 0.5),
         },
     )
+
+
+def _present(present: tf.Tensor) -> tf.Tensor:
+    """bool [batch, columns, steps] -> [steps, candidates] of all replicas, in the order of the codes."""
+    every, _ = batches.across_replicas(tf.cast(present, tf.float32))
+    return tf.transpose(tf.reshape(every, (-1, present.shape[-1]))) > 0
 
 
 def _by_column(values: tf.Tensor) -> tf.Tensor:

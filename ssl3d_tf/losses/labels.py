@@ -49,6 +49,11 @@ def places(stored: tf.Tensor, values: Sequence[int], *, ignore: int | None = Non
     return found if ignore is None else Partial(tf.where(stored == ignore, _IGNORED, found))
 
 
+def asked(labels: tf.Tensor, counts: tf.Tensor | None) -> Masks:
+    """Labels, int32 [batch, ...], of which those alone count that are true in `counts`, bool; None is all."""
+    return labels if counts is None else Partial(tf.where(counts, labels, _IGNORED))
+
+
 def known(labels: Masks) -> tuple[tf.Tensor, tf.Tensor | None]:
     """(labels, which of them count: float32 of their shape, or None for all); what does not count is class 0 here."""
     if not isinstance(labels, Partial):

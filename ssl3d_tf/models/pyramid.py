@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from ssl3d_tf.errors import InputError
@@ -50,6 +51,20 @@ def layout(patches_per_side: int, *, rank: int) -> Layout:
     predicted = range(last + 1 + _SKIPPED_ROWS[rank], n)
     targets = [[_number(n, row, np.array(column)) for row in predicted] for column in columns]
     return Layout(rank, n, np.array(context, np.int32), np.array(targets, np.int32))
+
+
+def questions(pyramids: Layout, has_body: tf.Tensor | None) -> dict[str, tf.Tensor]:
+    """What CPC's targets say of patches, of which `has_body`, bool [batch, n**rank], show anything; None says nothing.
+
+    Returns:
+        present: bool [batch, columns, steps], which patches to be predicted show anything. asked: those of them, of a
+        column of which there is anything to read.
+    """
+    if has_body is None:
+        return {}
+    present = tf.gather(has_body, pyramids.targets, axis=1)
+    read = tf.gather(tf.pad(has_body, ((0, 0), (0, 1))), pyramids.context, axis=1)
+    return {"present": present, "asked": present & tf.reduce_any(read, axis=-1, keepdims=True)}
 
 
 def _around(radius: int, axes: int) -> itertools.product:

@@ -14,7 +14,7 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.losses.contrast import Objective, info_nce
 from ssl3d_tf.models import pyramid
 from ssl3d_tf.task import Batch, Params, Task
-from ssl3d_tf.views import draws, patches, sizes, volumes
+from ssl3d_tf.views import content, draws, patches, sizes, volumes
 
 _CROP = {2: 11 / 12, 3: 7 / 8}  # side of each patch's random crop, by rank
 _FLIP = {2: 0.0, 3: 0.5}  # probability of a patch's flip along the first axis, by rank
@@ -24,6 +24,7 @@ class _Views(NamedTuple):
     """How views are made. crop, view_crop: sides of the crop of a patch and of the view, voxels."""
 
     grid: patches.Grid
+    pyramids: pyramid.Layout
     columns: int
     crop: tuple[int, ...]
     framing: patches.Framing
@@ -78,6 +79,7 @@ def task(
     pyramids = pyramid.layout(patches_per_side, rank=rank)
     views = _Views(
         grid=grid,
+        pyramids=pyramids,
         columns=len(pyramids.context),
         crop=_cropped(grid.patch_size, _CROP[rank] if crop is None else crop),
         framing=framing or patches.resizing(),
@@ -132,7 +134,10 @@ def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor,
         if "view_crop" in params:
             rows[axis] = _framed(rows[axis], params["view_crop"][:, axis, None, None], views, axis)
     cut = patches.gather(batch["volume"], views.grid, rows, scaling=volumes.scaling(batch))
-    return patches.change_looks(views.framing.patches(cut, size), views.looks, params), {"negative": params["negative"]}
+    cut = views.framing.patches(cut, size)
+    has_body = content.body(cut, batch, views.looks)
+    seen = content.blanked(patches.change_looks(cut, views.looks, params), has_body)
+    return seen, {"negative": params["negative"], **pyramid.questions(views.pyramids, has_body)}
 
 
 def _framed(rows: tf.Tensor, start: tf.Tensor, views: _Views, axis: int) -> tf.Tensor:

@@ -11,15 +11,16 @@ import tensorflow as tf
 from keras import ops
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.losses import classification, metrics
+from ssl3d_tf.losses import classification, labels, questions
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Params, Seed, Task, Words
-from ssl3d_tf.views import patches, volumes
+from ssl3d_tf.views import content, patches, volumes
 from ssl3d_tf.views.permutations import Source, spread
 from ssl3d_tf.views.sizes import Size
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
+_HALF = 0.5
 _SAID = 3  # slots in a title
 
 
@@ -39,7 +40,8 @@ def task(
     """Jigsaw as a Task, n = `patches_per_side` ≥ 2.
 
     Inputs: {'patches': float32 [batch, n**rank, *patch, channels], row-major, 'permutations': int32 [batch, puzzles,
-    n**rank]}: slot i receives patch permutation[i]; targets: int32 [batch, puzzles], the permutation's number.
+    n**rank]}: slot i receives patch permutation[i]; targets: int32 [batch, puzzles], the permutation's number; where
+    the data say what air is, `labels.Partial`: not asked of a view most of whose patches are air.
     The released program is `permutations=permutations.uniform(), puzzles_per_volume=1, standardise_patches=False,
     patch_jitter=3`, in 2D 4.
 
@@ -73,7 +75,9 @@ def task(
     def make_views(batch: Batch, params: Params) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         cut = patches.extract(batch["volume"], grid, params.get("offsets"), scaling=volumes.scaling(batch))
         orders = tf.gather(table, params["label"])
-        return {"patches": patches.change_looks(cut, looks, params), "permutations": orders}, params["label"]
+        has_body = content.body(cut, batch, looks)
+        shown = content.blanked(patches.change_looks(cut, looks, params), has_body)
+        return {"patches": shown, "permutations": orders}, labels.asked(params["label"], _can_be_told(has_body, orders))
 
     return Task(
         sample=sample,
@@ -81,18 +85,26 @@ def task(
         make_views=make_views,
         build_model=lambda encoder: _model(encoder, grid, table, puzzles_per_volume, top),
         loss_fn=classification.softmax_cross_entropy,
-        metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
+        metrics={"accuracy": questions.accuracy, "chance": questions.chance},
         words=lambda params, directions: _words(params["label"], table),
     )
 
 
-def _words(labels: np.ndarray, table: np.ndarray) -> Words:
+def _can_be_told(has_body: tf.Tensor | None, orders: tf.Tensor) -> tf.Tensor | None:
+    """bool [batch, puzzles]: whether at least half of the patches show anything; a puzzle is about all of them."""
+    if has_body is None:
+        return None
+    is_told = tf.reduce_mean(tf.cast(has_body, tf.float32), axis=1) >= _HALF
+    return tf.broadcast_to(is_told[:, None], tf.shape(orders)[:2])
+
+
+def _words(drawn: np.ndarray, table: np.ndarray) -> Words:
     """Of the first puzzle, in whose order the views are drawn; patches and slots count from 0, row-major."""
-    order = table[labels[0]]
+    order = table[drawn[0]]
     holds = ", ".join(f"slot {slot} holds patch {patch}" for slot, patch in enumerate(order[:_SAID]))
     more = ", …" if len(order) > _SAID else ""
-    others = f"; {len(labels) - 1} more orders of the same patches" if len(labels) > 1 else ""
-    return Words(f"order {labels[0]} of {len(table)}: {holds}{more}{others}", [str(patch) for patch in order])
+    others = f"; {len(drawn) - 1} more orders of the same patches" if len(drawn) > 1 else ""
+    return Words(f"order {drawn[0]} of {len(table)}: {holds}{more}{others}", [str(patch) for patch in order])
 
 
 def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles: int, top: Head) -> keras.Model:

@@ -11,11 +11,11 @@ import tensorflow as tf
 from keras import ops
 
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.losses import classification, metrics
+from ssl3d_tf.losses import classification, labels, questions
 from ssl3d_tf.models import patchwise
 from ssl3d_tf.models.heads import Head
 from ssl3d_tf.task import Batch, Directions, Params, Seed, Task, Words
-from ssl3d_tf.views import patches, volumes, wording
+from ssl3d_tf.views import content, patches, volumes, wording
 from ssl3d_tf.views.sizes import Size
 
 _LABEL, _CUT = range(2)  # what a folded seed is for
@@ -37,6 +37,7 @@ def task(
 
     Inputs: float32 [batch, 1 + queries, *patch, channels], the middle first; targets: int32 [batch, queries], class
     c < m for patch c and c ≥ m for patch c + 1, so that there are n**rank − 1. Only these patches are cut and encoded.
+    Where the data say what air is, the targets are `labels.Partial`: not asked if the middle or the query is air.
     The released program is `queries_per_volume=1, standardise_patches=False, patch_jitter=3`, in 2D 4.
 
     Args:
@@ -70,7 +71,9 @@ def task(
         chosen = _middle_and_queries(params["label"], classes)
         scaling = volumes.scaling(batch)
         cut = patches.extract(batch["volume"], grid, params.get("offsets"), chosen=chosen, scaling=scaling)
-        return patches.change_looks(cut, looks, params), params["label"]
+        has_body = content.body(cut, batch, looks)
+        both = None if has_body is None else has_body[:, :1] & has_body[:, 1:]
+        return content.blanked(patches.change_looks(cut, looks, params), has_body), labels.asked(params["label"], both)
 
     return Task(
         sample=sample,
@@ -78,23 +81,23 @@ def task(
         make_views=make_views,
         build_model=lambda encoder: _model(encoder, grid, queries, top),
         loss_fn=classification.softmax_cross_entropy,
-        metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
+        metrics={"accuracy": questions.accuracy, "chance": questions.chance_of_those},
         words=lambda params, directions: _words(params["label"], grid, directions),
     )
 
 
-def _words(labels: np.ndarray, grid: patches.Grid, directions: Directions) -> Words:
+def _words(drawn: np.ndarray, grid: patches.Grid, directions: Directions) -> Words:
     """Patches count from 0, row-major."""
     middle = grid.total // 2
-    asked = [int(label) + (label >= middle) for label in labels]
+    asked = [int(label) + (label >= middle) for label in drawn]
     said = [f"patch {number}\n{wording.from_middle(grid, number, directions)}" for number in asked]
     return Words("where a patch lies, seen from the centre", [f"centre, {middle}", *said])
 
 
-def _middle_and_queries(labels: tf.Tensor, classes: int) -> tf.Tensor:
+def _middle_and_queries(classes_asked: tf.Tensor, classes: int) -> tf.Tensor:
     """int32 [batch, queries] -> [batch, 1 + queries], numbers of patches."""
     middle = classes // 2
-    neighbours = labels + tf.cast(labels >= middle, tf.int32)
+    neighbours = classes_asked + tf.cast(classes_asked >= middle, tf.int32)
     return tf.pad(neighbours, ((0, 0), (1, 0)), constant_values=middle)
 
 

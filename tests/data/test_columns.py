@@ -9,8 +9,8 @@ import pytest
 
 from ssl3d_tf.data import classes, folders, mixing, pipeline
 from ssl3d_tf.data.folders import open_folder
-from ssl3d_tf.data.records import columns, grids, manifest, schema, writer
-from ssl3d_tf.data.records.entry import Brick, Entry
+from ssl3d_tf.data.records import columns, grids, manifest, rows, schema, writer
+from ssl3d_tf.data.records.entry import Body, Brick, Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.training import contracts
 from tests.conftest import make_folder
@@ -23,7 +23,7 @@ ENTRIES = (
     PLAIN._replace(id="größer/ä", patient="", label=(1.0, 0.25), content="c" * 64, spacing_mm=(0.1, 0.2, 1 / 3)),
     PLAIN._replace(label=(math.nan, 1.0), counts={"0": 3, "10": 1 << 40}, brick=Brick("ä", (0, 0, 1), (9, 9, 9))),
     PLAIN._replace(counts={}, label=(), offset=116, stored=STORED._replace(dtype="float32", mask_dtype=None)),
-    PLAIN._replace(shape=(9, 9, 9, 1), content="d", label=(3.0, 4.0)),
+    PLAIN._replace(shape=(9, 9, 9, 1), content="d", label=(3.0, 4.0), body=Body((0.25,), "0123456f")),
 )
 KEEP = np.array([False, True, True, False, True])
 
@@ -64,6 +64,22 @@ def test_entries_are_what_they_were(tmp_path, many):
     assert manifest.fingerprint(read) == manifest.fingerprint(made)
     with pytest.raises(IndexError):
         found[5]
+
+
+def test_a_file_of_before_bodies_were_noted_says_that_none_is_known(tmp_path, monkeypatch, many):
+    monkeypatch.setattr(rows, "RAGGED", {name: kind for name, kind in rows.RAGGED.items() if name not in rows.LATER})
+    written(tmp_path)
+    monkeypatch.undo()
+    found = manifest.read(tmp_path).splits["train"].entries
+    assert repr([*found]) == repr([entry._replace(body=None) for entry in ENTRIES])
+    assert len(columns.of(columns.kept(found, KEEP)).texts("cells")) == 3
+
+
+def test_text_without_bodies_is_that_of_before(tmp_path):
+    written(tmp_path)
+    listed = json.loads((tmp_path / manifest.FILE).read_text())["splits"]["train"]["examples"]
+    assert [len(fields) for fields in listed] == [12, 12, 12, 12, 13]
+    assert repr([*manifest.read(tmp_path).splits["train"].entries]) == repr([*ENTRIES])
 
 
 def test_few_examples_are_text_and_many_are_counted(tmp_path, monkeypatch):

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import schema, writer
-from ssl3d_tf.data.records.entry import Brick, Entry, entry_from_json
+from ssl3d_tf.data.records.entry import Brick, Entry, entry_from_json, entry_to_json
 from tools.checks import classes, exclusion, masks
 from tools.checks import facts as measuring
 from tools.checks.facts import Facts
 from tools.conversion.plan import Job
-from tools.prepare import bricks, packing, slices
+from tools.prepare import bricks, occupied, packing, slices
 from tools.readers import files as readers
 from tools.readers import items
 from tools.readers.contract import Fault, Item, Kind, UnusableFileError
@@ -104,10 +104,10 @@ def make(work: Work, job: Job, report: Report) -> Draft:
             facts.append(measured)
             dtypes.add(example.volume.dtype.name)
             mask_dtypes.update(() if example.mask is None else (example.mask.dtype.name,))
-            size = 0
+            size, air = 0, occupied.air(example.volume)
             for part in _parts(work, example):
-                payload = schema.encode(part, work.codec)
-                made.append(_entry(work, part, measured)._replace(stored=schema.stored(payload)))
+                payload, body = schema.encode(part, work.codec), occupied.body(part, air)
+                made.append(_entry(work, part, measured)._replace(stored=schema.stored(payload), body=body))
                 size += len(payload)
                 yield payload
                 del payload
@@ -211,7 +211,8 @@ def _note(folder: Place, file: str) -> Place:
 
 
 def _to_json(done: Done) -> dict[str, Any]:
-    return {**done._asdict(), "shard": done.shard and done.shard._asdict()}
+    entries = [entry_to_json(entry) for entry in done.entries]
+    return {**done._asdict(), "shard": done.shard and done.shard._asdict(), "entries": entries}
 
 
 def _from_json(value: dict[str, Any]) -> Done:

@@ -4,6 +4,7 @@ import numpy as np
 
 from tools.voxels import ranges
 from tools.voxels.pieces import pieces, sample
+from tools.voxels.ranges import Range
 
 THRESHOLD = 0.05  # of the range between the percentiles below, as a threshold against air and noise
 ROBUST_RANGE = (0.5, 99.5)  # percentiles: single bright voxels do not move the threshold
@@ -50,6 +51,15 @@ def body_percents(channel: np.ndarray, percents: tuple[float, float]) -> tuple[f
         level = np.floor(level).astype(int).item()  # the same voxels, compared without a copy of them in floats
     share = sum(np.count_nonzero(channel[piece] > level) for piece in pieces(channel)) / channel.size
     return percents[0], 100 - share * (100 - percents[1])
+
+
+def air(channel: np.ndarray) -> float:
+    """What parts a stored channel [*spatial] from air and noise: THRESHOLD of its range, from the darkest voxels to the
+    brightest of the body, which is the same however much air is around it.
+    """
+    found = Range(channel.min().item(), channel.max().item())
+    low, high = ranges.percentiles(channel, found, body_percents(channel, ROBUST_RANGE))
+    return low + THRESHOLD * ((high if high > low else found.high) - low)
 
 
 def clip_level(channel: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place, place
 from ssl3d_tf.data.records import columns, writer
-from ssl3d_tf.data.records.entry import Entry, entry_from_json
+from ssl3d_tf.data.records.entry import Entry, entry_from_json, entry_to_json
 from ssl3d_tf.data.records.schema import FOOTER_BYTES, HEADER_BYTES, SCHEMA_VERSION
 from ssl3d_tf.data.records.writer import Shard
 from ssl3d_tf.errors import InputError
@@ -97,7 +97,7 @@ def write(folder: Place, manifest: Manifest) -> None:
     value["splits"] = {
         name: {
             "shards": [shard._asdict() for shard in split.shards],
-            "examples": len(split.entries) if is_large else [list(entry) for entry in split.entries],
+            "examples": len(split.entries) if is_large else [entry_to_json(entry) for entry in split.entries],
         }
         for name, split in manifest.splits.items()
     }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl3d_tf.data.records.entry import Brick, Entry
+from ssl3d_tf.data.records.entry import Body, Brick, Entry
 from ssl3d_tf.data.records.schema import DTYPES, MASK_DTYPES, Stored
 
 
@@ -66,7 +66,10 @@ RAGGED: Mapping[str, Kind] = {
     "content": Kind(TEXT, lambda entry: entry.content and entry.content.encode()),
     "brick": Kind(TEXT, lambda entry: entry.brick and json.dumps(entry.brick).encode()),
     "spacing_mm": Kind("<f8", lambda entry: entry.spacing_mm),
+    "air": Kind("<f4", lambda entry: entry.body and entry.body.air),
+    "cells": Kind(TEXT, lambda entry: entry.body and entry.body.cells.encode()),
 }
+LATER = ("air", "cells")  # columns that older files lack: there no entry has them
 
 
 def packed(entries: Iterable[Entry], name: str) -> Column:
@@ -84,6 +87,11 @@ def ragged(rows: Sequence[Any], dtype: str) -> Ragged:
     return Ragged(lengths, np.array([*itertools.chain.from_iterable(row for row in rows if row)], dtype))
 
 
+def nothing(size: int, name: str) -> Ragged:
+    """A column of so many entries of which none has anything."""
+    return Ragged(np.full(size, -1, "<i4"), np.zeros(0, RAGGED[name].dtype))
+
+
 def by_row(column: Column) -> Callable[[int], Any]:
     """row -> what stands there, as Python has it; texts as bytes."""
     if not isinstance(column, Ragged):
@@ -99,7 +107,7 @@ def by_row(column: Column) -> Callable[[int], Any]:
 
 def entry(cell: Callable[[str], Any]) -> Entry:
     """The entry of a row, of (name of a column) -> what stands there, as `by_row` has it."""
-    counted, content, brick = cell("counted"), cell("content"), cell("brick")
+    counted, content, brick, air = cell("counted"), cell("content"), cell("brick"), cell("air")
     mask_dtype = cell("mask_dtype")
     return Entry(
         id=cell("id").decode(),
@@ -119,6 +127,7 @@ def entry(cell: Callable[[str], Any]) -> Entry:
             cell("mask_at"),
             cell("mask_size"),
         ),
+        body=None if air is None else Body(air, cell("cells").decode()),
     )
 
 
