@@ -168,7 +168,7 @@ show("OUT/subject_000_overlay.png")
 
 # %% [markdown]
 # Of phantoms the truth is known, so here is the Dice of all three scans together. Class 1 is soft tissue, then come
-# spine, lungs, heart, liver, kidneys and lesions: what is small needs more than half a minute.
+# spine, lungs, heart, liver, kidneys and lesions: what is small or looks like its neighbours takes longer to learn.
 
 # %%
 names = sorted(os.listdir("NEW/masks"))

@@ -345,5 +345,5 @@ def sgd():
 
 
 def test_after_a_few_steps_the_rest_is_estimated(data, tmp_path, capsys):
-    fit(tmp_path / "run", data, steps=8)
+    fit(tmp_path / "run", data, steps=10)
     assert re.search(r"s per step: about \d:\d\d:\d\d for the 2 steps left", capsys.readouterr().out)
