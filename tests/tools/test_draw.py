@@ -119,7 +119,7 @@ def test_phantoms_stand_upright_with_the_liver_on_the_patient_s_right(tmp_path):
 
 
 def test_classes_of_more_than_one_have_a_legend_and_whole_labels_none():
-    names = {1: "liver", 7: "spleen"}
+    names = {1: "liver", 7: "spleen\n"}
     assert draw.legend(names, 300).height == draw.CAPTION_PX
     assert draw.legend(names, 40).height == 2 * draw.CAPTION_PX
     assert draw.legend({1: "liver"}, 300).height == 0
