@@ -85,13 +85,13 @@ def task(
     )
 
 
-def _words(labels: np.ndarray, table: np.ndarray) -> Words:
+def _words(drawn: np.ndarray, table: np.ndarray) -> Words:
     """Of the first puzzle, in whose order the views are drawn; patches and slots count from 0, row-major."""
-    order = table[labels[0]]
+    order = table[drawn[0]]
     holds = ", ".join(f"slot {slot} holds patch {patch}" for slot, patch in enumerate(order[:_SAID]))
     more = ", …" if len(order) > _SAID else ""
-    others = f"; {len(labels) - 1} more orders of the same patches" if len(labels) > 1 else ""
-    return Words(f"order {labels[0]} of {len(table)}: {holds}{more}{others}", [str(patch) for patch in order])
+    others = f"; {len(drawn) - 1} more orders of the same patches" if len(drawn) > 1 else ""
+    return Words(f"order {drawn[0]} of {len(table)}: {holds}{more}{others}", [str(patch) for patch in order])
 
 
 def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles: int, top: Head) -> keras.Model:

@@ -82,10 +82,10 @@ def task(
     )
 
 
-def _words(labels: np.ndarray, grid: patches.Grid, directions: Directions) -> Words:
+def _words(drawn: np.ndarray, grid: patches.Grid, directions: Directions) -> Words:
     """Patches count from 0, row-major."""
     middle = grid.total // 2
-    asked = [int(label) + (label >= middle) for label in labels]
+    asked = [int(label) + (label >= middle) for label in drawn]
     said = [f"patch {number}\n{wording.from_middle(grid, number, directions)}" for number in asked]
     return Words("where a patch lies, seen from the centre", [f"centre, {middle}", *said])
 
