@@ -41,17 +41,7 @@ def define_flags() -> None:
 def main(argv: Sequence[str]) -> None:
     """Does what the flags say with the folder named as the one argument."""
     values = flags.FLAGS
-    if len(argv) != 2:
-        raise app.UsageError("name one data folder: python -m tools.inspect_records DATA")
-    if bool(values.show) + bool(values.views) + bool(values.workdir) != bool(values.png):
-        rule = "one of --show ID, --views GIN_FILE and --workdir RUN, which has a configuration of its own"
-        raise app.UsageError(f"--png FILE needs {rule}; and each of them needs --png.")
-    if values.input and not values.verify:
-        raise app.UsageError("--input is for --verify; add it.")
-    if values.gin_param and not values.views:
-        raise app.UsageError("--gin_param is for --views; add --views=gin/jigsaw_3d.gin, say.")
-    if values.neurological and not values.png:
-        raise app.UsageError("--neurological turns a picture; add --png=FILE, and --show, --views or --workdir.")
+    check(values, argv)
     folder = place(argv[1])
     data = manifest.read(folder)
     if values.verify:
@@ -83,6 +73,21 @@ def main(argv: Sequence[str]) -> None:
         print("verified: every checksum, id, offset and shape agrees with the manifest.")
     if values.verify and values.input and not values.json:
         print("verified: the files it was made from are as they were.")
+
+
+def check(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Raises app.UsageError where flags do not belong together, or no folder is named."""
+    if len(argv) != 2:
+        raise app.UsageError("name one data folder: python -m tools.inspect_records DATA")
+    if bool(values.show) + bool(values.views) + bool(values.workdir) != bool(values.png):
+        rule = "one of --show ID, --views GIN_FILE and --workdir RUN, which has a configuration of its own"
+        raise app.UsageError(f"--png FILE needs {rule}; and each of them needs --png.")
+    if values.input and not values.verify:
+        raise app.UsageError("--input is for --verify; add it.")
+    if values.gin_param and not values.views:
+        raise app.UsageError("--gin_param is for --views; add --views=gin/jigsaw_3d.gin, say.")
+    if values.neurological and not values.png:
+        raise app.UsageError("--neurological turns a picture; add --png=FILE, and --show, --views or --workdir.")
 
 
 def changes(folder: Place, data: manifest.Manifest, raw: str) -> list[str]:

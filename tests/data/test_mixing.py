@@ -193,3 +193,11 @@ def test_shares_stand_behind_paths_and_urls():
 def test_a_whole_address_behind_a_url_is_that_address(tmp_path):
     assert Remote("gs://a + /b") / f"file://{tmp_path}" == tmp_path
     assert Remote("gs://a + gs://b") / "gs://b/train-0" == Remote("gs://b/train-0")
+
+
+@pytest.mark.parametrize(("other", "said"), [("RA", "RA"), ("RS", ""), ("", "")])
+def test_how_scans_lie_is_said_only_where_all_agree(other, said, tmp_path):
+    folders = [make(tmp_path / name) for name in "AB"]
+    for folder, axes in zip(folders, ("RA", other), strict=True):
+        manifests.write(folder, manifests.read(folder)._replace(orientation=axes))
+    assert mixing.open_folders(folders).manifest.orientation == said

@@ -6,9 +6,11 @@ import pytest
 from nibabel import orientations
 from PIL import Image
 
+from ssl3d_tf.data import phantoms as data_phantoms
 from ssl3d_tf.data.records import manifest
 from ssl3d_tf.evaluation import overlays
 from tests.tools.converting import convert, examples, settings
+from tools import phantoms
 from tools.overview import contact_sheet, draw
 
 
@@ -102,8 +104,22 @@ def test_contact_sheet_and_overlay_agree_on_left(codes, tmp_path):
         assert right > left + 40
 
 
+def test_phantoms_stand_upright_with_the_liver_on_the_patient_s_right(tmp_path):
+    volume, mask = data_phantoms.phantom(0, seed=0, shape=(32, 32, 32))
+    (tmp_path / "raw").mkdir()
+    phantoms._write(tmp_path / "raw" / "a.nii.gz", volume)
+    phantoms._write(tmp_path / "raw" / "a_mask.nii.gz", mask)
+    convert(tmp_path / "raw", tmp_path / "out")
+    (example,) = examples(tmp_path / "out").values()
+    values = (data_phantoms.CLASSES.index(name) for name in ("soft tissue", "spine", "heart", "liver"))
+    body, spine, heart, liver = (np.argwhere(example.mask == value).mean(axis=0) for value in values)
+    right, _, above = liver - body
+    assert right > 0 > above
+    assert spine[1] < heart[1]  # behind it
+
+
 def test_classes_of_more_than_one_have_a_legend_and_whole_labels_none():
-    names = {1: "liver", 7: "spleen"}
+    names = {1: "liver", 7: "spleen\n"}
     assert draw.legend(names, 300).height == draw.CAPTION_PX
     assert draw.legend(names, 40).height == 2 * draw.CAPTION_PX
     assert draw.legend({1: "liver"}, 300).height == 0

@@ -94,7 +94,7 @@ def tile(plane: Plane, caption: str, size: int, *, mark: str = "") -> Image.Imag
 
 def legend(names: Mapping[int, str], width: int) -> Image.Image:
     """Names of the classes, by mask value, each beside its colour, in lines of so many pixels; empty of one class."""
-    keys = [(names[value], colour) for value, colour in colours.of_classes(names).items()]
+    keys = [(" ".join(names[value].split()), colour) for value, colour in colours.of_classes(names).items()]
     if len(keys) > MOST_CLASSES:
         keys = [*keys[:MOST_CLASSES], (f"and {len(keys) - MOST_CLASSES} more", PAPER)]
     canvas = Image.new("RGB", (width, CAPTION_PX * len(keys)), PAPER)
