@@ -1,0 +1,114 @@
+"""Elements of a data set that another process makes, and a word where it is gone.
+
+tf.data waits for a service that is gone for ever and without a word: here it is asked for whenever an element is late.
+"""
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import cancellation  # no public way to end an op that waits
+
+from ssl3d_tf.errors import InputError
+
+SILENCE_S = 15  # after which a service that is waited for is asked whether it is still there
+REMEDY = "without DATA_SERVICE the same batches are made here"
+
+
+def answers(address: str, within_s: float) -> bool:
+    """Whether a process behind grpc://HOST:PORT talks gRPC: a port that is merely open does not."""
+    import grpc  # half a second, of those who need it
+
+    with grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(within_s)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
+
+
+def made_at(address: str, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same data set in the same order, made by a service of one worker."""
+    # Uncompressed: floating-point voxels hardly get smaller.
+    return dataset.apply(tf.data.experimental.service.distribute("parallel_epochs", address, compression=None))
+
+
+def taking(dataset: tf.data.Dataset) -> tuple[Callable[[], Any], Callable[[], None]]:
+    """(returns the next element, ends that at once with a CancelledError)."""
+    manager, iterator = cancellation.CancellationManager(), iter(dataset)
+    take = tf.function(iterator.get_next, autograph=False).get_concrete_function()
+    return manager.get_cancelable_function(take), manager.start_cancel
+
+
+def all_of(dataset: tf.data.Dataset, within_s: float) -> list[Any]:
+    """All elements, as NumPy has them. Raises CancelledError if that takes longer."""
+    take, cancel = taking(dataset)
+    found, timer = [], threading.Timer(within_s, cancel)
+    timer.start()
+    try:
+        with contextlib.suppress(tf.errors.OutOfRangeError):
+            while True:
+                found.append(take().numpy())
+    finally:
+        timer.cancel()
+    return found
+
+
+def received(address: str, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """As `made_at`, with an error in place of an element that will never come; `told` turns it into a line."""
+
+    def elements() -> Iterator[Any]:
+        take, cancel = taking(made_at(address, dataset))
+        while True:
+            try:
+                with _asked_for(address, cancel):
+                    element = take()
+            except tf.errors.OpError as error:
+                raise _lost(address, error) from error
+            yield element
+
+    return tf.data.Dataset.from_generator(elements, output_signature=dataset.element_spec)
+
+
+def told(error: Exception) -> InputError | None:
+    """What an element that did not come raised, which TensorFlow hands on as a text."""
+    found = re.search(r"InputError: (DATA_SERVICE .*)", str(error))
+    return InputError(found[1]) if found else None
+
+
+def first_line(error: tf.errors.OpError) -> str:
+    """What an error says, without where in a graph it was."""
+    return re.sub(r"^\{\{.*?\}\} ", "", error.message.strip()).partition("\n")[0].rstrip(".")
+
+
+@contextlib.contextmanager
+def _asked_for(address: str, cancel: Callable[[], None]) -> Iterator[None]:
+    """Calls `cancel` if what is done inside takes long and the service does not answer."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(SILENCE_S):
+            if not answers(address, SILENCE_S):
+                cancel()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _lost(address: str, error: tf.errors.OpError) -> InputError:
+    """Why an element does not come."""
+    reasons = {
+        tf.errors.CancelledError: "does not answer any more",
+        tf.errors.NotFoundError: f"has ended or was started anew ({first_line(error)})",
+    }
+    why = reasons.get(type(error), f"has failed ({first_line(error)})")
+    return InputError(
+        f"DATA_SERVICE {address} {why}: mend that, and the same command goes on from the last save; {REMEDY}."
+    )
