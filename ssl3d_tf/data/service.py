@@ -27,11 +27,12 @@ _ADDRESS = re.compile(r"grpc://[^\s/:]+:(\d+)")
 
 
 class Service(NamedTuple):
-    """One that answers, and what it says of itself. kernels: as `kernels.of_cpu` has it."""
+    """One that answered, and what it says of itself. kernels: as `kernels.of_cpu` has it. faults: why it is lost."""
 
     address: str
     cores: int
     kernels: Mapping[str, str]
+    faults: list[InputError]
 
 
 def addresses(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -81,14 +82,20 @@ def spread(
         batches: (share, CPU cores of who makes them) -> them. per_step: how many of them a step takes.
     """
     own = (share._replace(service=number, services=len(services)) for number in range(len(services)))
-    made = [_received(one.address, batches(part, one.cores)) for one, part in zip(services, own, strict=True)]
+    made = [_received(one, batches(part, one.cores)) for one, part in zip(services, own, strict=True)]
     turns = tf.data.Dataset.from_tensor_slices(np.repeat(np.arange(len(made)), per_step)).repeat()
     return tf.data.Dataset.choose_from_datasets(made, turns).prefetch(1)
 
 
-def _received(address: str, batches: tf.data.Dataset) -> tf.data.Dataset:
-    _await(address)  # again, as a network was built meanwhile: to name it a data set would wait for ever
-    return remote.received(address, batches)
+def check(services: Sequence[Service]) -> None:
+    """Raises InputError where one was lost."""
+    for fault in (fault for one in services for fault in one.faults):
+        raise fault
+
+
+def _received(service: Service, batches: tf.data.Dataset) -> tf.data.Dataset:
+    _await(service.address)  # again, as a network was built meanwhile: to name it a data set would wait for ever
+    return remote.received(service.address, batches, service.faults)
 
 
 def _await(address: str) -> None:
@@ -114,7 +121,7 @@ def _connect(address: str, data: DataFolder) -> Service:
         both = [" and ".join(f"{name} {version}" for name, version in each.items()) for each in (there, here)]
         raise InputError(f"DATA_SERVICE {address} has {both[0]}, this machine {both[1]}: install the same on both.")
     _check_data(address, data)
-    return Service(address, said["cores"], said["kernels"])
+    return Service(address, said["cores"], said["kernels"], [])
 
 
 def _about(address: str) -> tf.data.Dataset:
