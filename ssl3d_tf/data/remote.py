@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,26 +17,33 @@ from tensorflow.python.eager import cancellation  # no public way to end an op t
 
 from ssl3d_tf.errors import InputError
 
-SILENCE_S = 15  # after which a service that is waited for is asked whether it is still there
+SILENCE_S = 10  # after which a service that is waited for is asked whether it is still there
+_ANSWER_S = 15  # in which it must say so
+_AGAIN_S = 0.2
+_AHEAD = 2  # batches asked for at a time, each of which takes memory here and there
+_SETTINGS = b"\x04"  # type of the first frame of both sides (RFC 9113, sections 3.4 and 6.5)
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + b"\0\0\0\0\0"
 REMEDY = "without DATA_SERVICE the same batches are made here"
 
 
 def answers(address: str, within_s: float) -> bool:
-    """Whether a process behind grpc://HOST:PORT talks gRPC: a port that is merely open does not."""
-    import grpc  # half a second, of those who need it
-
-    with grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(within_s)
-        except grpc.FutureTimeoutError:
-            return False
-    return True
+    """Whether a process behind grpc://HOST:PORT talks HTTP/2, as gRPC does: a port that is merely open does not."""
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
+    end = time.monotonic() + within_s
+    while (left := end - time.monotonic()) > 0:
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), left) as connection:
+            connection.sendall(_PREFACE)
+            if connection.makefile("rb").read(4)[3:] == _SETTINGS:
+                return True
+        time.sleep(_AGAIN_S)
+    return False
 
 
 def made_at(address: str, dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The same data set in the same order, made by a service of one worker."""
-    # Uncompressed: floating-point voxels hardly get smaller.
-    return dataset.apply(tf.data.experimental.service.distribute("parallel_epochs", address, compression=None))
+    # Uncompressed, as floating-point voxels hardly get smaller.
+    how = {"compression": None, "max_outstanding_requests": _AHEAD}
+    return dataset.apply(tf.data.experimental.service.distribute("parallel_epochs", address, **how))
 
 
 def taking(dataset: tf.data.Dataset) -> tuple[Callable[[], Any], Callable[[], None]]:
@@ -90,7 +98,7 @@ def _asked_for(address: str, cancel: Callable[[], None]) -> Iterator[None]:
 
     def watch() -> None:
         while not done.wait(SILENCE_S):
-            if not answers(address, SILENCE_S):
+            if not answers(address, _ANSWER_S):
                 cancel()
                 return
 

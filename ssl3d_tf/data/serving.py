@@ -39,8 +39,7 @@ def start(port: int, host: str, *, cores: int, kernels: Mapping[str, str]) -> Ru
         InputError: a port is in use, or may not be used.
     """
     tf.config.set_visible_devices([], "GPU")  # or all its memory would be taken
-    for each in (port, port + 1):
-        _check_free(each)
+    check_free(port)
     api, second = tf.data.experimental.service, port + 1
     dispatcher = api.DispatchServer(
         api.DispatcherConfig(
@@ -57,12 +56,15 @@ def start(port: int, host: str, *, cores: int, kernels: Mapping[str, str]) -> Ru
     return Running(f"grpc://{host}:{port}", worker, dispatcher)
 
 
-def _check_free(port: int) -> None:
-    """gRPC shares a port with whoever has it, and would take every other question from them."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            why = "in use" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0).lower()
-            raise InputError(f"--port: port {port} is {why}; a service takes two, give the first of others.") from error
+def check_free(first: int) -> None:
+    """Raises InputError where one of two ports is taken: gRPC would share it, and answer every other question."""
+    for port in (first, first + 1):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError as error:
+                why = "in use" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0).lower()
+                raise InputError(
+                    f"--port: port {port} is {why}; a service takes two, give the first of others."
+                ) from error
