@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,9 +87,10 @@ def received(address: str, dataset: tf.data.Dataset, faults: list[InputError]) -
     return made.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 
-def first_line(error: tf.errors.OpError) -> str:
+def told(error: tf.errors.OpError) -> str:
     """What an error says, without where in a graph it was."""
-    return re.sub(r"^\{\{.*?\}\} ", "", error.message.strip()).partition("\n")[0].rstrip(".")
+    said = error.message.partition("\n\t [[")[0].strip().splitlines()[-1:]
+    return re.sub(r"^\{\{.*?\}\} ", "", "".join(said)).strip().rstrip(".")
 
 
 @contextlib.contextmanager
@@ -112,19 +114,22 @@ def _asked_for(address: str, cancel: Callable[[], None]) -> Iterator[None]:
 def _hang_up(address: str) -> None:
     """Closes what is open to a service: TensorFlow lets go of no iterator that waits for an answer."""
     first = int(address.rpartition(":")[2])
-    for number in os.listdir("/dev/fd"):
-        with contextlib.suppress(OSError), socket.fromfd(int(number), socket.AF_INET, socket.SOCK_STREAM) as connection:
-            if connection.getpeername()[1] in (first, first + 1):
-                connection.shutdown(socket.SHUT_RDWR)
+    for number in map(int, os.listdir("/dev/fd")):
+        with contextlib.suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(number)) as connection:
+                if connection.getpeername()[1] in (first, first + 1):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 def _lost(address: str, error: tf.errors.OpError) -> InputError:
     """Why an element does not come."""
     reasons = {
         tf.errors.CancelledError: "does not answer any more",
-        tf.errors.NotFoundError: f"has ended or was started anew ({first_line(error)})",
+        tf.errors.NotFoundError: f"has ended or was started anew ({told(error)})",
     }
-    why = reasons.get(type(error), f"has failed ({first_line(error)})")
+    why = reasons.get(type(error), f"has failed ({told(error)})")
     return InputError(
         f"DATA_SERVICE {address} {why}: mend that, and the same command goes on from the last save; {REMEDY}."
     )

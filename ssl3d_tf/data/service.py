@@ -145,7 +145,7 @@ def _answer(address: str, ask: Callable[[], tf.data.Dataset]) -> list[bytes]:
     except tf.errors.NotFoundError:
         raise
     except tf.errors.OpError as error:
-        raise InputError(f"DATA_SERVICE {address} cannot be used: {remote.first_line(error)}.") from error
+        raise InputError(f"DATA_SERVICE {address} cannot be used: {remote.told(error)}.") from error
 
 
 def _check_data(address: str, data: DataFolder) -> None:
@@ -159,7 +159,7 @@ def _check_data(address: str, data: DataFolder) -> None:
         found = _answer(address, lambda: remote.made_at(address, files.map(tf.io.read_file).concatenate(is_read)))
     except tf.errors.NotFoundError as error:
         raise InputError(
-            f"DATA_SERVICE {address} does not see {named} ({remote.first_line(error)}): the data must lie there at the "
+            f"DATA_SERVICE {address} does not see {named} ({remote.told(error)}): the data must lie there at the "
             f"same path; {remote.REMEDY}."
         ) from error
     if found[:-1] != [_content(folder / manifests.FILE) for folder in folders]:

@@ -73,9 +73,9 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory):
-    """Three services; what they say is looked at in the end."""
-    begun = [Serving(free_port(), tmp_path_factory.mktemp("serving")) for _ in range(3)]
+def two(tmp_path_factory):
+    """Two services; what they say is looked at in the end."""
+    begun = [Serving(free_port(), tmp_path_factory.mktemp("serving")) for _ in range(2)]
     yield [one.wait() for one in begun]
     for one in begun:
         if one.process.returncode is None:
@@ -100,30 +100,30 @@ def same(left, right):
     return len(left) == len(right) and all(map(np.array_equal, itertools.chain(*left), itertools.chain(*right)))
 
 
-@pytest.mark.parametrize(("count", "place"), [(1, (5,)), (2, (2, 0, 1, 2)), (3, (3, 1, 2, 2))])
-def test_the_batches_are_those_made_here(volumes_3d, three, count, place):
+@pytest.mark.parametrize(("count", "place"), [(1, (5,)), (2, (3, 1, 2, 2))])
+def test_the_batches_are_those_made_here(volumes_3d, two, count, place):
     data = folders.open_folder(volumes_3d[0])
-    own, others = read(data), read(data, data_service=[one.address for one in three[:count]])
+    own, others = read(data), read(data, data_service=[one.address for one in two[:count]])
     assert same(taken(own, 12, *place), taken(others, 12, *place))
 
 
-def test_several_folders_are_mixed_as_here(volumes_3d, three, tmp_path, monkeypatch):
+def test_several_folders_are_mixed_as_here(volumes_3d, two, tmp_path, monkeypatch):
     make_folder(tmp_path / "other", counts={"train": 5, "val": 2}, shapes=[(13, 12, 12)])
     monkeypatch.chdir(tmp_path)  # a service is in another folder
     data = mixing.open_folders([str(volumes_3d[0]), "other:0.4"])
-    others = read(data, data_service=tuple(one.address for one in three[:2]))
+    others = read(data, data_service=tuple(one.address for one in two))
     assert same(taken(read(data), 9, 1), taken(others, 9, 1))
     alone = folders.open_folder("other")
-    assert same(taken(read(alone), 3), taken(read(alone, data_service=three[0].address), 3))
+    assert same(taken(read(alone), 3), taken(read(alone, data_service=two[0].address), 3))
 
 
-def test_large_views_made_one_by_one_are_the_same(three, tmp_path):
+def test_large_views_made_one_by_one_are_the_same(two, tmp_path):
     make_folder(tmp_path, counts={"train": 2}, shapes=[(64, 64, 64)])
     data, large = folders.open_folder(tmp_path), {"view_size": 64, "batch_size": 2}
-    assert same(taken(read(data, **large), 3), taken(read(data, data_service=three[0].address, **large), 3))
+    assert same(taken(read(data, **large), 3), taken(read(data, data_service=two[0].address, **large), 3))
 
 
-def test_two_devices_get_their_shares(volumes_3d, three):
+def test_two_devices_get_their_shares(volumes_3d, two):
     data, strategy = folders.open_folder(volumes_3d[0]), two_replicas()
 
     def steps(**options):
@@ -131,7 +131,7 @@ def test_two_devices_get_their_shares(volumes_3d, three):
         batches = strategy.distribute_datasets_from_function(lambda _: made.dataset(2, 0, 1, 2))
         return [[one.numpy() for one in index.values] for index, _ in itertools.islice(batches, 5)]
 
-    assert same(steps(), steps(data_service=[one.address for one in three[:2]]))
+    assert same(steps(), steps(data_service=[one.address for one in two]))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def refused(data, address, message):
     assert "\n" not in str(raised.value)
 
 
-def test_an_address_where_nobody_is_or_somebody_else_is_one_line(volumes_3d, three, monkeypatch):
+def test_an_address_where_nobody_is_or_somebody_else_is_one_line(volumes_3d, two, monkeypatch):
     monkeypatch.setattr(service, "ARRIVAL_S", 1)
     data = folders.open_folder(volumes_3d[0])
     refused(
@@ -176,15 +176,15 @@ def test_an_address_where_nobody_is_or_somebody_else_is_one_line(volumes_3d, thr
     refused(data, stranger.target, r"answers, but hands out nothing: its second port .* --host=NAME")
 
 
-def test_another_version_is_refused(volumes_3d, three, monkeypatch):
+def test_another_version_is_refused(volumes_3d, two, monkeypatch):
     monkeypatch.setattr(service, "__version__", "0.0")
     here = rf"this machine ssl3d_tf 0\.0 and tensorflow {re.escape(tf.__version__)}: install the same on both\.$"
-    refused(folders.open_folder(volumes_3d[0]), three[0].address, rf"has ssl3d_tf \S+ and tensorflow \S+, {here}")
+    refused(folders.open_folder(volumes_3d[0]), two[0].address, rf"has ssl3d_tf \S+ and tensorflow \S+, {here}")
 
 
-def test_data_that_it_does_not_see_or_that_differ_are_refused(three, tmp_path, monkeypatch):
+def test_data_that_it_does_not_see_or_that_differ_are_refused(two, tmp_path, monkeypatch):
     make_folder(tmp_path / "data", counts={"train": 4}, shapes=[(SIZE,) * 3])
-    data, address = folders.open_folder(tmp_path / "data"), three[0].address
+    data, address = folders.open_folder(tmp_path / "data"), two[0].address
     monkeypatch.setattr(service, "_content", lambda path: b"of this machine")
     refused(data, address, f"has other data in {tmp_path}/data: copy them anew; without")
     (tmp_path / "data").rename(tmp_path / "moved")
@@ -204,10 +204,10 @@ def pretrain(data, workdir, *knobs):
     return [{k: v for k, v in line.items() if k not in ("examples_per_s", "stall_fraction")} for line in lines]
 
 
-def test_a_run_whose_service_is_silent_ends_in_a_line_and_goes_on_without_it(pictures, three, tmp_path, monkeypatch):
+def test_a_run_whose_service_is_silent_ends_in_a_line_and_goes_on_without_it(pictures, two, tmp_path, monkeypatch):
     monkeypatch.setattr(remote, "SILENCE_S", 1)
     monkeypatch.setattr(remote, "_ANSWER_S", 1)
-    steps, advance, lost = itertools.count(1), journal.Journal.advance, three[1]
+    steps, advance, lost = itertools.count(1), journal.Journal.advance, two[1]
 
     def advance_and_stop(self):
         advance(self)
@@ -219,7 +219,7 @@ def test_a_run_whose_service_is_silent_ends_in_a_line_and_goes_on_without_it(pic
         began = time.monotonic()
         try:
             with pytest.raises(InputError) as raised:
-                pretrain(pictures, tmp_path / "run", f"DATA_SERVICE=('{three[0].address}', '{lost.address}')")
+                pretrain(pictures, tmp_path / "run", f"DATA_SERVICE=('{two[0].address}', '{lost.address}')")
         finally:
             lost.process.send_signal(signal.SIGCONT)
     assert str(raised.value) == (
@@ -231,28 +231,28 @@ def test_a_run_whose_service_is_silent_ends_in_a_line_and_goes_on_without_it(pic
     assert opened.settings.train_data(opened.data, opened.settings.task).services == ()
     assert pretrain(pictures, tmp_path / "run", "DATA_SERVICE=()") == pretrain(pictures, tmp_path / "whole")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["data_service"] == [three[0].address, lost.address]
+    assert record["data_service"] == [two[0].address, lost.address]
     assert "extended" not in record
     del raised
 
 
-def test_a_service_that_was_started_anew_is_told(volumes_3d, three, tmp_path):
-    data = read(folders.open_folder(volumes_3d[0]), data_service=three[2].address)
+def test_a_service_that_was_started_anew_is_told(volumes_3d, two, tmp_path):
+    data = read(folders.open_folder(volumes_3d[0]), data_service=two[1].address)
     batches = iter(data.dataset())
     next(batches)
-    assert three[2].end(signal.SIGKILL)[0] == -signal.SIGKILL
-    anew = Serving(int(three[2].address.rpartition(":")[2]), tmp_path)
+    assert two[1].end(signal.SIGKILL)[0] == -signal.SIGKILL
+    anew = Serving(int(two[1].address.rpartition(":")[2]), tmp_path)
     with pytest.raises(tf.errors.FailedPreconditionError):
         for _ in batches:
             pass
     anew.wait()
-    with pytest.raises(InputError, match=rf"^DATA_SERVICE {three[2].address} (has ended or was started anew|does not)"):
+    with pytest.raises(InputError, match=rf"^DATA_SERVICE {two[1].address} (has ended or was started anew|does not)"):
         service.check(data.services)
     assert anew.end(signal.SIGINT)[0] == 0
 
 
-def test_a_port_that_is_taken_is_one_line(three):
-    port = int(three[0].address.rpartition(":")[2])
+def test_a_port_that_is_taken_is_one_line(two):
+    port = int(two[0].address.rpartition(":")[2])
     for first in (port, port - 1):
         with pytest.raises(
             InputError, match=rf"^--port: port {port} is in use; a service takes two, give the first of"
