@@ -36,7 +36,7 @@ with quiet.greeting():
     import tensorflow as tf
 
     from benchmarks import equality, original, timing
-    from ssl3d_tf.data import pipeline
+    from ssl3d_tf.data import host_views, pipeline
     from ssl3d_tf.errors import InputError
     from ssl3d_tf.task import Batch, Params, Task
     from ssl3d_tf.training.run import Settings
@@ -155,7 +155,7 @@ def _ours(task: Task, volumes: np.ndarray, seconds: float) -> dict[str, timing.S
     # Named, as a map would take a tuple apart.
     choices = batched(numbers.map(lambda k: {"choices": sample(k)}, tf.data.AUTOTUNE))
     examples = numbers.map(example, tf.data.AUTOTUNE)
-    views = pipeline.with_views(examples, task, batched, view_voxels=volumes[0].size)
+    views = host_views.with_views(examples, task, batched, view_voxels=volumes[0].size, at_a_time=pipeline.cores())
 
     def by_the_batch(jit_compile: bool) -> timing.Stage:
         make, ready = tf.function(task.make_views, autograph=False, jit_compile=jit_compile), choices.prefetch(1)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
     "tools.to_tfrecord", "tools.inspect_records", "tools.phantoms", "tools.convert_config", "ssl3d_tf.train",
     "ssl3d_tf.audit", "ssl3d_tf.finetune", "ssl3d_tf.tune", "ssl3d_tf.report", "ssl3d_tf.predict", "ssl3d_tf.export",
-    "ssl3d_tf.quickstart",
+    "ssl3d_tf.serve", "ssl3d_tf.quickstart",
 )  # fmt: skip
 FILES = {
     "manifest.json, of a data folder": ("ssl3d_tf.data.records.manifest", ("Manifest",)),

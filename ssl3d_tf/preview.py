@@ -46,6 +46,7 @@ def figure(
         sources = sources._replace(files=(str(workdir / run_folder.CONFIG),))
     params = (*sources.params, f"BATCH_SIZE={count}", "VIEWS_ON='device'")
     configuration.load(sources._replace(params=params), read=preparing.READ)
+    configuration.bind("DATA_SERVICE", ())  # views of a few examples are made here
     configuration.check_bound(run.Settings, "task", sources, remedy="give the file of one, gin/cpc_3d.gin, say")
     if configuration.is_bound(protocol.Plan, "scorer"):
         data = preparing.for_task(data)

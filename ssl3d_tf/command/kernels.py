@@ -6,6 +6,7 @@ GPU two runs do, unless it is told to be deterministic.
 
 import os
 import platform
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +22,11 @@ def in_use() -> dict[str, str]:
         about = tf.config.experimental.get_device_details(devices[0])
         capability = ".".join(map(str, about.get("compute_capability", ())))
         return {"library": "cuDNN", "instructions": f"{about.get('device_name', 'GPU')} {capability}".strip()}
+    return of_cpu()
+
+
+def of_cpu() -> dict[str, str]:
+    """As `in_use`, of what this process computes on its CPU, as views of the input pipeline are."""
     if ports.IsMklEnabled():
         return {"library": "oneDNN", "instructions": _limit() or _instructions()}
     return {"library": "Eigen", "instructions": _instructions()}
@@ -35,7 +41,7 @@ def make_deterministic(wanted: bool) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def describe(kernels: dict[str, str]) -> str:
+def describe(kernels: Mapping[str, str]) -> str:
     """In words: 'oneDNN kernels (AVX2)'."""
     return f"{kernels['library']} kernels ({kernels['instructions']})"
 

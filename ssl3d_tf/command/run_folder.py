@@ -18,6 +18,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 
 CONFIG, OPERATIVE, RECORD = "config.gin", "operative_config.gin", "run.json"
+PLACES = ("DATA_SERVICE", "train/pipeline.read.data_service")  # of a configuration: where, and not what, is computed
 PACKAGES = ("tensorflow", "keras", "numpy", "gin-config", "tensorflow-addons", "keras-tuner")
 
 
@@ -55,12 +56,13 @@ def claim(workdir: Path, config: str, *, data: dict[str, Any], notes: dict[str, 
     """Makes a folder that `check` found fit the run of this configuration and data; `notes` is said in run.json too.
 
     Where a run goes on with other kernels than before, this is said, and in run.json too; and there, where it was
-    extended, what of its configuration is another.
+    extended, what of its configuration is another, and all services that have made views of it.
     """
     files.make_folder(workdir, "--workdir")
     if has_begun(workdir):
         _note_kernels(workdir / RECORD)
         _note_extension(workdir, config)
+        _note_services(workdir / RECORD, notes.get("data_service", ()))
         return
     files.write_json(workdir / RECORD, {**about(), **notes, "data": data})
     with files.atomic(workdir / CONFIG) as file:
@@ -117,7 +119,7 @@ def _note_kernels(path: Path) -> None:
 
 def _note_extension(workdir: Path, config: str) -> None:
     before, record = (workdir / CONFIG).read_text(encoding="utf-8"), workdir / RECORD
-    if before == config:
+    if _without(before, PLACES) == _without(config, PLACES):
         return
     said = _record(record)
     now = {"command": shlex.join(sys.argv), "changes": _changes(before, config)}
@@ -126,13 +128,20 @@ def _note_extension(workdir: Path, config: str) -> None:
         file.write(config.encode())
 
 
+def _note_services(path: Path, asked: Sequence[str]) -> None:
+    record = _record(path)
+    before = record.get("data_service", [])
+    if new := [address for address in asked if address not in before]:
+        files.write_json(path, {**record, "data_service": [*before, *new]})
+
+
 def _changes(before: str, now: str) -> list[str]:
     lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm="")
     return [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
 
 
 def _same_config(workdir: Path, before: str, now: str, may_change: Sequence[str]) -> None:
-    before, now = (_without(text, may_change) for text in (before, now))
+    before, now = (_without(text, (*may_change, *PLACES)) for text in (before, now))
     if before == now:
         return
     if names := renamed.told(before):
@@ -148,9 +157,16 @@ def _same_config(workdir: Path, before: str, now: str, may_change: Sequence[str]
     raise InputError(f"--workdir {workdir} is a run of another configuration ({shown}): take another folder, {own}.")
 
 
-def _without(config: str, macros: Sequence[str]) -> str:
-    """The text of a configuration without the lines that give those macros a value."""
-    return "\n".join(line for line in config.splitlines() if line.partition(" = ")[0] not in macros)
+def _without(config: str, names: Sequence[str]) -> str:
+    """The text of a configuration without the lines that give those macros and parameters a value."""
+    kept, drops = [], False
+    for line in config.splitlines():
+        name, is_one, _ = line.partition(" = ")
+        if is_one or not line.startswith(" "):  # else it goes on with a value that is too long for a line
+            drops = name in names
+        if not drops:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _same_data(workdir: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

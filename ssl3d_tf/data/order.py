@@ -16,12 +16,17 @@ _MIX = 4  # purpose of a run's seed: which part each draw is of
 
 
 class Share(NamedTuple):
-    """Which examples a worker reads: from number `first` on, of every batch the worker-th of `workers` equal slices."""
+    """Which examples a process reads: from number `first` on, of every batch the worker-th of `workers` equal slices.
+
+    Of several services, each reads for one batch, and leaves the next ones to the others.
+    """
 
     first: int
     batch_size: int
     worker: int
     workers: int
+    service: int = 0
+    services: int = 1
 
 
 def shuffled(parts: Sequence[Part], seed: int, share: Share) -> tf.data.Dataset:
@@ -40,6 +45,7 @@ def shuffled(parts: Sequence[Part], seed: int, share: Share) -> tf.data.Dataset:
     def round_of(verified: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         k, (epoch, index) = number * draws + tf.range(draws, dtype=tf.int64), _round(parts, seed, number, blocks)
         mine = (k >= share.first) & (k % share.batch_size // (share.batch_size // share.workers) == share.worker)
+        mine &= (k - share.first) // share.batch_size % share.services == share.service
         epoch, index = tf.boolean_mask(epoch, mine), tf.boolean_mask(index, mine)
         before = tf.gather(verified, index)
         return tf.tensor_scatter_nd_update(verified, index[:, None], tf.ones_like(before)), (epoch, index, before)

@@ -5,24 +5,22 @@ manifest its place on disk. Restarting at step s is starting at k = s × batch.
 """
 
 import functools
-import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ssl3d_tf.data import body, cropping, folders, order
+from ssl3d_tf.data import body, cropping, folders, host_views, order, service
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.options import options
 from ssl3d_tf.data.records import columns, fetching, parsing
-from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 from ssl3d_tf.views import sizes
 
 _BATCHES_AHEAD = 1  # more are no faster, and take a batch of memory each
-_LARGE = 64**3  # voxels of a view
+_WAITING = 2  # threads of a pipeline that waits for services, of its own, as they stand still meanwhile
 _CROP, _CHOICES, _EVALUATION = 1, 2, 3  # what a folded seed is for: never the same numbers twice
 
 
@@ -33,6 +31,7 @@ class Data(NamedTuple):
         one share per device and step.
     to_views: element -> (inputs, targets): the identity with views on the host, `Task.make_views` on the device.
     ids: example ids by index. batch_size: examples per step, over all workers. check: raises InputError of a cut shard.
+    services: who makes the views, if others do.
     """
 
     dataset: Callable[..., tf.data.Dataset]
@@ -40,6 +39,7 @@ class Data(NamedTuple):
     ids: Sequence[str]
     batch_size: int
     check: Callable[[], None]
+    services: Sequence[service.Service] = ()
 
 
 def read(
@@ -59,6 +59,7 @@ def read(
     foreground: float = 0.0,
     threads: int | None = None,
     wraps: bool = False,
+    data_service: str | Sequence[str] = (),
 ) -> Data:
     """One split as batches of cropped volumes and the task's random choices, or of finished views.
 
@@ -77,14 +78,15 @@ def read(
         threads: size of the pipeline's own thread pool, and batches whose views are made at a time; None is
             TensorFlow's default, and one batch per core. Never changes a number.
         wraps: lets a training batch hold an example twice, with choices of its own each, where a split is smaller.
+        data_service: addresses of services that make the views of training. Never changes a number.
 
     Raises:
-        InputError: rank, channels, split, batch size, fields or `views_on` do not fit the data.
+        InputError: rank, channels, split, batch size, fields or `views_on` do not fit; as `service.connect`.
     """
     folders.check(data, rank=rank, channels=channels, fields=fields)
     view = sizes.sides(view_size, rank)
-    if views_on not in ("host", "device"):
-        raise InputError(f"VIEWS_ON is '{views_on}'; it must be 'host' or 'device'.")
+    host_views.check(views_on)
+    services = service.connect(data_service, data, training=training, views_on=views_on, cache_gb=cache_gb)
     found, entries = data.manifest.split(split), columns.of(data.manifest.split(split).entries)
     folders.check_entries(data, entries, fields)
     body.check(data, entries, foreground)
@@ -95,25 +97,28 @@ def read(
 
     @functools.cache  # when it is first asked for: who only builds a model maps and verifies nothing
     def fetch() -> fetching.Fetch:
-        layout, cache_bytes = parsing.layout(data.manifest), _cache_left(data.manifest, split, cache_gb=cache_gb)
-        return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cache_bytes, verify=not training)
+        layout, cached = parsing.layout(data.manifest), fetching.cache_left(data.manifest, split, cache_gb=cache_gb)
+        if services:
+            return fetching.by_record(data.path.resolve(), found, layout, fields=fields)
+        return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cached, verify=not training)
 
     same_size = bool((columns.dense(entries, "shape")[:, :-1] == view).all())
     known = body.by_index(entries, foreground=foreground)
-    of_split = _Split(task, seed, training, view=view, same_size=same_size, foreground=foreground)
+    of_split = _Split(task, seed, training, views_on, view, same_size, foreground)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
         if batch_size % replicas:
             raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
         fetched = fetch()  # not in the graph that a map traces
+
+        def batches(share: order.Share, cores: int) -> tf.data.Dataset:
+            drawn = order.shuffled(folders.parts(data, split), seed, share) if training else order.stored(len(entries))
+            return _batches(drawn, of_split, fetched, known, size=batch_size // replicas, cores=cores, threads=threads)
+
         share = order.Share(first_step * batch_size, batch_size, worker, workers)
-        numbers = order.shuffled(folders.parts(data, split), seed, share) if training else order.stored(len(entries))
-        # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
-        examples = numbers.map(functools.partial(_example, of_split, fetched, known), threads or _cores())
-        batched = functools.partial(tf.data.Dataset.batch, batch_size=batch_size // replicas, drop_remainder=training)
-        made = functools.partial(with_views, task=task, view_voxels=sizes.voxels(view), threads=threads)
-        batches = made(examples, batched=batched) if views_on == "host" else batched(examples)
-        return batches.prefetch(_BATCHES_AHEAD).with_options(options(threads))
+        if not services:
+            return batches(share, cores())
+        return service.spread(batches, share, services, per_step=replicas // workers).with_options(options(_WAITING))
 
     return Data(
         dataset=dataset if training else functools.cache(dataset),  # building it takes longer than a small pass
@@ -121,18 +126,42 @@ def read(
         ids=entries.texts("id"),
         batch_size=batch_size,
         check=functools.partial(folders.check_sizes, data, split),
+        services=services,
     )
 
 
 class _Split(NamedTuple):
-    """What the examples of a split are made by. same_size: all are as large as the view."""
+    """What the examples of a split are made by. voxels: of a view. same_size: all are as large as the view."""
 
     task: Task
     seed: int
     training: bool
+    views_on: str
     view: tuple[int, ...]
     same_size: bool
     foreground: float
+
+
+def _batches(
+    numbers: tf.data.Dataset,
+    split: _Split,
+    fetch: fetching.Fetch,
+    known: body.Known,
+    *,
+    size: int,
+    cores: int,
+    threads: int | None,
+) -> tf.data.Dataset:
+    at_a_time = threads or cores
+    # One map for all of it: a call costs 20 µs, which is most of what a small volume takes.
+    examples = numbers.map(functools.partial(_example, split, fetch, known), at_a_time)
+    batched = functools.partial(tf.data.Dataset.batch, batch_size=size, drop_remainder=split.training)
+    if split.views_on == "host":
+        voxels = sizes.voxels(split.view)
+        done = host_views.with_views(examples, split.task, batched, view_voxels=voxels, at_a_time=at_a_time)
+    else:
+        done = batched(examples)
+    return done.prefetch(_BATCHES_AHEAD).with_options(options(threads))
 
 
 def _example(
@@ -158,36 +187,6 @@ def _seed(split: _Split, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     return order.fold(order.run_seed(split.seed, _EVALUATION), index)
 
 
-def with_views(
-    examples: tf.data.Dataset,
-    task: Task,
-    batched: Callable[[tf.data.Dataset], tf.data.Dataset],
-    *,
-    view_voxels: int,
-    threads: int | None = None,
-) -> tf.data.Dataset:
-    """(index, (example, choices)) -> batches of (index, views), made on the host.
-
-    Large views are made one by one: half of the memory, and an op that is off for an example costs nothing. Small ones
-    by the batch, as making them costs less than asking for them.
-    """
-
-    def of_one(index: tf.Tensor, element: tuple[Batch, Params]) -> tuple[tf.Tensor, tuple[Inputs, Targets]]:
-        views = task.make_views(*tf.nest.map_structure(lambda value: value[None], element))
-        return index, tf.nest.map_structure(lambda value: tf.squeeze(value, 0), views)
-
-    if view_voxels >= _LARGE:
-        return batched(examples.map(of_one, threads or _cores()))
-    return batched(examples).map(lambda index, element: (index, task.make_views(*element)), threads or _cores())
-
-
-def _cache_left(manifest: manifests.Manifest, split: str, *, cache_gb: float) -> int:
-    """Bytes of the cache that the splits before this one leave to it."""
-    before = itertools.takewhile(lambda name: name != split, manifests.SPLITS)
-    taken = sum(shard.bytes for name in before if name in manifest.splits for shard in manifest.splits[name].shards)
-    return max(0, int(cache_gb * 1e9) - taken)
-
-
-def _cores() -> int:
+def cores() -> int:
     """CPU cores of this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

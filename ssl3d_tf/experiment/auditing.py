@@ -81,6 +81,7 @@ def _open(workdir: Path, moved: Sequence[str | os.PathLike[str]], steps: int | N
     params = () if steps is None else (f"STEPS={steps}",)
     sources = configuration.Sources((str(workdir / run_folder.CONFIG),), params, tuple(imports))
     configuration.load(sources, read=("RANK", "VIEW_SIZE"))
+    configuration.bind("DATA_SERVICE", ())  # which may be gone, and makes the same batches
     distribution = configuration.make(strategies.devices)
     data = _data(workdir, record["data"], moved)
     settings = configuration.make(Settings)._replace(probe=None)  # whose data may be gone

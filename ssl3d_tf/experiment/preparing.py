@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data import body, classes, files, folders
+from ssl3d_tf.data import body, classes, files, folders, service
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import manifest as manifests
@@ -111,7 +111,8 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
         print(f"{begin}encoder '{name}': {prepared.encoders[name]['overlap']}.", flush=True)
     running.build(experiment, prepared.planned[0], workdir, distribution=experiment.distribution)
     configuration.check_all_used(prepared.free)
-    notes = {"encoders": prepared.encoders, "labelled": prepared.labelled}
+    made_by = service.addresses(configuration.macro("DATA_SERVICE", ()))
+    notes = {"encoders": prepared.encoders, "labelled": prepared.labelled, "data_service": made_by}
     run_folder.claim(workdir, config, data=prepared.data, notes=notes)
     files.write_json(workdir / "splits.json", prepared.splits)
     with files.atomic(workdir / run_folder.OPERATIVE) as file:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ssl3d_tf.command import configuration, run_folder
-from ssl3d_tf.data import body, folders, mixing, synthetic
+from ssl3d_tf.data import body, folders, mixing, service, synthetic
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import extending, initial, protocol
@@ -88,7 +88,8 @@ def _nothing() -> None:
 def _claim(workdir: Path, contract: Mapping[str, Any], notes: Mapping[str, Any]) -> Callable[[], None]:
     def claim() -> None:
         devices = [device.name for device in tf.config.list_logical_devices()]
-        said = {"seed": configuration.macro("SEED"), "devices": devices, **notes}
+        made_by = service.addresses(configuration.macro("DATA_SERVICE", ()))
+        said = {"seed": configuration.macro("SEED"), "devices": devices, "data_service": made_by, **notes}
         run_folder.claim(workdir, contract["gin"], data=contract["data"], notes=said)
 
     return claim

@@ -1,15 +1,16 @@
 """What ends a run by itself, told in a line: numbers that are not finite, damaged records, too little memory."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from ssl3d_tf.data import files
+from ssl3d_tf.data import files, service
 from ssl3d_tf.data.folders import DataFolder, verify
+from ssl3d_tf.data.service import Service
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.training import updates
 from ssl3d_tf.training.run import Run
@@ -63,11 +64,11 @@ def scores_of(step: Begun, run: Run) -> tuple[np.ndarray | None, bool]:
 
 
 @contextlib.contextmanager
-def readable_errors(data: DataFolder, workdir: Path) -> Iterator[None]:
-    """Turns what TensorFlow says of damaged records, a full disk and too little memory into a line for the user.
+def readable_errors(data: DataFolder, workdir: Path, services: Sequence[Service] = ()) -> Iterator[None]:
+    """Turns what TensorFlow says of damaged records, lost services, a full disk and too little memory into a line.
 
     Raises:
-        InputError: a damaged record, or too little memory.
+        InputError: a damaged record, a service that is gone, or too little memory.
         OSError: the disk of `workdir` is full; says what is free.
     """
     try:
@@ -76,6 +77,7 @@ def readable_errors(data: DataFolder, workdir: Path) -> Iterator[None]:
         verify(data)  # names the file and the record
         raise
     except (tf.errors.OpError, MemoryError) as error:
+        service.check(services)
         if files.is_full(error):
             raise files.full(workdir) from error
         if not isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):

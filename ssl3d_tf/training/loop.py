@@ -70,7 +70,8 @@ def fit(
         hooks.on_built()
         if not is_there:
             held.enter_context(files.locked(folder))
-        held.enter_context(faults.readable_errors(data, folder))  # around the journal, which writes when it is closed
+        # Around the journal, which writes when it is closed.
+        held.enter_context(faults.readable_errors(data, folder, run.train.services))
         journal = held.enter_context(Journal(folder, first_step=int(run.progress.step), steps=settings.steps))
         journal.say(opening(run, distribution))
         return _train(run, _batches(run, distribution), journal, contract=contract or {}, hooks=hooks)

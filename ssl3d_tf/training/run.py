@@ -13,6 +13,7 @@ from ssl3d_tf import __version__
 from ssl3d_tf.command import kernels
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.pipeline import Data
+from ssl3d_tf.data.service import Service
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Task
 from ssl3d_tf.training import checkpoints, contracts, measuring, steps, strategies, workers
@@ -150,6 +151,7 @@ def opening(run: Run, distribution: tf.distribute.Strategy) -> str:
         f"batch {run.train.batch_size}. "
         + (_where(run, begun) if begun else f"{whole} steps.")
         + (f" {_told(run.probe)}" if run.probe else "")
+        + (f" {_made_by(run.train.services)}" if run.train.services else "")
     )
 
 
@@ -188,6 +190,14 @@ def _told(probe: Probe) -> str:
         f"The best encoder is by val_probe: {about['name']} on the {about['of']}s of {known} training patients, asked "
         f"of {asked} validation patients of {about['path']}{f', which differ: {differs}' if differs else ''}."
     )
+
+
+def _made_by(services: Sequence[Service]) -> str:
+    """Who makes the views."""
+    each = (f"{one.address} ({one.cores} cores, {kernels.describe(one.kernels)})" for one in services)
+    differs = any(one.kernels != kernels.of_cpu() for one in services)
+    rounded = ", whose CPU is another than here: they agree with views made here to rounding, not bit for bit"
+    return f"Views by {', '.join(each)}{rounded * differs}."
 
 
 def _parts(model: keras.Model, encoder: keras.Model, settings: Settings) -> list[Part]:

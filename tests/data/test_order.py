@@ -50,6 +50,17 @@ def test_workers_share_every_batch(workers):
     assert [row for batch in batches for row in batch] == whole[80:160]
 
 
+@pytest.mark.parametrize("services", [1, 2, 3])
+def test_services_take_turns_at_whole_batches_of_a_worker(services):
+    share = order.Share(40, 8, 1, 2)
+    whole = [row[:2] for row in taken(11, 5, 48, first=40, batch_size=8, worker=1, workers=2)]
+    for service in range(services):
+        own = share._replace(service=service, services=services)
+        found = order.shuffled([Part(11, 1)], 5, own).take(8).as_numpy_iterator()
+        batches = [whole[b * 4 : (b + 1) * 4] for b in range(service, 12, services)][:2]
+        assert [(int(epoch), int(index)) for epoch, index, _ in found] == [row for batch in batches for row in batch]
+
+
 @pytest.mark.parametrize(("first", "workers"), [(0, 1), (28, 1), (40, 2), (1000, 4)])
 def test_every_process_verifies_every_record_it_reads_once(first, workers):
     for worker in range(workers):

@@ -115,7 +115,7 @@ def test_the_cache_is_of_all_splits_together(tmp_path):
     make_folder(tmp_path, counts={"train": 4, "val": 2, "test": 2}, shapes=[(SIZE,) * 3])
     manifest = folders.open_folder(tmp_path).manifest
     sizes = {name: sum(shard.bytes for shard in manifest.split(name).shards) for name in ("train", "val", "test")}
-    left = [pipeline._cache_left(manifest, name, cache_gb=(sizes["train"] + 10) / 1e9) for name in sizes]
+    left = [fetching.cache_left(manifest, name, cache_gb=(sizes["train"] + 10) / 1e9) for name in sizes]
     assert left == [sizes["train"] + 10, 10, 0]
 
 

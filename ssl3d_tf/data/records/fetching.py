@@ -4,6 +4,7 @@ Once, the whole record is read and its checksum verified. After that voxels are 
 mapped into memory (`records/mapping.py`): half the time or less, and of a crop only what it needs.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from ssl3d_tf.data.places import Place
 from ssl3d_tf.data.records import columns, mapping, parsing, writer
-from ssl3d_tf.data.records.manifest import Split
+from ssl3d_tf.data.records.manifest import SPLITS, Manifest, Split
 
 Example: TypeAlias = Mapping[str, tf.Tensor]
 Fetch: TypeAlias = Callable[[tf.Tensor, tf.Tensor], Example]
@@ -58,6 +59,13 @@ def by_index(
     return example
 
 
+def by_record(folder: Place, split: Split, layout: parsing.Layout, *, fields: Sequence[str] = ("volume",)) -> Fetch:
+    """What `by_index` returns, but all of a record is read and verified every time, in a graph of any process."""
+    with tf.device("CPU:0"):
+        record = record_by_index(folder, split)
+    return lambda index, _: parsing.parse(record(index), layout, fields=fields)
+
+
 def record_by_index(folder: Place, split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns index (int64 scalar) -> serialised record (string scalar), its checksums verified."""
     paths = tf.constant([os.fspath(folder / shard.file) for shard in split.shards])
@@ -75,6 +83,13 @@ def record_by_index(folder: Place, split: Split) -> Callable[[tf.Tensor], tf.Ten
         return records.take(1).get_single_element()
 
     return record
+
+
+def cache_left(manifest: Manifest, split: str, *, cache_gb: float) -> int:
+    """Bytes of the cache that the splits before this one leave to it."""
+    before = itertools.takewhile(lambda name: name != split, SPLITS)
+    taken = sum(shard.bytes for name in before if name in manifest.splits for shard in manifest.splits[name].shards)
+    return max(0, int(cache_gb * 1e9) - taken)
 
 
 def _places(split: Split) -> Iterator[tuple[int, int]]:
