@@ -23,13 +23,17 @@ _LOOKED_AT = 64  # examples, of which it is told how many cannot hold a share
 Known = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
 
 
-def by_index(entries: Sequence[Entry], *, foreground: float) -> Known:
+def by_index(data: DataFolder, entries: Sequence[Entry], *, foreground: float) -> Known:
     """Returns index (int64 scalar) -> what is known of that example, usable in a graph.
 
     Returns:
         air: float32 [channels], intensity up to which there is air; −∞ of an example that does not say it; not there if
         none does. cells: float64 [*(MOST,) * rank] in 0..FULL, how full they are, 0 behind the last; with `foreground`.
+
+    Raises:
+        InputError: as `check`.
     """
+    check(data, entries, foreground)
     found = columns.of(entries)
     known = columns.ragged(found, AIR)
     if not known.has.any():

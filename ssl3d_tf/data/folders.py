@@ -150,6 +150,11 @@ def check_entries(data: DataFolder, entries: Sequence[Entry], fields: Sequence[s
             raise InputError(f"example '{first}' of {data.path} has no {name}; convert again with it, or without it.")
 
 
+def are_sized(entries: Sequence[Entry], size: Sequence[int]) -> bool:
+    """Whether all examples are `size` voxels large."""
+    return bool((columns.dense(columns.of(entries), "shape")[:, :-1] == size).all())
+
+
 def check_batch(data: DataFolder, split: str, batch_size: int) -> None:
     """Raises InputError where a split is smaller than a batch."""
     if batch_size > (count := len(data.manifest.split(split).entries)):
@@ -164,6 +169,12 @@ def check_batch(data: DataFolder, split: str, batch_size: int) -> None:
                 f"of a batch of {batch_size} a share of {part.draws}/{block}, {wanted} examples, is to come from "
                 f"{part.size} examples in {data.path}: lower BATCH_SIZE, or that share in --data."
             )
+
+
+def check_devices(batch_size: int, devices: int) -> None:
+    """Raises InputError where a batch cannot be spread evenly."""
+    if batch_size % devices:
+        raise InputError(f"BATCH_SIZE {batch_size} must divide by the {devices} devices it is spread over.")
 
 
 def without_remainder(data: DataFolder, split: str, batch_size: int, *, least: int) -> int:

@@ -15,7 +15,6 @@ from ssl3d_tf.data import body, cropping, folders, host_views, order, service
 from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.options import options
 from ssl3d_tf.data.records import columns, fetching, parsing
-from ssl3d_tf.errors import InputError
 from ssl3d_tf.task import Batch, Inputs, Params, Targets, Task
 from ssl3d_tf.views import sizes
 
@@ -89,7 +88,6 @@ def read(
     services = service.connect(data_service, data, training=training, views_on=views_on, cache_gb=cache_gb)
     found, entries = data.manifest.split(split), columns.of(data.manifest.split(split).entries)
     folders.check_entries(data, entries, fields)
-    body.check(data, entries, foreground)
     if training and not wraps:
         folders.check_batch(data, split, batch_size)
     if not training:
@@ -102,13 +100,11 @@ def read(
             return fetching.by_record(data.path.resolve(), found, layout, fields=fields)
         return fetching.by_index(data.path, found, layout, fields=fields, cache_bytes=cached, verify=not training)
 
-    same_size = bool((columns.dense(entries, "shape")[:, :-1] == view).all())
-    known = body.by_index(entries, foreground=foreground)
-    of_split = _Split(task, seed, training, views_on, view, same_size, foreground)
+    known = body.by_index(data, entries, foreground=foreground)
+    of_split = _Split(task, seed, training, views_on, view, folders.are_sized(entries, view), foreground)
 
     def dataset(first_step: int = 0, worker: int = 0, workers: int = 1, replicas: int = 1) -> tf.data.Dataset:
-        if batch_size % replicas:
-            raise InputError(f"BATCH_SIZE {batch_size} must divide by the {replicas} devices it is spread over.")
+        folders.check_devices(batch_size, replicas)
         fetched = fetch()  # not in the graph that a map traces
 
         def batches(share: order.Share, cores: int) -> tf.data.Dataset:
@@ -131,7 +127,7 @@ def read(
 
 
 class _Split(NamedTuple):
-    """What the examples of a split are made by. voxels: of a view. same_size: all are as large as the view."""
+    """What the examples of a split are made by. same_size: all are as large as the view."""
 
     task: Task
     seed: int

@@ -115,7 +115,7 @@ def test_of_folders_read_as_one_each_example_has_its_own_air(data, tmp_path):
     make_folder(tmp_path / "plain", counts={"train": 3, "val": 2}, shapes=[(20, 20, 20)], dtype="uint16", masks=False)
     mixed = mixing.open_folders([data, tmp_path / "plain"])
     entries = columns.of(mixed.manifest.split("train").entries)
-    air = np.array([body.by_index(entries, foreground=0.0)(tf.constant(i, tf.int64))["air"] for i in range(12)])
+    air = np.array([body.by_index(mixed, entries, foreground=0.0)(tf.constant(i, tf.int64))["air"] for i in range(12)])
     assert (air[:9] > 0).all()
     assert (air[9:] == -np.inf).all()
     with pytest.raises(InputError, match="example 'plain/train0' has body"):
