@@ -147,7 +147,8 @@ def _of_each(sample: Callable[[Seed], Params], seed: Seed) -> Params:
 def _make_views(batch: Batch, params: Params, views: _Views) -> tuple[tf.Tensor, tuple | Whole]:
     volume, scaling = batch["volume"], volumes.scaling(batch)
     if volume.shape[1:-1] != views.view_size:
-        raise InputError(f"crops got views of {volume.shape[1:-1]} voxels, VIEW_SIZE is {views.view_size}; set it.")
+        wanted = views.view_size if len(set(views.view_size)) > 1 else views.view_size[0]
+        raise InputError(f"crops got views of {volume.shape[1:-1]} voxels, VIEW_SIZE is {wanted}; set it.")
     places = tf.unstack(params["places"], axis=1)
     cut = [volumes.to_intensity(volumes.crop(volume, place, views.size), scaling) for place in places]
     crops = [views.change.apply(one, drawn) for one, drawn in zip(cut, params["changes"], strict=True)]
