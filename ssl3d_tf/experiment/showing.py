@@ -44,8 +44,8 @@ def lines(found: Sequence[Shown], foreground: float) -> list[str]:
     """The table, as it is printed, of `measured`."""
     if not found:
         return [
-            "How much of the views is air the data do not say, as an older version or no conversion made them: "
-            "convert them again with --overwrite to see it."
+            "How much of the views is air the data do not say, as an older version or no conversion made them; of "
+            "a run on data that this version's python -m tools.to_tfrecord makes it is told."
         ]
     shown = [f"Body in {found[0].views} training views of each kind:"]
     shown.append(f"{'FOREGROUND':24}{'of a view':>11}{'empty views':>13}{'blank patches':>15}")

@@ -99,6 +99,9 @@ def without_bodies(folder, target):
 def test_older_data_read_on_and_say_what_to_do(data, tmp_path):
     older = without_bodies(data, tmp_path / "older")
     assert same(take(read(older, view_size=SIZE), 4), take(read(data, view_size=SIZE), 4))
+    opened = [folders.open_folder(folder).manifest for folder in (older, data)]
+    assert opened[0].recipe == opened[1].recipe
+    assert manifest.fingerprint(opened[0]) != manifest.fingerprint(opened[1])  # other questions: another run
     said = r"FOREGROUND is 0.5, but the data in .*older do not say where example 'train/s0' has body, .*--overwrite"
     with pytest.raises(InputError, match=said) as caught:
         read(older, view_size=SIZE, foreground=0.5)

@@ -49,4 +49,4 @@ def test_of_older_data_it_is_not_known(tmp_path):
     found = showing.measured(folders.open_folder(tmp_path), settings(None), 0.0)
     assert found == []
     (line,) = showing.lines(found, 0.0)
-    assert "convert them again with --overwrite" in line
+    assert "the data do not say, as an older version" in line

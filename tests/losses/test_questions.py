@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ssl3d_tf.losses import classification, contrast, labels, metrics, questions
+from tests.conftest import two_replicas
 
 RNG = np.random.default_rng(0)
 LABELS = tf.constant(RNG.integers(0, 5, (4, 7)), tf.int32)
@@ -74,6 +75,21 @@ def test_where_every_code_is_present_every_bit_is_as_without():
     everything = {name: tf.ones((3, 4, 2), tf.bool) for name in ("present", "asked")}
     for score in (objective.loss_fn, *objective.metrics.values()):
         np.testing.assert_array_equal(score({}, outputs), score(everything, outputs))
+
+
+def test_of_several_replicas_all_present_codes_are_candidates():
+    whole, strategy, present = codes(batch=4), two_replicas(), tf.constant(RNG.random((4, 4, 2)) < 0.6)
+    score = contrast.info_nce().loss_fn
+
+    def part(values, context):
+        return tf.split(values, 2)[context.replica_id_in_sync_group]
+
+    given = strategy.experimental_distribute_values_from_function(
+        lambda context: {name: part(values, context) for name, values in {**whole, "present": present}.items()}
+    )
+    apart = tf.function(lambda made: strategy.run(lambda one: score({**one, "asked": one["present"]}, one), (made,)))
+    joined = tf.concat(strategy.experimental_local_results(apart(given)), axis=0)
+    np.testing.assert_allclose(joined, score({"present": present, "asked": present}, whole), rtol=1e-5)
 
 
 def test_a_batch_of_blank_patches_has_no_gradient_and_no_infinity():

@@ -146,9 +146,15 @@ def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Man
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """SHA-256 over every shard's checksum and the recipe: equal for equal data."""
+    """SHA-256 over every shard's checksum and the recipe, and whether bodies are known: equal for equal data.
+
+    Shards are the same with bodies and without, but not what tasks ask of patches of air: a run begun on the one must
+    not go on with the other.
+    """
     shards = {name: [shard.crc32c for shard in split.shards] for name, split in manifest.splits.items()}
-    return hashlib.sha256(json.dumps([shards, manifest.recipe], sort_keys=True).encode()).hexdigest()
+    knows = any(columns.ragged(split.entries, "air").has.any() for split in manifest.splits.values())
+    said = [shards, manifest.recipe, *(["body"] if knows else [])]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _from_json(value: dict[str, Any], archive: columns.Archive | None) -> Manifest:
