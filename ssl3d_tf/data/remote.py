@@ -4,6 +4,7 @@ tf.data waits for a service that is gone for ever and without a word: here it is
 """
 
 import contextlib
+import functools
 import os
 import re
 import socket
@@ -49,9 +50,16 @@ def made_at(address: str, dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 def taking(dataset: tf.data.Dataset) -> tuple[Callable[[], Any], Callable[[], None]]:
     """(returns the next element, ends that at once with a CancelledError)."""
-    manager, iterator = cancellation.CancellationManager(), iter(dataset)
-    take = tf.function(iterator.get_next, autograph=False).get_concrete_function()
-    return manager.get_cancelable_function(take), manager.start_cancel
+    manager = cancellation.CancellationManager()
+    with tf.device("CPU:0"):
+        iterator = iter(dataset)
+        graph = tf.function(iterator.get_next, autograph=False).get_concrete_function()
+    return functools.partial(_taken, manager.get_cancelable_function(graph), iterator), manager.start_cancel
+
+
+def _taken(take: Callable[[], Any], _iterator: Iterator[Any]) -> Any:
+    """The next element of an iterator that is held here, as a graph holds none."""
+    return take()
 
 
 def all_of(dataset: tf.data.Dataset, within_s: float) -> list[Any]:
