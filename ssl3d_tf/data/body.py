@@ -15,6 +15,8 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.records import columns, mapping, occupancy
 from ssl3d_tf.data.records.entry import Entry
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.views import sizes
+from ssl3d_tf.views.sizes import Size
 
 AIR, CELLS = "air", "cells"  # of an example
 _PLACES = 17  # tried along an axis: both ends, and the middle between them
@@ -99,7 +101,7 @@ def start(
     return tf.gather(places, chosen, axis=1, batch_dims=1)
 
 
-def note(data: DataFolder, view_size: int, *, foreground: float) -> None:
+def note(data: DataFolder, view_size: Size, *, foreground: float) -> None:
     """Says how many training volumes have no view that holds the share, so that it is always their best one.
 
     Of many examples some are looked at, evenly spread over all.
@@ -107,7 +109,7 @@ def note(data: DataFolder, view_size: int, *, foreground: float) -> None:
     entries = data.manifest.split("train").entries
     if not foreground or not columns.ragged(entries, AIR).has.all():  # which `check` tells
         return
-    size, cells = (view_size,) * data.manifest.rank, _cells(columns.of(entries))
+    size, cells = sizes.sides(view_size, data.manifest.rank), _cells(columns.of(entries))
     shapes = tf.constant(columns.dense(entries, "shape")[:, :-1], tf.int32)
 
     def most(index: tf.Tensor) -> tf.Tensor:
@@ -120,7 +122,7 @@ def note(data: DataFolder, view_size: int, *, foreground: float) -> None:
     if len(too_little):
         share = too_little.mean() / _wanted(size, 1.0)
         print(
-            f"{len(too_little)} of {len(found)} training volumes have no view of {view_size} voxels that is FOREGROUND "
+            f"{len(too_little)} of {len(found)} training volumes have no view of {sizes.text(size)} voxels that is FOREGROUND "
             f"{foreground:g} body; their fullest, {share:.2f} on average, is always taken: a lower FOREGROUND or "
             "VIEW_SIZE has more to draw from.",
             flush=True,

@@ -189,7 +189,7 @@ def test_volumes_without_such_a_view_are_counted(data, capsys):
     body.note(opened, 40, foreground=0.5)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(
-        "9 of 9 training volumes have no view of 40 voxels that is FOREGROUND 0.5 body; their fullest, 0.09"
+        "9 of 9 training volumes have no view of 40×40×40 voxels that is FOREGROUND 0.5 body; their fullest, 0.09"
     )
 
 
