@@ -123,8 +123,8 @@ def note(data: DataFolder, view_size: Size, *, foreground: float) -> None:
         share = too_little.mean() / _wanted(size, 1.0)
         print(
             f"{len(too_little)} of {len(found)} training volumes have no view of {sizes.text(size)} voxels that is "
-            f"FOREGROUND {foreground:g} body; their fullest, {share:.2f} on average, is always taken: a lower FOREGROUND "
-            "or VIEW_SIZE has more to draw from.",
+            f"FOREGROUND {foreground:g} body; their fullest, {share:.2f} on average, is always taken: a smaller "
+            "FOREGROUND or VIEW_SIZE has more to draw from.",
             flush=True,
         )
 
