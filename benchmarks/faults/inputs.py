@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from benchmarks.faults import begun
 from ssl3d_tf.data import synthetic
+from ssl3d_tf.data.records import manifest
 
 SIDE = 16  # voxels
 NETWORK = ("BATCH_SIZE=2", "FILTERS=2", "LEVELS=1", f"VIEW_SIZE={SIDE}", "DROPOUT=0.2", "LOG_EVERY=1", "SAVE_EVERY=2")
@@ -28,6 +30,12 @@ def scans(folder: Path) -> None:
 def records(folder: Path) -> None:
     """A data folder to train on."""
     synthetic.write_dataset(folder, shape=(SIDE, SIDE), counts={"train": 6, "val": 2, "test": 2})
+
+
+def columns(folder: Path) -> None:
+    """The same, its examples listed beside the manifest, as those of many are."""
+    with mock.patch.object(manifest, "MANY", 0):
+        records(folder)
 
 
 def segmenter(folder: Path) -> None:

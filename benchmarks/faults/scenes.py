@@ -40,13 +40,13 @@ class Scene(NamedTuple):
 
 def scenes() -> tuple[Scene, ...]:
     """All of them."""
-    shards, manifest = "data/*.tfrecord", "data/manifest.json"
+    shards, manifest, columns = "data/*.tfrecord", "data/manifest.json", "data/entries.npz"
     runs = ("work/runs/**/checkpoints/ckpt-*", "work/runs/**/result.json")
     return (
         Scene("conversion", inputs.scans, _conversion, _converted,
               ("work/*.tfrecord", "work/*.json", "data/*.npy"), _quarantined),
-        Scene("pretraining", inputs.records, _command("train", "--gin_file=gin/rotation_2d.gin", PRETRAINING),
-              _pretrained, (shards, manifest, "work/checkpoints/*", "work/config.gin", "work/run.json")),
+        Scene("pretraining", inputs.columns, _command("train", "--gin_file=gin/rotation_2d.gin", PRETRAINING),
+              _pretrained, (shards, manifest, columns, "work/checkpoints/*", "work/config.gin", "work/run.json")),
         Scene("grid", inputs.records, _command("finetune", SEGMENTATION, GRID), _tables,
               (shards, manifest, "work/*.csv", *runs)),
         Scene("search", inputs.records, _command("tune", SEGMENTATION, SEARCH), _trials,
