@@ -128,7 +128,7 @@ def _guessed(audit: Audit, guess: Callable[[Inputs], Outputs]) -> Row:
             inputs, targets = held_out.to_views(element)
             outputs = guess(inputs)
             scores.append([task.metrics[metric](targets, outputs) for metric in ("accuracy", "chance")])
-        accuracy[name], chance = np.concatenate(scores, axis=1).mean(axis=1).tolist()
+        accuracy[name], chance = np.nanmean(np.concatenate(scores, axis=1), axis=1).tolist()
     return Row("without learning", 0, accuracy, chance)
 
 

@@ -16,6 +16,21 @@ def per_example(values: tf.Tensor, counts: tf.Tensor | None = None) -> tf.Tensor
     return tf.math.divide_no_nan(tf.reduce_sum(values * counts, axes), tf.reduce_sum(counts, axes))
 
 
+def tallied(scores: tf.Tensor) -> tf.Tensor:
+    """[batch, 1 + metrics], the loss and the metrics -> [2, 1 + metrics], which can be averaged, and `means` reads.
+
+    A metric that is NaN of an example is not of it (`losses/questions.py`); a loss that is NaN is one.
+    """
+    is_score = tf.logical_not(tf.math.is_nan(scores)) | (tf.range(scores.shape[1]) == 0)
+    summands = tf.stack([tf.where(is_score, scores, 0.0), tf.cast(is_score, scores.dtype)])
+    return tf.reduce_mean(summands, axis=1)
+
+
+def means(tally: tf.Tensor) -> tf.Tensor:
+    """[1 + metrics]: the mean loss, and every metric's mean over the examples that have it, NaN of none."""
+    return tally[0] / tally[1]
+
+
 def across_replicas(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | int]:
     """Joins [batch, ...] of all replicas that compute this step: ([global batch, ...], number of the own first row).
 

@@ -1,8 +1,8 @@
 """Accuracy and chance where some questions are not asked, as there is nothing to ask about (`labels.Partial`).
 
-What is not asked is in no mean: neither within an example nor, of an example of which nothing is asked, over those of a
-batch; the others stand for it there, so that the mean over a batch is the mean over what was asked. Where all is asked
-the numbers are those of `metrics`, to the bit.
+What is not asked is in no mean: neither within an example nor, of an example of which nothing is asked, over others:
+its scores are NaN, which training and evaluation leave out (`batches.tallied`). Where all is asked the numbers are
+those of `metrics`, to the bit.
 """
 
 import tensorflow as tf
@@ -13,15 +13,14 @@ from ssl3d_tf.losses.labels import Masks, known
 
 
 def over_asked(values: tf.Tensor, counts: tf.Tensor | None) -> tf.Tensor:
-    """values, float32 [batch], as the batch's mean is to be over examples that are asked anything.
+    """values, float32 [batch], NaN of examples that are asked nothing.
 
     Args:
-        counts: [batch, ...], 1 for what is asked, else 0; None is all. Of a batch without a question all are 0.
+        counts: [batch, ...], 1 for what is asked, else 0; None is all.
     """
     if counts is None:
         return values
-    asks = tf.reduce_max(counts, axis=range(1, len(counts.shape)))
-    return values * asks * tf.math.divide_no_nan(tf.cast(tf.size(asks), tf.float32), tf.reduce_sum(asks))
+    return tf.where(tf.reduce_max(counts, axis=range(1, len(counts.shape))) > 0, values, float("nan"))
 
 
 def accuracy(labels: Masks, logits: tf.Tensor) -> tf.Tensor:

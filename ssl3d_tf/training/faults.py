@@ -36,7 +36,8 @@ class Begun(NamedTuple):
 
 
 def scores_of(step: Begun, run: Run) -> tuple[np.ndarray | None, bool]:
-    """The step's scores, once it is computed, None where its loss is not finite; and whether it changed any weight.
+    """The step's scores, once it is computed, None where its loss is not finite, or nothing was asked; and whether it
+    changed any weight.
 
     A loss can be finite where a gradient is not: oneDNN's ReLU of NaN is 0.
 
@@ -46,7 +47,7 @@ def scores_of(step: Begun, run: Run) -> tuple[np.ndarray | None, bool]:
     scores, norms = step.result.scores.numpy(), step.result.gradient_norms.numpy()
     finite, finite_norms = np.isfinite(scores[0]), np.isfinite(norms).all()
     if finite and (finite_norms or updates.rescales(run.parts)):
-        return scores, finite_norms
+        return None if len(scores) > 1 and np.isnan(scores[1:]).all() else scores, finite_norms
     if run.settings.update.on_nonfinite == "skip":
         return None, False
     ids = [run.train.ids[i] for i in np.ravel(tf.nest.flatten(step.index)[0])]

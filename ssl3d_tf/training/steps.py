@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from ssl3d_tf.losses import batches
 from ssl3d_tf.task import Inputs, Outputs, Targets, Task
 from ssl3d_tf.training import updates
 from ssl3d_tf.training.updates import Part, Update
@@ -68,6 +69,7 @@ def train_step(
             gradients = [g / replicas for g in context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)]
             scores = context.all_reduce(tf.distribute.ReduceOp.MEAN, scores)
             updates.share_statistics(model, context)
+        scores = batches.means(scores)
         norms = updates.apply(parts, gradients, update, loss=scores[0], replicas=replicas)
         return scores, norms
 
@@ -121,7 +123,7 @@ def _gradients(
     inputs: Inputs,
     targets: Targets,
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Unscaled float32 gradients of the mean loss, as `updates.variables_of`, and the batch's mean scores."""
+    """Unscaled float32 gradients of the mean loss, as `updates.variables_of`, and scores as `batches.tallied`."""
     optimizer = parts[0].optimizer
     with tf.GradientTape() as tape:
         outputs = network(inputs)
@@ -130,7 +132,7 @@ def _gradients(
     gradients = tape.gradient(loss, [variable.value for variable in updates.variables_of(parts)])
     scale = updates.loss_scale(optimizer)
     gradients = [tf.cast(tf.convert_to_tensor(gradient), tf.float32) / scale for gradient in gradients]
-    return gradients, tf.reduce_mean(scores_of(task, targets, outputs, losses), axis=0)
+    return gradients, batches.tallied(scores_of(task, targets, outputs, losses))
 
 
 def scores_of(task: Task, targets: Targets, outputs: Any, losses: tf.Tensor) -> tf.Tensor:

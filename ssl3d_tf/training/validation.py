@@ -28,18 +28,25 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(run: Run) -> Evaluation:
-    """Mean scores over every example of the held-out split, with the same random choices every time."""
-    total, count, inputs = np.zeros(len(run.names)), 0, None
+    """Mean scores over every example of the held-out split, with the same random choices every time.
+
+    A metric that is NaN of an example is not of it; where none is of any, nothing was asked, and the loss is NaN too.
+    """
+    total, count, inputs = np.zeros(len(run.names)), np.zeros(len(run.names)), None
     embeddings: list[np.ndarray] = []
     embeds = contracts.ENCODER_FOLDER in run.settings.keeps
     for _, element in strategies.to_device(run.held_out.dataset()):
         seen = run.measure(element, embeds and sum(map(len, embeddings)) < health.LIMIT)
-        scores = seen.scores.numpy()
-        total, count = total + scores.sum(axis=0), count + len(scores)
+        each = seen.scores.numpy()
+        has = np.c_[np.ones(len(each), bool), ~np.isnan(each[:, 1:])]
+        total, count = total + np.where(has, each, 0).sum(axis=0), count + has.sum(axis=0)
         embeddings += [] if seen.embeddings is None else [seen.embeddings.numpy()]
         inputs = seen.inputs if inputs is None else inputs
-    means = {f"val_{name}": value for name, value in zip(run.names, (total / count).tolist(), strict=True)}
-    return Evaluation(means, np.concatenate(embeddings) if embeds else None, inputs)
+    if len(count) > 1 and not count[1:].any():
+        total[0] = np.nan
+    means = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    scores = {f"val_{name}": value for name, value in zip(run.names, means.tolist(), strict=True)}
+    return Evaluation(scores, np.concatenate(embeddings) if embeds else None, inputs)
 
 
 def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, Any]) -> dict[str, float]:
@@ -62,6 +69,11 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
         best, best_step = sign * float(built.progress.best), int(built.progress.best_step)
         line = screen.validation(scores, best=best, best_step=best_step, is_best=is_best)
         journal.write(done, scores | {f"val_{name}": value for name, value in spread.items()} | seconds, line)
+        if _is_unasked(built, scores):
+            journal.say(
+                "warning: nothing was asked of any validation example, as too many of its patches are air: set "
+                "FOREGROUND or enlarge VIEW_SIZE, or take another task."
+            )
         if spread and (warning := health.warning(spread)):
             journal.say(warning)
         ends = done == built.settings.steps or run.hopeless(built, done)
@@ -75,6 +87,11 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
         journal.say(said)
     journal.picture(done, "views", _picture(built, contract, inputs))
     return scores
+
+
+def _is_unasked(built: Run, scores: Mapping[str, float]) -> bool:
+    metrics = [scores[f"val_{name}"] for name in built.names[1:]]
+    return bool(metrics) and bool(np.isnan([*metrics, scores["val_loss"]]).all())
 
 
 def _picture(built: Run, contract: Mapping[str, Any], inputs: Any) -> np.ndarray:

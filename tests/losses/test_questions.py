@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf.losses import classification, contrast, labels, metrics, questions
+from ssl3d_tf.losses import batches, classification, contrast, labels, metrics, questions
 from tests.conftest import two_replicas
 
 RNG = np.random.default_rng(0)
@@ -18,20 +18,33 @@ def test_accuracy_is_of_the_examples_that_are_asked_anything():
     right = LOGITS.numpy().argmax(-1) == LABELS.numpy()
     expected = np.mean([right[i][ASKED[i]].mean() for i in (0, 2, 3)])
     found = questions.accuracy(SOME, LOGITS).numpy()
-    assert found.mean() == pytest.approx(expected)
-    assert found[1] == 0
+    assert np.nanmean(found) == pytest.approx(expected)
+    assert np.isnan(found).tolist() == [False, True, False, False]
 
 
 def test_chance_stays_what_it_is_or_is_of_the_classes_that_are_asked_for():
-    assert questions.chance(SOME, LOGITS).numpy().mean() == pytest.approx(1 / 5)
+    assert np.nanmean(questions.chance(SOME, LOGITS)) == pytest.approx(1 / 5)
     among = np.mean([1 / (5 * 4 / 7), 1 / 5, 1 / (5 * 1 / 7)])
-    assert questions.chance_of_those(SOME, LOGITS).numpy().mean() == pytest.approx(among)
+    assert np.nanmean(questions.chance_of_those(SOME, LOGITS)) == pytest.approx(among)
 
 
 def test_of_a_batch_without_a_question_there_is_nothing():
     none = labels.asked(LABELS, np.zeros_like(ASKED))
     for score in (questions.accuracy, questions.chance, questions.chance_of_those):
-        assert score(none, LOGITS).numpy().tolist() == [0] * 4
+        assert np.isnan(score(none, LOGITS)).all()
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_however_examples_are_batched_means_are_of_those_that_are_asked(parts):
+    loss = classification.softmax_cross_entropy(SOME, LOGITS)
+    scores = tf.stack([loss, questions.accuracy(SOME, LOGITS), tf.fill([4], float("nan"))], axis=1)
+    mean = batches.means(tf.add_n([batches.tallied(part) for part in tf.split(scores, parts)]) / parts)
+    np.testing.assert_allclose(mean, [np.mean(loss), np.nanmean(scores[:, 1]), np.nan], rtol=1e-6)
+
+
+def test_a_loss_that_is_no_number_is_not_left_out():
+    scores = tf.constant([[np.nan, 0.5], [1.0, 0.25]])
+    np.testing.assert_array_equal(batches.means(batches.tallied(scores)), [np.nan, 0.375])
 
 
 def scored(asked):
@@ -100,4 +113,4 @@ def test_a_batch_of_blank_patches_has_no_gradient_and_no_infinity():
         loss = objective.loss_fn(nothing, outputs)
     assert loss.numpy().tolist() == [0, 0, 0]
     assert not tape.gradient(loss, outputs["predictions"]).numpy().any()
-    assert all(np.isfinite(score(nothing, outputs)).all() for score in objective.metrics.values())
+    assert all(np.isnan(score(nothing, outputs)).all() for score in objective.metrics.values())
