@@ -77,11 +77,11 @@ def _guarded(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None
     except (InputError, OSError) as error:
         if flags.FLAGS.verbosity >= 1:
             raise
-        _fail(files.full(_writes_to()) if files.is_full(error) else error, 1)
+        _fail(files.full(_writes_to(), error) if files.is_full(error) else error, 1)
     except Exception as error:  # of a library that tells the file system's faults in its own way
         if flags.FLAGS.verbosity >= 1 or not files.is_full(error):
             raise
-        _fail(files.full(_writes_to()), 1)
+        _fail(files.full(_writes_to(), error), 1)
 
 
 def _writes_to() -> Path:

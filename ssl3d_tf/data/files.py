@@ -63,14 +63,23 @@ def _removed_on_error(temporary: Place) -> Iterator[None]:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether it says that a disk is full; libraries, TensorFlow among them, say so in their text alone."""
-    numbers = (errno.ENOSPC, errno.EDQUOT)
+    """Whether it says that a disk is full, or takes no file so large."""
+    return _says(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _says(error: Exception, *numbers: int) -> bool:
+    """Libraries, TensorFlow among them, say it in their text alone."""
     is_said = any(os.strerror(number) in str(error) for number in numbers)
     return is_said or (isinstance(error, OSError) and error.errno in numbers)
 
 
-def full(folder: Path) -> OSError:
-    """What to raise where a disk is full: no fault of the input, so that nothing else is tried on that disk."""
+def full(folder: Path, error: Exception) -> OSError:
+    """What to raise where `is_full` is true: no fault of the input, so that nothing else is tried on that disk."""
+    if _says(error, errno.EFBIG):
+        return OSError(
+            f"a file in {folder} would be larger than its disk, or `ulimit -f`, allows: raise that or take another "
+            "disk, and the same command goes on."
+        )
     free = shutil.disk_usage(folder).free
     return OSError(
         f"the disk of {folder} is full, {free / 1e6:.1f} MB are free: make room, and the same command goes on."

@@ -80,7 +80,7 @@ def readable_errors(data: DataFolder, workdir: Path, services: Sequence[Service]
     except (tf.errors.OpError, MemoryError) as error:
         service.check(services)
         if files.is_full(error):
-            raise files.full(workdir) from error
+            raise files.full(workdir, error) from error
         if not isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
             raise
         raise InputError("out of memory: lower BATCH_SIZE, VIEW_SIZE or FILTERS, or raise ACCUMULATE.") from error

@@ -27,6 +27,15 @@ cli.run(main, lambda: flags.DEFINE_string("output", None, ""))
 """
 
 
+def test_a_file_that_is_too_large_is_no_full_disk(tmp_path):
+    program = FILLS_A_DISK.format(error="OSError(errno.EFBIG, 'File too large')")
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"--output={tmp_path}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"a file in {tmp_path} would be larger than its disk, or `ulimit -f`, allows:")
+
+
 @pytest.mark.parametrize(
     "error", ["OSError(errno.ENOSPC, '')", "OSError(errno.EDQUOT, '')", "RuntimeError('x/y; No space left on device')"]
 )
