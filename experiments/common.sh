@@ -18,6 +18,7 @@ STEPS=${STEPS:-5000}
 REPETITIONS=${REPETITIONS:-4}
 PEAKS=${PEAKS:-(3e-4,1e-3,3e-3)} # learning rates of which each arm takes its best in validation; (): that of the file
 FINETUNE_STEPS=${FINETUNE_STEPS:-$((STEPS < 1000 ? STEPS : 1000))}
+MADE=() # names of the finetuning runs
 SHAPE=() # flags of the network and of its views, the same in pretraining and finetuning; each experiment sets it
 
 chosen() { # names … -> those of TASKS, all where it is not set
@@ -37,15 +38,16 @@ finetune() { # gin/finetune/KIND.gin, name, encoders as 'a b', flags … -> OUT/
     local encoders=()
     for name in $(chosen $3); do encoders+=(--encoder="$OUT/pre/$name"); done
     ((${#encoders[@]})) || return 0
+    MADE+=("$2")
     "$PYTHON" -m ssl3d_tf.finetune --gin_file="gin/finetune/$1.gin" --data="$OUT/data" "${encoders[@]}" \
         --workdir="$OUT/$2" --gin_param=STEPS="$FINETUNE_STEPS" --gin_param=REPETITIONS="$REPETITIONS" \
         --gin_param=EVAL_EVERY=$(((FINETUNE_STEPS + 9) / 10)) --gin_param=SAVE_EVERY=$(((FINETUNE_STEPS + 9) / 10)) \
         "${SHAPE[@]}" "${@:4}" "${MORE[@]}"
 }
 
-report() { # name, workdirs … of OUT, of which those are taken that were made -> OUT/NAME/report.html, summary.md and figures
+report() { # name, workdirs … of OUT, of which those are taken that TASKS made -> OUT/NAME/report.html, summary.md and figures
     local where="$OUT/$1" workdirs=() name
-    for name in "${@:2}"; do [[ ! -d $OUT/$name ]] || workdirs+=("$OUT/$name"); done
+    for name in "${@:2}"; do [[ " ${MADE[*]} " != *" $name "* ]] || workdirs+=("$OUT/$name"); done
     mkdir -p "$where"
     "$PYTHON" -m ssl3d_tf.report "${workdirs[@]}" --output="$where" --figures="$where"
 }

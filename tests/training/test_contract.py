@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from ssl3d_tf.command import configuration
-from ssl3d_tf.data import pipeline
+from ssl3d_tf.data import host_views, pipeline
 from ssl3d_tf.data.folders import open_folder
 from ssl3d_tf.task import Task
 from ssl3d_tf.training.run import Settings
@@ -108,7 +108,7 @@ def test_views_are_the_same_on_host_and_device_in_any_batch_and_on_any_number_of
 
     expected = first_eight(4, views_on="device")
     assert_same(path, first_eight(2, views_on="host", threads=1), expected)
-    monkeypatch.setattr(pipeline, "_LARGE", SIZE**rank)
+    monkeypatch.setattr(host_views, "_LARGE", SIZE**rank)
     assert_same(path, first_eight(4, views_on="host"), expected)
 
 

@@ -79,10 +79,10 @@ def test_a_run_of_a_grid_leaves_nothing_in_memory(tmp_path):
     configuration.load(configuration.Sources(("gin/finetune/segmentation_2d.gin",), params))
     data, one_device = folders.open_folder(tmp_path / "data"), tf.distribute.get_strategy()
     experiment = preparing.experiment_of(data, {}, tmp_path / "ft", distribution=one_device)
-    found = []
+    before, found = held(), []
     for cell in protocol.cells(experiment.plan, []):
         assert running.run(experiment, cell)
         found.append(held())
     first, second = found  # what all runs share is there after the first
     assert second == first
-    assert second["mapped shards"] == 0
+    assert second["mapped shards"] == before["mapped shards"]  # of other tests of this process
