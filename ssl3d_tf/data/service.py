@@ -145,7 +145,10 @@ def _answer(address: str, ask: Callable[[], tf.data.Dataset]) -> list[bytes]:
     except tf.errors.NotFoundError:
         raise
     except tf.errors.OpError as error:
-        raise InputError(f"DATA_SERVICE {address} cannot be used: {remote.told(error)}.") from error
+        raise InputError(
+            f"DATA_SERVICE {address} cannot be used, as it says {remote.told(error)!r}: is it the port that "
+            "python -m ssl3d_tf.serve names?"
+        ) from error
 
 
 def _check_data(address: str, data: DataFolder) -> None:

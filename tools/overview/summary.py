@@ -87,10 +87,13 @@ def _proposal(data: Manifest) -> str:
         lines += ["Voxels differ from scan to scan; to resample all to one size, convert again:"]
         lines += [f"```shell\npython -m tools.to_tfrecord --input=RAW --output=DATA --spacing_mm={spacing}\n```"]
     if not found.is_default:
-        params = " ".join(f'--gin_param="{line}"' for line in found.params())
+        levels = len(found.pool)
+        block = [] if levels == planned.LEVELS else [f"BLOCK={2**levels}"]  # else a small view is one block
+        params = " ".join(f'--gin_param="{line}"' for line in (*found.params(), *block))
         command = "python -m ssl3d_tf.train --gin_file=gin/masked_3d.gin --data=DATA --workdir=RUN"
         what = f"A view that they fill, of {planned.CUBE}³ voxels at most, pooled until they are about cubes"
-        where = "with this file and those of finetuning; rotation takes cubes, and tasks of patches fewer LEVELS"
+        where = "with this file and those of finetuning"
+        where += f"{', which have no BLOCK' * bool(block)}; rotation takes cubes, and tasks of patches fewer LEVELS"
         lines += [f"{what}; {where}:", f"```shell\n{command} \\\n  {params}\n```"]
     return "## Views that fit\n\n" + "\n\n".join(lines)
 
