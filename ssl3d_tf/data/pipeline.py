@@ -64,8 +64,7 @@ def read(
 
     Args:
         training: endless, shuffled, random crops and `task.sample`, records verified in the first epoch; otherwise one
-            pass in stored order, centre crops, `task.sample_eval` and the same random choices every time, by a dataset
-            that is built once, when records are verified.
+            pass in stored order, centre crops, `task.sample_eval` with the same choices, verified and built once.
         rank, channels: what the configuration is for; None takes any number of channels.
         view_size: voxels of the crop, per axis or of all axes; smaller volumes are padded with their minimum.
         views_on: 'host' makes views in a map of the dataset, of one example at a time from 64³ voxels on, else of a
