@@ -17,16 +17,11 @@ _FORGET_S = 60  # after which what was begun for a process that is gone is given
 
 
 class Running(NamedTuple):
-    """A service: its address, and what ends it."""
+    """A service: its address, and its two servers, which serve as long as somebody holds them."""
 
     address: str
     worker: Any
     dispatcher: Any
-
-    def stop(self) -> None:
-        """Ends it; who waits for a batch is told."""
-        self.worker.stop()
-        self.dispatcher.stop()
 
 
 def start(port: int, host: str, *, cores: int, kernels: Mapping[str, str]) -> Running:
