@@ -29,7 +29,8 @@ REMEDIES = {
     "tiny class": "check the mask for specks; a smaller --spacing_mm or larger --shape keeps more of it",
     "empty split": "mend what quarantine.jsonl names, add patients, or convert again with other --splits",
     "one patient": "mend PatientID or the column patient, or say who is one with --patients_from: one is never parted",
-    "visits": "if they are of one patient, --patients_from with that pattern makes them one; else --patients_from=none",
+    "visits": "if they are of one patient, --patients_from with that pattern or a column patient of a csv makes them "
+    "one; if not, all is right (--patients_from=none says so, and joins nobody)",
     "parted": "mend the declared splits, unless these are people of one name: tests on patients of train say too much",
     "labels": "write one name for one class, and leave cells empty where it is not known",
     "absent class": "check the numbers of the classes: what nobody has cannot be learnt",
