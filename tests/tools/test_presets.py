@@ -219,8 +219,9 @@ def test_what_nnunet_ignores_is_no_class_and_no_mistake(declared, tmp_path):
     make_nnunet(tmp_path / "raw", labels=declared)
     for case in ("a_1", "b_2"):
         save(tmp_path / f"raw/labelsTr/{case}.nii.gz", np.where(labels(1) == 1, 4, 0).astype(np.uint8))
-    assert "mask value 4, 'ignore' in dataset.json, is in no loss and no score." in listed(tmp_path / "raw").notes
     convert(tmp_path / "raw", tmp_path / "out")
+    said = "mask value 4, 'ignore' in dataset.json, is in no loss and no score."
+    assert f"- {said}\n" in (tmp_path / "out/summary.md").read_text()
     found = manifest.read(tmp_path / "out")
     assert (found.ignore_label, found.recipe["ignore_label"], "4" in found.classes) == (4, 4, False)
     assert not (tmp_path / "out/quarantine.jsonl").read_text()

@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     """The whole conversion. `settings.options.intensity` is decided; `recipe` is for the manifest.
 
     notes: lines for the user. readings: what is to be known of how files are read, by their headers. others: set aside
-    for their rank or channels.
+    for their rank or channels. declared: split -> how many examples the data set itself puts there, usable or not.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Plan(NamedTuple):
     notes: tuple[str, ...] = ()
     readings: tuple[Note, ...] = ()
     others: tuple[Item, ...] = ()
+    declared: Mapping[str, int] = {}
 
 
 def make(listing: Listing, settings: Settings) -> Plan:
@@ -77,12 +78,14 @@ def make(listing: Listing, settings: Settings) -> Plan:
     are_named = len(listing.channels) == kind.channels  # channels, whatever a header says of time
     readings = tuple(note for note in notes_of(kept) if not (are_named and note.what.startswith(TIME)))
     readings += _of_intensity(settings, kept)
+    ignoring = tuple(_of_ignored(settings, listing))
     settings = _decided(settings, [*kept.values()], listing, kind)
-    chosen = splits.assign(items, settings.fractions)
+    declared = Counter(item.split for item in listing.items if item.split is not None)
+    chosen = splits.assign(items, settings.fractions, declared=declared)
     jobs = tuple(_jobs(items, chosen, settings))
-    notes = (*listing.notes, *splits.taken(items, chosen), *_of_other_kinds(odd, kind, len(probes)))
+    notes = (*listing.notes, *ignoring, *splits.taken(items, chosen), *_of_other_kinds(odd, kind, len(probes)))
     recipe, others = _recipe(listing, settings), tuple(item for item in probes if item not in kept)
-    return Plan(settings.name, kind, settings, jobs, tuple(faults), recipe, notes, readings, others)
+    return Plan(settings.name, kind, settings, jobs, tuple(faults), recipe, notes, readings, others, declared)
 
 
 def refilled(planned: Plan, usable: Collection[str]) -> Plan:
@@ -92,7 +95,7 @@ def refilled(planned: Plan, usable: Collection[str]) -> Plan:
     """
     items = [item for job in planned.jobs for item in job.items]
     chosen = {item.patient: job.split for job in planned.jobs for item in job.items}
-    moved = splits.moved(items, usable, chosen, planned.settings.fractions)
+    moved = splits.moved(items, usable, chosen, planned.settings.fractions, declared=planned.declared)
     jobs = []
     for job in planned.jobs:
         members = [item for item in job.items if item.patient not in moved]
@@ -175,6 +178,20 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
         options = options._replace(dtype="uint8" if is_exact else "uint16")
     ignore = listing.ignore_label if settings.ignore_label is None else settings.ignore_label
     return settings._replace(options=options, name=settings.name or listing.name, ignore_label=ignore)
+
+
+def _of_ignored(settings: Settings, listing: Listing) -> Iterator[str]:
+    """What is ignored of masks where the data set says it, and where the user says otherwise than the data set."""
+    asked, own = settings.ignore_label, listing.ignore_label
+    if asked is not None and (name := listing.classes.get(str(asked))):
+        yield f"--ignore_label={asked} is '{name}' of the data set: it is no class, in no loss and no score."
+    if own is not None and asked in (None, own):
+        yield f"mask value {own}, 'ignore' in dataset.json, is in no loss and no score."
+    elif own is not None:
+        yield (
+            f"--ignore_label={asked} counts, and not {own}, 'ignore' in dataset.json: masks that hold {own} are set "
+            f"aside; --relabel={own}:{asked} ignores both."
+        )
 
 
 def _of_intensity(settings: Settings, probes: Mapping[Item, Probe]) -> tuple[Note, ...]:
