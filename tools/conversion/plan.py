@@ -12,6 +12,7 @@ from ssl3d_tf import __version__
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.data.records.schema import SCHEMA_VERSION
 from ssl3d_tf.errors import InputError
+from tools.checks import classes
 from tools.checks.notes import Note
 from tools.checks.notes import of_headers as notes_of
 from tools.conversion import greys, splits
@@ -78,7 +79,8 @@ def make(listing: Listing, settings: Settings) -> Plan:
     are_named = len(listing.channels) == kind.channels  # channels, whatever a header says of time
     readings = tuple(note for note in notes_of(kept) if not (are_named and note.what.startswith(TIME)))
     readings += _of_intensity(settings, kept)
-    ignoring = tuple(_of_ignored(settings, listing))
+    ignored, relabel = (settings.ignore_label, listing.ignore_label), settings.options.relabel
+    ignoring = tuple(classes.ignoring(*ignored, listing.classes, relabel))
     settings = _decided(settings, [*kept.values()], listing, kind)
     declared = Counter(item.split for item in listing.items if item.split is not None)
     chosen = splits.assign(items, settings.fractions, declared=declared)
@@ -178,20 +180,6 @@ def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind
         options = options._replace(dtype="uint8" if is_exact else "uint16")
     ignore = listing.ignore_label if settings.ignore_label is None else settings.ignore_label
     return settings._replace(options=options, name=settings.name or listing.name, ignore_label=ignore)
-
-
-def _of_ignored(settings: Settings, listing: Listing) -> Iterator[str]:
-    """What is ignored of masks where the data set says it, and where the user says otherwise than the data set."""
-    asked, own = settings.ignore_label, listing.ignore_label
-    if asked is not None and (name := listing.classes.get(str(asked))):
-        yield f"--ignore_label={asked} is '{name}' of the data set: it is no class, in no loss and no score."
-    if own is not None and asked in (None, own):
-        yield f"mask value {own}, 'ignore' in dataset.json, is in no loss and no score."
-    elif own is not None:
-        yield (
-            f"--ignore_label={asked} counts, and not {own}, 'ignore' in dataset.json: masks that hold {own} are set "
-            f"aside; --relabel={own}:{asked} ignores both."
-        )
 
 
 def _of_intensity(settings: Settings, probes: Mapping[Item, Probe]) -> tuple[Note, ...]:

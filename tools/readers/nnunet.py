@@ -109,8 +109,8 @@ def _of_regions(value: Any) -> Iterator[str]:
     if regions := _regions(value):
         shown = ", ".join(f"'{name}': ({', '.join(map(str, values))})" for name, values in regions.items())
         yield (
-            f"regions of {msd.FILE} are no classes and are not kept: masks keep their own values; for finetuning to "
-            f"score them too, bind scoring.segmentation.regions = {{{shown}}} as gin/finetune/brats.gin does."
+            f"regions of {msd.FILE} are no classes and are not kept: masks keep their own values; finetuning scores "
+            f"them in place of classes by scoring.segmentation.regions = {{{shown}}}, as in gin/finetune/brats.gin."
         )
 
 
