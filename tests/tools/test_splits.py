@@ -138,9 +138,9 @@ def test_a_declared_split_of_files_that_cannot_be_opened_is_said_and_its_remedie
     for fractions in (EIGHTY, (0.4, 0.3, 0.3)):
         made = convert(root, tmp_path / "out", settings()._replace(fractions=fractions), overwrite=True)
         assert [len(made.data.splits[name].entries) for name in ("train", split, other)] == [5, 0, 2]
-        (empty,) = [one for one in made.found if one.word == "declared split"]
+        (empty,) = [one for one in made.found if one.word == "unusable split"]
         assert empty.what == f"{split} has no example: its 2 examples cannot be used"
-        assert "--splits changes nothing" in findings.REMEDIES[empty.word]
+        assert "--splits changes no split that the data set declares" in findings.REMEDIES[empty.word]
     (root / "t.csv").write_text(
         "\n".join(["path,split", *(f"{name},{word.replace(split, '')}" for name, word in rows)])
     )

@@ -49,7 +49,7 @@ def _empty(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator[tuple[s
     patients = {item.patient for items in kept.values() for item in items}
     for split in (split for split in whole.wanted if not kept.get(split)):
         if count := whole.declared.get(split):
-            word, why = "declared split", f"its {count} examples cannot be used"
+            word, why = "unusable split", f"its {count} examples cannot be used"
         elif planned := len(whole.planned.get(split, ())):
             word, why = "empty split", f"its {planned} examples cannot be used"
         elif len(patients) < len(whole.wanted):

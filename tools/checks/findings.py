@@ -28,8 +28,10 @@ REMEDIES = {
     "flat": "check the voxel size and its unit in the header: next to nothing of the scan is left",
     "tiny class": "check the mask for specks; a smaller --spacing_mm or larger --shape keeps more of it",
     "empty split": "mend what quarantine.jsonl names, add patients, or convert again with other --splits",
-    "declared split": "mend what quarantine.jsonl names, or the column split or folders that declare it: --splits "
-    "changes nothing of what the data set declares; FOLDS=3 has finetuning split anew",
+    "unusable split": "mend what quarantine.jsonl names, or declare others for it, as --splits changes no split "
+    "that the data set declares; FOLDS=3 has finetuning split anew",
+    "declared split": "change the column split or the folders that declare them, as --splits changes no split that the "
+    "data set declares; FOLDS=3 has finetuning split anew",
     "one patient": "mend PatientID or the column patient, or say who is one with --patients_from: one is never parted",
     "visits": "if they are of one patient, --patients_from with that pattern or a column patient of a csv makes them "
     "one; if not, all is right (--patients_from=none says so, and joins nobody)",
