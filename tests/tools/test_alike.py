@@ -39,6 +39,8 @@ def partition(items, of):
         lambda p, v: f"{['first', 'second'][v - 1]}/{p:03d}",
         lambda p, v: f"{['first', 'second'][v - 1]}_{p:03d}",
         lambda p, v: f"{2018 + v}/{p:04d}",
+        lambda p, v: f"M{12 * v:02d}_P{p:03d}",
+        lambda p, v: f"{v}-{p:03d}",
         lambda p, v: f"{['raw', 'fancy'][v - 1]}/P{p:03d}/t1",
         lambda p, v: f"{['a', 'b'][v - 1]}/sub-{p:02d}",
     ],

@@ -26,7 +26,7 @@ def doubts(names: Mapping[str, str], *, across: Mapping[str, str], supposed: Key
             in several folders, or behind several words, may be one person. supposed: who it is by a name of which
             there are too few to be sure.
     """
-    ways = itertools.chain((supposed,), _folders(names), _beginnings(names), (_endings(across),))
+    ways = itertools.chain((supposed,), _folders(names), _beginnings(names), _endings(across))
     shared = (_shared(keys, names, are_people=keys is supposed) for keys in ways)
     yield from itertools.islice((_told(keys) for keys in shared if 2 * len(keys) >= len(names) and keys), 1)
 
@@ -51,11 +51,15 @@ def _folders(names: Mapping[str, str]) -> Iterator[Keys]:
 
 def _beginnings(names: Mapping[str, str]) -> Iterator[Keys]:
     """What names begin with, up to a number: short beginnings first. Dates are no numbers of persons."""
-    dateless = {stem: name for stem, name in names.items() if not person_names.DATE.search(name)}
+    dateless = _dateless(names)
     for count in range(1, MOST_WORDS + 1):
         found = ((stem, _beginning(name, count)) for stem, name in dateless.items())
         yield {stem: key for stem, key in found if key}
     yield {stem: match[1] for stem, name in dateless.items() if (match := _LETTERS_BEHIND.fullmatch(name))}
+
+
+def _dateless(names: Mapping[str, str]) -> Mapping[str, str]:
+    return {stem: name for stem, name in names.items() if not person_names.DATE.search(name)}
 
 
 def _beginning(name: str, count: int) -> str:
@@ -67,15 +71,17 @@ def _beginning(name: str, count: int) -> str:
     return name[: len(name) - len(last) + words[-1].end()]
 
 
-def _endings(names: Mapping[str, str]) -> Keys:
-    """The number that names end in, behind words or in folders that are nobody's: first/012, second_012."""
-    ends: dict[str, str] = {}
-    for stem, name in names.items():
+def _endings(names: Mapping[str, str]) -> Iterator[Keys]:
+    """The number that names end in, behind words or in folders that are nobody's: first/012, second_012; M06_012."""
+    lasts: dict[str, str] = {}
+    for stem, name in _dateless(names).items():
         *above, last = person_names.trimmed(name.split("/"))
-        match = _NUMBER_BEHIND.fullmatch(last)
-        if match and not person_names.is_somebody(above) and not any(map(person_names.is_place, above)):
-            ends[stem] = last if person_names.is_person(last) else match[1]
-    return ends
+        if not person_names.is_somebody(above) and not any(map(person_names.is_place, above)):
+            lasts[stem] = last
+    behind = {stem: match[1] for stem, last in lasts.items() if (match := _NUMBER_BEHIND.fullmatch(last))}
+    yield {stem: lasts[stem] if person_names.is_person(lasts[stem]) else key for stem, key in behind.items()}
+    words = {stem: _WORD.findall(last) for stem, last in lasts.items()}
+    yield {stem: of[-1] for stem, of in words.items() if len(of) > 1 and person_names.is_somebody(of[-1:])}
 
 
 def _told(keys: Keys) -> str:
