@@ -41,6 +41,8 @@ def partition(items, of):
         lambda p, v: f"{2018 + v}/{p:04d}",
         lambda p, v: f"M{12 * v:02d}_P{p:03d}",
         lambda p, v: f"{v}-{p:03d}",
+        lambda p, v: f"smith{'abcdefghijkl'[p]}_{v}",
+        lambda p, v: f"smith{'abcdefghijkl'[p]}/{v}",
         lambda p, v: f"{['raw', 'fancy'][v - 1]}/P{p:03d}/t1",
         lambda p, v: f"{['a', 'b'][v - 1]}/sub-{p:02d}",
     ],
@@ -85,6 +87,8 @@ def test_people_fewer_than_scans_of_one_are_a_doubt(form):
         [f"Task{number // 20:02d}_x/imagesTr/x_{number:03d}" for number in range(60)],
         [f"scan_2020-{number % 12 + 1:02d}-{number // 12 + 1:02d}" for number in range(60)],
         [f"{number * 2654435761 % 2**32:08x}-{number:04x}" for number in range(60)],
+        [f"{('liver', 'spleen', 'lung')[number % 3]}_{number:02d}" for number in range(27)],
+        [f"site_{'abcdefghijkl'[n // 2]}/{n:03d}" for n in range(24)],
         [f"exam_{number:04d}/T1" for number in range(30)],
     ],
 )
@@ -102,3 +106,8 @@ def test_names_without_a_short_pattern_say_so():
     supposed = {f"x{n}a": str(n) for n in (1, 2)} | {f"{n}xb": str(n) for n in (1, 2)}
     (what,) = alike.doubts({stem: stem for stem in supposed}, across={}, supposed=supposed)
     assert what == "4 examples share 2 names, as '1xb' and 'x1a' share '1', found by no short pattern"
+
+
+def test_long_names_are_read_at_once():
+    names = [f"{'scan' * 50}_{'of somebody ' * 10}{letter}" for letter in "abcdefgh"]
+    assert not grouped(*names).doubts

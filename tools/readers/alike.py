@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from tools.readers import person_names
@@ -10,8 +10,10 @@ from tools.readers import person_names
 MOST_WORDS = 8  # of a name, that are looked at
 _WORD = re.compile(r"[^ _.-]+")
 _LETTERS_BEHIND = re.compile(r"(.*\d)[A-Za-z]{1,5}\d{0,3}")
-_NUMBER_BEHIND = re.compile(r"(?:[A-Za-z]+[ _.-]*)*?([A-Za-z]{0,2}\d.*)")
+_NUMBER_BEHIND = re.compile(r"[A-Za-z _.-]*?([A-Za-z]{0,2}\d.*)")
 _IS_LONG = re.compile(r"(?<!\d)(?!(?:19|20)\d\d(?!\d))\d{3,}[^/]*$").search  # the number of a person, and of no year
+_WORDS_BEFORE = re.compile(r"((?:[^/]*/)*?([^/\d]*[A-Za-z]))[ _.-]*/?\d[^/]*")
+_SURE = 2  # times as many words as names that begin with one: else they are organs or classes
 
 Keys = Mapping[str, str]  # path without suffix -> what it shares with others
 
@@ -26,7 +28,7 @@ def doubts(names: Mapping[str, str], *, across: Mapping[str, str], supposed: Key
             in several folders, or behind several words, may be one person. supposed: who it is by a name of which
             there are too few to be sure.
     """
-    ways = itertools.chain((supposed,), _folders(names), _beginnings(names), _endings(across))
+    ways = itertools.chain((supposed,), _folders(names), _beginnings(names), _endings(across), _words_alone(names))
     shared = (_shared(keys, names, are_people=keys is supposed) for keys in ways)
     yield from itertools.islice((_told(keys) for keys in shared if 2 * len(keys) >= len(names) and keys), 1)
 
@@ -82,6 +84,15 @@ def _endings(names: Mapping[str, str]) -> Iterator[Keys]:
     yield {stem: lasts[stem] if person_names.is_person(lasts[stem]) else key for stem, key in behind.items()}
     words = {stem: _WORD.findall(last) for stem, last in lasts.items()}
     yield {stem: of[-1] for stem, of in words.items() if len(of) > 1 and person_names.is_somebody(of[-1:])}
+
+
+def _words_alone(names: Mapping[str, str]) -> Iterator[Keys]:
+    """The words without a number that names begin with, where these are many: smith_1, smith_2, jones_1."""
+    matches = ((stem, _WORDS_BEFORE.match(name)) for stem, name in _dateless(names).items())
+    found = {stem: match[1] for stem, match in matches if match and not person_names.is_place(match[2])}
+    counts = Counter(found.values())
+    if counts and _SURE * max(counts.values()) <= len(counts):
+        yield found
 
 
 def _told(keys: Keys) -> str:
