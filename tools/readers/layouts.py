@@ -1,7 +1,6 @@
 """What --input is: tells the layouts apart and lists the examples in it."""
 
 import glob
-import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -204,15 +203,14 @@ def _mask_folder(request: Request) -> Path | None:
 
 
 def _root(path: Path) -> Path:
-    """The folder that paths are relative to: of a glob, the part before its first pattern."""
-    if path.exists():
-        return path if path.is_dir() else path.parent
-    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+    """The folder that paths are relative to: of a glob, the part that is there, whatever it is called."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _matches(path: Path, root: Path) -> paths.Tree:
-    found = [path] if path.is_file() else [Path(match) for match in glob.glob(str(path), recursive=True)]
-    relative = sorted(match.relative_to(root).as_posix() for match in found if not match.is_dir())
+    pattern = str(path.relative_to(root))
+    found = [pattern] if path.is_file() else glob.glob(pattern, root_dir=root, recursive=True)
+    relative = sorted(Path(name).as_posix() for name in found if not (root / name).is_dir())
     known = [name for name in relative if files.suffix_of(name)]
     inside = {name: paths.is_inside(root, root / name) for name in known}
     faults = tuple(paths.link_fault(Path(name)) for name in known if not inside[name])
