@@ -1,4 +1,4 @@
-"""Folders that are called like a pattern: nothing of another is read or removed, and nothing of theirs stays unfound."""
+"""Folders that are called like a pattern: their own files are found and removed, and those of no other folder."""
 
 import tempfile
 
