@@ -92,7 +92,7 @@ def as_labels(values: np.ndarray, name: str) -> np.ndarray:
     values = values if values.dtype.kind in "biu" else _rounded(values, name)
     low, high = values.min(), values.max()
     if low < 0 or high >= LABEL_LIMIT:
-        raise UnusableFileError(f"its mask {name} holds {low:g} to {high:g}", "use labels 0, 1, 2, …")
+        raise UnusableFileError(f"its mask {name} holds {low:.15g} to {high:.15g}", "use labels 0, 1, 2, …")
     return values.astype(mask_dtype(int(high)))
 
 
@@ -104,7 +104,7 @@ def _rounded(values: np.ndarray, name: str) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # NaN and infinity: no difference is within the bound
             odd = ~(np.abs(values[piece] - whole[piece]) <= ROUNDING)
         if odd.any():
-            reason = f"its mask {name} holds {values[piece][odd].flat[0]:g}, which is not whole to {ROUNDING:g}"
+            reason = f"its mask {name} holds {values[piece][odd].flat[0]:.9g}, which is not whole to {ROUNDING:g}"
             is_share = values.min() >= 0 and values.max() <= 1
             remedy = "threshold it, at 0.5 say: it may be a map of probabilities" if is_share else NEAREST
             raise UnusableFileError(reason, remedy)
