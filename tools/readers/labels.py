@@ -53,8 +53,8 @@ def read(texts: Sequence[str], where: str) -> Labels:
     Names are numbered in natural order.
 
     Raises:
-        InputError: numbers that are infinite, not equally many, partly missing, classes beyond EXACT, or with a comma that
-            may be of thousands. where: of the error.
+        InputError: numbers that are infinite, not equally many, partly missing, classes beyond EXACT, or with a comma
+            that may be of thousands. where: of the error.
     """
     distinct = sorted(set(texts), key=lambda text: (natural(text), text))
     point = "," if _have_decimal_comma(distinct, where) else "."
@@ -103,7 +103,7 @@ def in_words(classes: Mapping[str, str], labels: Sequence[Number | None]) -> str
 
 
 def doubts(classes: Mapping[str, str], labels: Sequence[Number | None]) -> Iterator[tuple[str, str]]:
-    """What looks wrong in the classes of a data set, or in several answers of yes or no: a warning's word, and a line."""
+    """What looks wrong in classes, or in several answers of yes or no: the word of a warning, and a line."""
     if not classes:
         yield from _no_answers([label for label in labels if label is not None])
         return
