@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ssl3d_tf.data.records.schema import mask_dtype
-from tools.readers import arrays, limits, nifti, pictures
+from tools.readers import arrays, foreign, limits, nifti, pictures
 from tools.readers.contract import Probe, Reading, UnusableFileError, Volume
 from tools.voxels.pieces import pieces
 
@@ -104,7 +104,7 @@ def _rounded(values: np.ndarray, name: str) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # NaN and infinity: no difference is within the bound
             odd = ~(np.abs(values[piece] - whole[piece]) <= ROUNDING)
         if odd.any():
-            reason = f"its mask {name} holds {values[piece][odd].flat[0]:.9g}, which is not whole to {ROUNDING:g}"
+            reason = f"its mask {name} holds {values[piece][odd].flat[0]!s}, which is not whole to {ROUNDING:g}"
             is_share = values.min() >= 0 and values.max() <= 1
             remedy = "threshold it, at 0.5 say: it may be a map of probabilities" if is_share else NEAREST
             raise UnusableFileError(reason, remedy)
@@ -172,5 +172,7 @@ def _guarded(function: Callable[[Path], _T], path: Path) -> _T:
     except (UnusableFileError, MemoryError):  # the latter says nothing about the file
         raise
     except Exception as error:  # what a damaged file makes three parsing libraries raise has no list
+        if other := foreign.told(path):
+            raise UnusableFileError(other.reason, other.remedy) from error
         reason = " ".join(str(error).replace(str(path.parent) + "/", "").split()) or type(error).__name__
         raise UnusableFileError(f"it cannot be read: {reason}", "it is damaged or cut short: copy it again") from error
