@@ -100,3 +100,9 @@ def test_the_others_of_a_folder_go_on(tmp_path):
     (tmp_path / "lfs.nii.gz").write_bytes(LFS)
     (tmp_path / "a.nii").write_bytes(nifti())
     assert [item.id for item in layouts.find(layouts.Request(str(tmp_path))).items] == ["a", "lfs"]
+
+
+def test_a_link_of_git_annex_to_what_was_not_fetched_is_told(tmp_path):
+    (tmp_path / "a.nii.gz").symlink_to(".git/annex/objects/W8/7K/MD5E-s12--abc/MD5E-s12--abc.nii.gz")
+    with pytest.raises(UnusableFileError, match=r"it is a git-annex link to a file that is not here; .* datalad get"):
+        files.probe(tmp_path / "a.nii.gz")

@@ -9,7 +9,9 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native
 from tests.tools import converting
 from tests.tools import dicom_files as made
+from tests.tools.dicom_mask_files import write_seg
 from tests.tools.test_dicom import oblique, sagittal, tilted
+from tests.tools.test_dicom_masks import AXIAL, blobs, study
 from tools.prediction import inputs, outputs, records
 from tools.prepare import packing, recipe
 from tools.prepare.intensity import Normalisation
@@ -311,3 +313,22 @@ def test_what_a_fixed_window_loses_most_of_is_noted(tmp_path):
     lost = "most of it is above ct_window:0,255 and became 1: 94%, its values are 0 to 4080"
     assert lost in read(tmp_path / "a.npy", of_model(**window)).source["notes"]
     assert "notes" not in read(tmp_path / "b.npy", of_model(**window)).source
+
+
+def test_a_label_map_without_a_scan_is_told_to_be_no_loss(tmp_path):
+    for name in ("a", "b_mask"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((8, 8, 8), np.int16))
+    (scan,), (fault,) = find(tmp_path)
+    assert (scan.id, fault.path, fault.remedy) == ("a", "b_mask.npy", inputs.STRAY)
+    request = layouts.Request(str(tmp_path), label_maps="scans")  # as that remedy says
+    found, _ = inputs.find(request, inputs.Prepared(AS_READ, Kind(3, 1), "auto"))
+    assert [scan.id for scan in found] == ["a", "b_mask"]
+
+
+def test_no_mask_of_a_series_is_read_however_many_there_are(tmp_path):
+    study(tmp_path)
+    for number in (1, 2):
+        write_seg(tmp_path / f"seg{number}.dcm", blobs(), AXIAL, SOPInstanceUID=f"1.9.{number}")
+    assert "it has 2 masks" in layouts.find(layouts.Request(str(tmp_path))).faults[0].reason
+    (scan,), faults = find(tmp_path)
+    assert (faults, scan.read().mask) == ([], None)

@@ -10,10 +10,12 @@ from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
 from tools.prediction.outputs import stem
 from tools.prepare import intensity, packing, recipe, slices
-from tools.readers import files, items, layouts
+from tools.readers import files, items, layouts, strays
 from tools.readers.contract import Fault, Item, Kind, Reading, UnfitFileError, UnusableFileError, Volume
+from tools.readers.dicom_masks import NOTHING
 from tools.voxels import ranges
 
+STRAY = "masks are not read, so all is well if it is one; --label_maps=scans takes it for a scan"
 UNFIT = "the model's data were prepared so: check voxel size, unit and values of this file, or raise --max_gb"
 
 
@@ -110,12 +112,16 @@ def how(contract: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Pr
 def find(request: layouts.Request, prepared: Prepared) -> tuple[list[File], list[Fault]]:
     """The scans of an input, by name, whose headers say that they can be read and are what the model is for; others.
 
+    Masks are not looked at.
+
     Raises:
         InputError: as `layouts.find`; two would be written to one file.
     """
-    listing = layouts.find(request)
+    listing = layouts.find(request._replace(dicom_masks=NOTHING))
     found: list[File] = []
-    faults = [*listing.faults]
+    faults = [
+        fault._replace(remedy=STRAY) if fault.reason.startswith(strays.STRAY) else fault for fault in listing.faults
+    ]
     for item in listing.items:
         bare = item._replace(mask=None, segments=None, label=None)
         try:

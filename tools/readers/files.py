@@ -165,6 +165,8 @@ def _reader(path: Path) -> ModuleType:
 
 def _guarded(function: Callable[[Path], _T], path: Path) -> _T:
     if not path.is_file():
+        if path.is_symlink() and "/annex/objects/" in os.readlink(path):
+            raise UnusableFileError("it is a git-annex link to a file that is not here", foreign.ANNEXED.remedy)
         what = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise UnusableFileError(f"{path.name} {what}", "mend the path or add the file")
     try:

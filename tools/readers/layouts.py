@@ -29,7 +29,7 @@ from tools.readers import (
     ukb,
 )
 from tools.readers.contract import Listing
-from tools.readers.dicom_masks import EVERYTHING, Choice
+from tools.readers.dicom_masks import EVERYTHING, NOTHING, Choice
 
 MSD_TREE = ("dataset.json", "imagesTr/CASE.nii.gz", "labelsTr/CASE.nii.gz")
 # Layouts of one folder -> how to list it. Those without defaults for other flags are found by `auto`.
@@ -87,7 +87,7 @@ def find(request: Request) -> Listing:
     if not path.exists() and not glob.has_magic(request.input):
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
     _check_flags(request, layout)
-    if layout != "dicom" and request.dicom_masks != EVERYTHING:
+    if layout != "dicom" and request.dicom_masks not in (EVERYTHING, NOTHING):
         raise InputError(f"--dicom_masks and --segments are of layout dicom, and this is {layout}; leave them out.")
     if layout == "folder":
         listing = _find_files(request, path)
