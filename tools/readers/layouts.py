@@ -1,7 +1,6 @@
 """What --input is: tells the layouts apart and lists the examples in it."""
 
 import glob
-import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from tools.readers import (
     ukb,
 )
 from tools.readers.contract import Listing
-from tools.readers.dicom_masks import EVERYTHING, Choice
+from tools.readers.dicom_masks import EVERYTHING, NOTHING, Choice
 
 MSD_TREE = ("dataset.json", "imagesTr/CASE.nii.gz", "labelsTr/CASE.nii.gz")
 # Layouts of one folder -> how to list it. Those without defaults for other flags are found by `auto`.
@@ -88,7 +87,7 @@ def find(request: Request) -> Listing:
     if not path.exists() and not glob.has_magic(request.input):
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
     _check_flags(request, layout)
-    if layout != "dicom" and request.dicom_masks != EVERYTHING:
+    if layout != "dicom" and request.dicom_masks not in (EVERYTHING, NOTHING):
         raise InputError(f"--dicom_masks and --segments are of layout dicom, and this is {layout}; leave them out.")
     if layout == "folder":
         listing = _find_files(request, path)
@@ -204,15 +203,14 @@ def _mask_folder(request: Request) -> Path | None:
 
 
 def _root(path: Path) -> Path:
-    """The folder that paths are relative to: of a glob, the part before its first pattern."""
-    if path.exists():
-        return path if path.is_dir() else path.parent
-    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+    """The folder that paths are relative to: of a glob, the part that is there, whatever it is called."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _matches(path: Path, root: Path) -> paths.Tree:
-    found = [path] if path.is_file() else [Path(match) for match in glob.glob(str(path), recursive=True)]
-    relative = sorted(match.relative_to(root).as_posix() for match in found if not match.is_dir())
+    pattern = str(path.relative_to(root))
+    found = [pattern] if path.is_file() else glob.glob(pattern, root_dir=root, recursive=True)
+    relative = sorted(Path(name).as_posix() for name in found if not (root / name).is_dir())
     known = [name for name in relative if files.suffix_of(name)]
     inside = {name: paths.is_inside(root, root / name) for name in known}
     faults = tuple(paths.link_fault(Path(name)) for name in known if not inside[name])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from tools.readers import foreign
 from tools.readers.contract import UnusableFileError
 
 FORMATS = ("PNG", "JPEG", "TIFF")  # by content; Pillow knows others that call programs (EPS) or are rarely tested
@@ -184,4 +185,6 @@ def _unknown(path: Path) -> tuple[str, str]:
     kind = next((kind for start, kind in kinds.items() if head.startswith(start)), "no PNG, JPEG or TIFF")
     if kind in ("a TIFF", "a PNG"):
         return f"it is {kind} of a kind that cannot be read, or damaged", "store it as grey or RGB of 8 or 16 bits"
+    if kind == "no PNG, JPEG or TIFF" and (other := foreign.told(path)):
+        return other
     return f"cannot identify image file: it is {kind}, whatever its name says", "export it as PNG, JPEG or TIFF"
