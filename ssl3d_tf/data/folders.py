@@ -183,7 +183,8 @@ def without_remainder(data: DataFolder, split: str, batch_size: int, *, least: i
     if count < least:
         raise InputError(
             f"split '{split}' of {data.path} has {count} examples; this task tells the examples of a batch apart and "
-            f"needs at least {least}: convert again with a larger share in --splits."
+            f"needs at least {least}: convert again with a larger share in --splits or, where the data set declares "
+            "its splits, more there."
         )
     sizes = (*range(min(batch_size, count), least - 1, -1), *range(batch_size + 1, count + 1))
     return next(size for size in sizes if count % size == 0 or count % size >= least)

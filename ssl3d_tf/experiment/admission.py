@@ -33,7 +33,10 @@ def check_data(folds: Sequence[DataFolder], probe: Probe | None, what: str = "")
         for name in SPLITS:
             if name not in data.manifest.splits or not data.manifest.splits[name].entries:
                 found = f"split '{name}' of {data.path} has no case{f' with a {what}' if what else ''}"
-                remedy = "convert again with other --splits or more of them, or set FOLDS=3, which splits anew"
+                remedy = (
+                    "convert again with more of them or with other --splits (declared splits are changed where they "
+                    "are declared, in folders or a column split), or set FOLDS=3, which splits anew"
+                )
                 raise InputError(f"{found}; {remedy}.")
     for split in folds[0].manifest.splits.values():
         for entry in split.entries:

@@ -65,8 +65,6 @@ def prepare(
         )
     distribution = _distribution()
     (data, labelled), named = _selected(folders.open_folder(folder, unread=unread)), _named(encoders)
-    folders.note_padding(data, configuration.macro("VIEW_SIZE"))
-    body.note(data, configuration.macro("VIEW_SIZE"), foreground=configuration.macro("FOREGROUND", 0.0))
     experiment = experiment_of(data, named, workdir, distribution=distribution)
     _tell(experiment, labelled)
     planned = peaks.with_trials(experiment.plan, protocol.cells(experiment.plan, list(named)))
@@ -75,6 +73,9 @@ def prepare(
     scorer = experiment.plan.scorer
     admission.check_data(experiment.data, scorer.probe, _learnt_from(configuration.value("pipeline.read.fields")))
     admission.check_regions(scorer.regions, experiment.data[0])
+    first, view = experiment.data[0], configuration.macro("VIEW_SIZE")
+    folders.note_padding(first, view)
+    body.note(first, view, foreground=configuration.macro("FOREGROUND", 0.0))
     allowed = experiment.plan.allow_mismatch
     accepted = {name: admission.check_input(name, path, data, allowed=allowed) for name, path in named.items()}
     tested = _tested(experiment)

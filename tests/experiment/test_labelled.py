@@ -107,6 +107,16 @@ def test_a_split_without_a_labelled_case_is_refused_with_the_remedy(tmp_path):
         run(data)
 
 
+def test_a_training_split_without_a_labelled_case_is_refused_and_the_remedy_works(tmp_path, undrawn):
+    data = make(tmp_path, masks={}, labels={name: label for name, label in LABELS.items() if name.startswith("test")})
+    with pytest.raises(
+        InputError, match=r"^split 'train' of .* has no case with a label; .* where they are declared, in "
+    ):
+        run(data, task="classification")
+    workdir = run(data, "FOLDS=3", task="classification")
+    assert json.loads((workdir / "run.json").read_text())["labelled"]["folds"].startswith("4 of 13 scans")
+
+
 def test_a_label_that_is_no_number_is_none(tmp_path, undrawn):
     data = make(tmp_path, masks={}, labels=LABELS)
     path = data / manifests.FILE

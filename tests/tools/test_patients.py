@@ -40,6 +40,9 @@ def of(*names, **changes):
         (("CT/0007", "PET/0007", "CT/0008"), ["0007", "0007", "CT/0008"]),
         (("a/k3_flair", "a/k3_adc", "b/k3_adc"), ["a/k3", "a/k3", "b/k3_adc"]),
         (("mr/sub-2_v1", "ct/sub-2_v1", "mr/sub-3"), ["sub-2", "sub-2", "mr/sub-3"]),
+        (("P1/2011-04-18/T1", "P1/2012-04-18/FLAIR", "P2/2011-04-18/T1"), ["P1", "P1", "P2"]),
+        (("raw/P1", "preprocessed/P1", "raw/P2"), ["p1", "p1", "raw/P2"]),
+        (("ds1/visit1/4", "ds1/visit2/4", "ds1/visit1/5"), ["ds1/4", "ds1/4", "ds1/5"]),
     ],
 )
 def test_names_show_patients(names, expected):
@@ -79,6 +82,19 @@ def test_one_modality_and_declared_splits_join_nobody():
 def test_what_was_grouped_is_said_with_counts():
     (note,) = grouped("P7_v1", "P7_v2", "P8_v1", "other").notes
     assert "patients from names: 2, of 3 of 4 examples, as 'P7' of 'P7_v1'; --patients_from=none" in note
+
+
+def test_names_that_join_nobody_are_not_said():
+    assert not grouped("P7_v1", "P8_v1").notes
+
+
+def test_visits_apart_are_a_doubt_though_others_are_found():
+    names = [f"P{n}/{kind}/2011-04-18/I{n}{scan}" for n in range(6) for kind in ("one", "two") for scan in (7, 8)]
+    found = grouped(*names)
+    assert len({item.patient for item in found.items}) == 12
+    assert found.notes[0].startswith("patients from names: 12, of 24")
+    ((_, what),) = found.doubts
+    assert what.startswith("24 examples share 6 names, as 'P0/one/2011-04-18/I07' and")
 
 
 def test_patients_that_the_data_set_gives_are_kept():

@@ -219,8 +219,9 @@ def test_what_nnunet_ignores_is_no_class_and_no_mistake(declared, tmp_path):
     make_nnunet(tmp_path / "raw", labels=declared)
     for case in ("a_1", "b_2"):
         save(tmp_path / f"raw/labelsTr/{case}.nii.gz", np.where(labels(1) == 1, 4, 0).astype(np.uint8))
-    assert "mask value 4, 'ignore' in dataset.json, is in no loss and no score." in listed(tmp_path / "raw").notes
     convert(tmp_path / "raw", tmp_path / "out")
+    said = "mask value 4, 'ignore' in dataset.json, is in no loss and no score."
+    assert f"- {said}\n" in (tmp_path / "out/summary.md").read_text()
     found = manifest.read(tmp_path / "out")
     assert (found.ignore_label, found.recipe["ignore_label"], "4" in found.classes) == (4, 4, False)
     assert not (tmp_path / "out/quarantine.jsonl").read_text()
@@ -246,6 +247,43 @@ def test_a_value_to_ignore_is_that_after_relabelling_and_wins_over_the_data_set_
     found = manifest.read(tmp_path / "out")
     assert (found.ignore_label, found.classes.keys()) == (200, {"0", "1"})
     assert {value for split in found.splits.values() for entry in split.entries for value in entry.counts} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "relabel", "said"),
+    [
+        (4, (), ["mask value 4, 'ignore' in dataset.json, is in no loss and no score."]),
+        (3, (), ["--ignore_label=3 counts, and not 4, 'ignore' in dataset.json: masks that hold 4 are set aside;"]),
+        (3, ((4, 3),), []),
+        (1, ((4, 1),), ["--ignore_label=1 is 'tumour' of the data set: it is no class, in no loss and no score."]),
+    ],
+)
+def test_which_value_is_ignored_is_said_where_user_and_data_set_differ(tmp_path, capsys, asked, relabel, said):
+    make_nnunet(tmp_path / "raw", labels={"background": 0, "tumour": 1, "ignore": 4})
+    save(tmp_path / "raw/labelsTr/a_1.nii.gz", np.where(labels(1) == 1, 4, 0).astype(np.uint8))
+    summary = convert(tmp_path / "raw", tmp_path / "out", settings(relabel=relabel)._replace(ignore_label=asked))
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ") and "ignore" in line]
+    assert len(told) == len(said)
+    assert all(line.startswith(f"note: {start}") for line, start in zip(told, said, strict=True))
+    assert summary.data.ignore_label == asked
+    assert [fault.path for fault in summary.faults] == ["imagesTr/a_1_0000.nii.gz"] * ("set aside" in "".join(said))
+
+
+def test_what_nnunet_declares_and_nobody_has_is_said(tmp_path):
+    declared = {"background": 0, "whole": [1, 2], "core": [2], "cyst": 3, "void": 5}
+    make_nnunet(tmp_path / "raw", labels=declared, numTraining=5)
+    chosen = settings(relabel=((5, 1),))
+    summary = convert(tmp_path / "raw", tmp_path / "out", chosen)
+    assert list(summary.data.classes.values()) == ["class 1", "core", "background", "cyst", "void"]
+    whole = {one.word: one.what for one in summary.found if one.id == "(all)"}
+    assert whole["absent class"] == "no mask has 2 'core', 3 'cyst'"
+    assert whole["other count"] == "'numTraining' of dataset.json is 5, and 2 cases are there"
+    text = (tmp_path / "out/summary.md").read_text()
+    assert "regions of dataset.json are no classes and are not kept" in text
+    assert "scoring.segmentation.regions = {'whole': (1, 2)}, as in gin/finetune/brats.gin." in text
+    make_nnunet(tmp_path / "raw", numTraining=2)
+    quiet = convert(tmp_path / "raw", tmp_path / "out", overwrite=True)
+    assert not {one.word for one in quiet.found} & {"absent class", "other count"}
 
 
 def test_nnunet_cases_without_a_channel_are_quarantined(tmp_path):

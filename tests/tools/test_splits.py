@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tools.converting import contents, convert, run, settings
+from tools.checks import findings
 from tools.conversion import plan, shards, splits, workers
 from tools.readers.contract import Item
 
@@ -44,6 +45,16 @@ def test_a_declared_test_grows_by_nobody():
 def test_who_is_in_no_split_goes_to_train_where_all_are_declared():
     declared = [*items(2, split="train"), *items(2, 2, split="val"), *items(2, 4, split="test"), *items(9, 6)]
     assert {splits.assign(declared, EIGHTY)[f"q{n}"] for n in range(6, 15)} == {"train"}
+
+
+def test_a_declared_split_of_which_no_file_is_left_is_not_taken_from_train():
+    left = items(60, split="train")
+    assert "test" in splits.assign(left, EIGHTY).values()
+    chosen = splits.assign(left, EIGHTY, declared=("test",))
+    assert set(chosen.values()) == {"train", "val"}
+    usable = {f"q{n}" for n in range(60) if chosen[f"q{n}"] == "train"}
+    assert set(splits.moved(left, usable, chosen, EIGHTY, declared=("test",)).values()) == {"val"}
+    assert set(splits.assign(items(60), EIGHTY, declared=("test",)).values()) == {"train", "val"}
 
 
 def volumes(root, count=12, bad=()):
@@ -115,6 +126,28 @@ def test_a_declared_split_is_not_filled_from_another_but_said(tmp_path):
     assert "{'train': 6, 'val': 0, 'test': 2}" in done.stdout
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("bad", ["missing", "broken"])
+def test_a_declared_split_of_files_that_cannot_be_opened_is_said_and_its_remedies_work(tmp_path, split, bad):
+    root = volumes(tmp_path / "raw", 9)
+    for number in (7, 8):
+        (root / f"q{number}.npy").unlink() if bad == "missing" else (root / f"q{number}.npy").write_bytes(b"broken")
+    other = {"val": "test", "test": "val"}[split]
+    rows = [(f"q{n}.npy", split if n > 6 else "train" if n < 5 else other) for n in range(9)]
+    (root / "t.csv").write_text("\n".join(["path,split", *map(",".join, rows)]))
+    for fractions in (EIGHTY, (0.4, 0.3, 0.3)):
+        made = convert(root, tmp_path / "out", settings()._replace(fractions=fractions), overwrite=True)
+        assert [len(made.data.splits[name].entries) for name in ("train", split, other)] == [5, 0, 2]
+        (empty,) = [one for one in made.found if one.word == "unusable split"]
+        assert empty.what == f"{split} has no example: its 2 examples cannot be used"
+        assert "--splits changes no split that the data set declares" in findings.REMEDIES[empty.word]
+    (root / "t.csv").write_text(
+        "\n".join(["path,split", *(f"{name},{word.replace(split, '')}" for name, word in rows)])
+    )
+    again = convert(root, tmp_path / "out", overwrite=True)
+    assert again.data.splits[split].entries
+
+
 def test_few_patients_leave_splits_empty_but_not_silently(tmp_path):
     found = convert(volumes(tmp_path / "raw", 2), tmp_path / "out").found
     assert [one.what for one in found] == [
@@ -127,6 +160,7 @@ def test_only_test_declared_is_said(tmp_path):
     found = convert(tmp_path / "raw", tmp_path / "out").found
     why = "the data set declares other splits for all its patients"
     assert [one.what for one in found] == [f"{name} has no example: {why}" for name in ("train", "val")]
+    assert {one.word for one in found} == {"declared split"}
 
 
 def test_a_split_without_masks_or_without_one_of_their_classes_is_said(tmp_path):

@@ -19,7 +19,7 @@ class Whole(NamedTuple):
     """A data set. planned: split -> its examples, wanted: splits asked for. cases: of those that can be used.
 
     doubts: words and lines, as a layout has them. classes, label_classes: value -> name.
-    relabel, ignore_label: as the user asked for them.
+    relabel, ignore_label: as the user asked for them. declared: split -> its examples as the data set itself says.
     """
 
     planned: Mapping[str, Sequence[Item]]
@@ -30,6 +30,7 @@ class Whole(NamedTuple):
     doubts: Sequence[tuple[str, str]] = ()
     relabel: Sequence[tuple[int, int]] = ()
     ignore_label: int | None = None
+    declared: Mapping[str, int] = {}
 
 
 def find(whole: Whole) -> list[Finding]:
@@ -39,21 +40,26 @@ def find(whole: Whole) -> list[Finding]:
     told = [*whole.doubts, *_empty(whole, kept), *_one_patient([item for items in kept.values() for item in items])]
     told += _doubted(whole, kept)
     told += masks_together.find(whole.cases, relabel=whole.relabel, ignore=whole.ignore_label)
+    told += [("absent class", what) for what in _undrawn(whole)]
     told += [("missing class", what) for what in (*_without_label(whole, kept), *_without_mask(whole))]
     return [Finding(WHOLE, word, what) for word, what in told]
 
 
 def _empty(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator[tuple[str, str]]:
     patients = {item.patient for items in kept.values() for item in items}
-    for split in whole.wanted:
-        if not kept.get(split):
-            if planned := len(whole.planned.get(split, ())):
-                why = f"its {planned} examples cannot be used"
-            elif len(patients) < len(whole.wanted):
-                why = f"{len(patients)} patient{'s' * (len(patients) > 1)} for {len(whole.wanted)} splits"
-            else:
-                why = "the data set declares other splits for all its patients"
-            yield "empty split", f"{split} has no example: {why}"
+    for split in (split for split in whole.wanted if not kept.get(split)):
+        if count := whole.declared.get(split):
+            word, why = "unusable split", f"its {count} examples cannot be used"
+        elif planned := len(whole.planned.get(split, ())):
+            word, why = "empty split", f"its {planned} examples cannot be used"
+        elif len(patients) < len(whole.wanted):
+            word, why = (
+                "empty split",
+                f"{len(patients)} patient{'s' * (len(patients) > 1)} for {len(whole.wanted)} splits",
+            )
+        else:
+            word, why = "declared split", "the data set declares other splits for all its patients"
+        yield word, f"{split} has no example: {why}"
 
 
 def _one_patient(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
@@ -92,6 +98,16 @@ def _without_mask(whole: Whole) -> Iterator[str]:
         found = (labels.shown(value, whole.classes.get(value, "")) for value in facts.counts or ())
         having.setdefault(split, set()).update(found)
     yield from _lacking("mask", having)
+
+
+def _undrawn(whole: Whole) -> Iterator[str]:
+    """Classes but the background that are declared and in no mask, of those that --relabel leaves."""
+    having = {value for _, facts in whole.cases for value in facts.counts or ()}
+    made_others = {str(old) for old, _ in whole.relabel}
+    absent = [value for value in whole.classes if value not in {"0", *having, *made_others}]
+    if absent and any(facts.counts is not None for _, facts in whole.cases):
+        shown = [labels.shown(value, whole.classes[value]) for value in sorted(absent, key=labels.natural)]
+        yield f"no mask has {', '.join(shown[:MOST_SHOWN])}{' …' if len(shown) > MOST_SHOWN else ''}"
 
 
 def _lacking(what: str, having: Mapping[str, set[str]]) -> Iterator[str]:

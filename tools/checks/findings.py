@@ -29,16 +29,23 @@ REMEDIES = {
     "flat": "check the voxel size and its unit in the header: next to nothing of the scan is left",
     "tiny class": "check the mask for specks; a smaller --spacing_mm or larger --shape keeps more of it",
     "empty split": "mend what quarantine.jsonl names, add patients, or convert again with other --splits",
+    "unusable split": "mend what quarantine.jsonl names, or declare others for it, as --splits changes no split "
+    "that the data set declares; FOLDS=3 has finetuning split anew",
+    "declared split": "change the column split or the folders that declare them, as --splits changes no split that the "
+    "data set declares; FOLDS=3 has finetuning split anew",
     "one patient": "mend PatientID or the column patient, or say who is one with --patients_from: one is never parted",
-    "visits": "if they are of one patient, --patients_from with that pattern makes them one; else --patients_from=none",
+    "visits": "if they are of one patient, --patients_from with that pattern or a column patient of a csv makes them "
+    "one; if not, all is right (--patients_from=none says so, and joins nobody)",
     "parted": "mend the declared splits, unless these are people of one name: tests on patients of train say too much",
     "labels": "write one name for one class, and leave cells empty where it is not known",
+    "other count": "copy what is missing, or mend that number",
     "absent class": "check the numbers of the classes: what nobody has cannot be learnt",
     "mixed masks": "or draw them with one value",
     "palettes": "store masks as grey levels, or with one palette: what counts is the number, not its colour",
     "unused": "leave it out, or check the values that summary.md lists under Classes",
     "ignored": "leave that pair out if it is a class",
-    "uneven masks": "convert again with other --splits, or declare the splits, so that each has its share of them",
+    "uneven masks": "convert again with other --splits or, where the data set declares them, declare others there, so "
+    "that each has its share of them",
     "missing class": "it cannot be learnt or scored there: add examples, or declare other splits",
 }
 

@@ -12,6 +12,7 @@ from ssl3d_tf import __version__
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.data.records.schema import SCHEMA_VERSION
 from ssl3d_tf.errors import InputError
+from tools.checks import classes
 from tools.checks.notes import Note
 from tools.checks.notes import of_headers as notes_of
 from tools.conversion import greys, splits
@@ -41,7 +42,7 @@ class Plan(NamedTuple):
     """The whole conversion. `settings.options.intensity` is decided; `recipe` is for the manifest.
 
     notes: lines for the user. readings: what is to be known of how files are read, by their headers. others: set aside
-    for their rank or channels.
+    for their rank or channels. declared: split -> how many examples the data set itself puts there, usable or not.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Plan(NamedTuple):
     notes: tuple[str, ...] = ()
     readings: tuple[Note, ...] = ()
     others: tuple[Item, ...] = ()
+    declared: Mapping[str, int] = {}
 
 
 def make(listing: Listing, settings: Settings) -> Plan:
@@ -77,12 +79,15 @@ def make(listing: Listing, settings: Settings) -> Plan:
     are_named = len(listing.channels) == kind.channels  # channels, whatever a header says of time
     readings = tuple(note for note in notes_of(kept) if not (are_named and note.what.startswith(TIME)))
     readings += _of_intensity(settings, kept)
+    ignored, relabel = (settings.ignore_label, listing.ignore_label), settings.options.relabel
+    ignoring = tuple(classes.ignoring(*ignored, listing.classes, relabel))
     settings = _decided(settings, [*kept.values()], listing, kind)
-    chosen = splits.assign(items, settings.fractions)
+    declared = Counter(item.split for item in listing.items if item.split is not None)
+    chosen = splits.assign(items, settings.fractions, declared=declared)
     jobs = tuple(_jobs(items, chosen, settings))
-    notes = (*listing.notes, *splits.taken(items, chosen), *_of_other_kinds(odd, kind, len(probes)))
+    notes = (*listing.notes, *ignoring, *splits.taken(items, chosen), *_of_other_kinds(odd, kind, len(probes)))
     recipe, others = _recipe(listing, settings), tuple(item for item in probes if item not in kept)
-    return Plan(settings.name, kind, settings, jobs, tuple(faults), recipe, notes, readings, others)
+    return Plan(settings.name, kind, settings, jobs, tuple(faults), recipe, notes, readings, others, declared)
 
 
 def refilled(planned: Plan, usable: Collection[str]) -> Plan:
@@ -92,7 +97,7 @@ def refilled(planned: Plan, usable: Collection[str]) -> Plan:
     """
     items = [item for job in planned.jobs for item in job.items]
     chosen = {item.patient: job.split for job in planned.jobs for item in job.items}
-    moved = splits.moved(items, usable, chosen, planned.settings.fractions)
+    moved = splits.moved(items, usable, chosen, planned.settings.fractions, declared=planned.declared)
     jobs = []
     for job in planned.jobs:
         members = [item for item in job.items if item.patient not in moved]

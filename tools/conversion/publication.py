@@ -64,7 +64,8 @@ def _whole(
         items.setdefault(job.split, []).extend(job.items)
     wanted = [name for name, part in zip(manifest.SPLITS, planned.settings.fractions, strict=True) if part > 0]
     asked = planned.settings.options.relabel, planned.settings.ignore_label
-    return balance.Whole(items, wanted, cases, data.classes, data.label_classes, listing.doubts, *asked)
+    found = balance.Whole(items, wanted, cases, data.classes, data.label_classes, listing.doubts, *asked)
+    return found._replace(declared=planned.declared)
 
 
 def _manifest(listing: Listing, planned: plan.Plan, done: Sequence[shards.Done]) -> manifest.Manifest:

@@ -27,13 +27,16 @@ Fractions = Sequence[float]
 Intervals = dict[str, tuple[float, float]]  # split -> [low, high)
 
 
-def assign(items: Sequence[Item], fractions: Fractions) -> dict[str, str]:
+def assign(items: Sequence[Item], fractions: Fractions, *, declared: Collection[str] = ()) -> dict[str, str]:
     """patient -> split.
+
+    Args:
+        declared: splits that the data set declares, as also those of which no file can be used.
 
     Raises:
         InputError: the data set puts one patient into two splits.
     """
-    fixed, shares = declared(items, fractions)
+    fixed, shares = given(items, fractions, declared)
     free = sorted({item.patient for item in items} - set(fixed))
     intervals = _intervals(shares)
     if len(free) < len(intervals):
@@ -44,21 +47,23 @@ def assign(items: Sequence[Item], fractions: Fractions) -> dict[str, str]:
     return fixed | chosen
 
 
-def declared(items: Sequence[Item], fractions: Fractions) -> tuple[dict[str, str], Fractions]:
+def given(
+    items: Sequence[Item], fractions: Fractions, declared: Collection[str] = ()
+) -> tuple[dict[str, str], Fractions]:
     """The patients whose split the data set gives for good, and the fractions that the others are shared out by.
 
     Raises:
         InputError: the data set puts one patient into two splits.
     """
-    given = _given(items)
-    if not given:
+    found = _given(items)
+    declared = {*declared, *found.values()}
+    if not declared:
         return {}, fractions
     shares = [
-        part if name not in given.values() or name == SPLITS[0] else 0.0
-        for name, part in zip(SPLITS, fractions, strict=True)
+        part if name not in declared or name == SPLITS[0] else 0.0 for name, part in zip(SPLITS, fractions, strict=True)
     ]
     gives = shares[0] > 0 and any(shares[1:])
-    fixed = {patient: split for patient, split in given.items() if split != SPLITS[0] or not gives}
+    fixed = {patient: split for patient, split in found.items() if split != SPLITS[0] or not gives}
     return fixed, [share / sum(shares) for share in shares] if any(shares) else (1.0, 0.0, 0.0)
 
 
@@ -70,10 +75,15 @@ def taken(items: Iterable[Item], chosen: Mapping[str, str]) -> Iterator[str]:
 
 
 def moved(
-    items: Sequence[Item], usable: Collection[str], chosen: Mapping[str, str], fractions: Fractions
+    items: Sequence[Item],
+    usable: Collection[str],
+    chosen: Mapping[str, str],
+    fractions: Fractions,
+    *,
+    declared: Collection[str] = (),
 ) -> dict[str, str]:
     """patient -> split of those that fill splits where no example is `usable` (ids), after the rule of `assign`."""
-    fixed, shares = declared(items, fractions)
+    fixed, shares = given(items, fractions, declared)
     living = sorted({item.patient for item in items if item.id in usable} - set(fixed))
     after = {patient: chosen[patient] for patient in living}
     _fill_empty(living, after, _intervals(shares))

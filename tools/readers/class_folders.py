@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from ssl3d_tf.errors import InputError
-from tools.readers import label_names, labels, patients, split_words
+from tools.readers import label_names, labels, person_names, split_words
 from tools.readers.contract import Item, Listing
 
 PLAIN = re.compile(r"(?:images?|imgs?|data|pictures?|scans?|files?)", re.IGNORECASE)  # says nothing of a class
@@ -33,15 +33,20 @@ def labelled(listing: Listing) -> Listing:
 
 
 def hints(listing: Listing) -> Iterator[str]:
-    """That folders look like classes: several, each with many images, and none named after a patient or a modality."""
+    """That folders look like classes: several, each with many images, and none named after what is no class."""
     if listing.layout != "folder" or any(item.mask is not None for item in listing.items):
         return
     counts = Counter(_classes(listing.items))
     if not 2 <= len(counts) <= MOST_HINTED or "" in counts or min(counts.values()) < FEWEST_HINTED:
         return
-    if not any(patients.is_named(folder) or label_names.name(folder).kinds for folder in counts):
+    if not any(_is_no_class(folder) for folder in counts):
         shown = ", ".join(f"{name} {counts[name]}" for name in sorted(counts, key=labels.natural))
         yield f"folders look like classes ({shown}): --labels_from=folder makes them labels."
+
+
+def _is_no_class(folder: str) -> bool:
+    """Whether a folder is named after a patient, a visit, a modality or a step of processing."""
+    return person_names.is_named(folder) or person_names.is_step(folder) or bool(label_names.name(folder).kinds)
 
 
 def _classes(items: Sequence[Item]) -> list[str]:

@@ -3,6 +3,7 @@
 The words are those of public data sets and tools: Decathlon, nnU-Net, KiTS, LiTS, ACDC, BTCV, BIDS, FreeSurfer, DLMUSE.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ class Name(NamedTuple):
     is_label: bool
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def name(stem: str) -> Name:
     """What `stem` says, in any case and with any separators."""
     found = words(stem)

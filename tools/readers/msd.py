@@ -47,7 +47,15 @@ def find(root: Path) -> Listing:
         channels=channels,
         classes={str(number): str(name) for number, name in numbered(root, value, "labels")},
         notes=notes,
+        doubts=tuple(missing(value, len(items))),
     )
+
+
+def missing(value: Mapping[str, Any], found: int) -> Iterator[tuple[str, str]]:
+    """That a dataset.json declares another number of training cases than were `found`, as a doubt."""
+    declared = value.get("numTraining")
+    if declared is not None and str(declared) != str(found):
+        yield "other count", f"'numTraining' of {FILE} is {declared}, and {found} cases are there"
 
 
 def _strays(root: Path, items: Sequence[Item]) -> Iterator[Fault]:

@@ -4,7 +4,7 @@ The cases of imagesTr are taken, with their masks. Those of imagesTs have none a
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,9 +38,7 @@ def find(root: Path) -> Listing:
     tree = paths.walk(root)
     items, faults = _cases(tree.paths, len(names))
     tests = sum(path.startswith("imagesTs/") for path in tree.paths)
-    ignore = _ignored(root, value.get("labels"))
     notes = [f"{tests} images of imagesTs, without masks, are left out."] if tests else []
-    notes += [] if ignore is None else [f"mask value {ignore}, 'ignore' in {msd.FILE}, is in no loss and no score."]
     return Listing(
         "nnunet",
         root,
@@ -50,19 +48,16 @@ def find(root: Path) -> Listing:
         modality=", ".join(dict.fromkeys(names)),
         channels=names,
         classes=_classes(value.get("labels")),
-        notes=tuple(notes),
-        ignore_label=ignore,
+        notes=(*notes, *_of_regions(value.get("labels"))),
+        ignore_label=_ignored(root, value.get("labels")),
+        doubts=tuple(msd.missing(value, len(_named(tree.paths)))),
     )
 
 
 def _cases(names: Sequence[str], count: int) -> tuple[list[Item], list[Fault]]:
     """The cases of imagesTr of `count` channels, 0 for as many as any has; those that lack one, and stray masks."""
     masks = {files.stem_of(PurePosixPath(path).name): path for path in names if path.startswith("labelsTr/")}
-    cases: dict[str, dict[int, str]] = {}
-    for path in names:
-        match = CHANNEL.fullmatch(files.stem_of(PurePosixPath(path).name))
-        if match and path.startswith("imagesTr/"):
-            cases.setdefault(match[1], {})[int(match[2])] = path
+    cases = _named(names)
     count = count or max((max(found) + 1 for found in cases.values()), default=0)
     items, faults = [], []
     strays = [path for case, path in masks.items() if case not in cases]
@@ -76,6 +71,16 @@ def _cases(names: Sequence[str], count: int) -> tuple[list[Item], list[Fault]]:
             channels = tuple(found[number] for number in range(1, count))
             items.append(Item(case, found[0], case, mask=masks.get(case), channels=channels))
     return items, faults
+
+
+def _named(names: Sequence[str]) -> dict[str, dict[int, str]]:
+    """Case -> number of the channel -> its file, of all in imagesTr."""
+    cases: dict[str, dict[int, str]] = {}
+    for path in names:
+        match = CHANNEL.fullmatch(files.stem_of(PurePosixPath(path).name))
+        if match and path.startswith("imagesTr/"):
+            cases.setdefault(match[1], {})[int(match[2])] = path
+    return cases
 
 
 def _ignored(root: Path, value: Any) -> int | None:
@@ -94,18 +99,31 @@ def _ignored(root: Path, value: Any) -> int | None:
     return int(found[0])
 
 
+def _regions(value: Any) -> dict[str, list[Any]]:
+    """Name -> mask values of what is several of them, of version 2."""
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    return {str(key): other for key, other in pairs if key != IGNORE and isinstance(other, list) and len(other) > 1}
+
+
+def _of_regions(value: Any) -> Iterator[str]:
+    if regions := _regions(value):
+        shown = ", ".join(f"'{name}': ({', '.join(map(str, values))})" for name, values in regions.items())
+        yield (
+            f"regions of {msd.FILE} are no classes and are not kept: masks keep their own values; finetuning scores "
+            f"them in place of classes by scoring.segmentation.regions = {{{shown}}}, as in gin/finetune/brats.gin."
+        )
+
+
 def _classes(value: Any) -> dict[str, str]:
     """Mask value -> name, from value -> name (version 1), name -> value or name -> values of a region (version 2)."""
     if not isinstance(value, Mapping):
         return {}
-    classes: dict[str, str] = {}
+    classes = {str(number): f"class {number}" for values in _regions(value).values() for number in values}
     for key, other in value.items():
-        if IGNORE in (key, other):
+        if IGNORE in (key, other) or other == [] or str(key) in _regions(value):
             continue
         if str(key).isdigit():
             classes[str(key)] = str(other)
-        elif isinstance(other, list):
-            classes = {str(number): f"class {number}" for number in other} | classes
         else:
-            classes[str(other)] = str(key)
+            classes[str(other[0] if isinstance(other, list) else other)] = str(key)
     return classes

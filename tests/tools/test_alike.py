@@ -1,0 +1,104 @@
+"""tools/readers/alike: names that may be visits of one person are a doubt, whose pattern joins these and no others."""
+
+import itertools
+import re
+
+import pytest
+
+from tests.tools.test_patients import grouped
+from tools.readers import alike
+
+PEOPLE = range(12)
+
+
+def named(form, visits=(1, 2)):
+    """Path -> who it is of."""
+    return {form(person, visit): person for person, visit in itertools.product(PEOPLE, visits)}
+
+
+def partition(items, of):
+    """How the persons of `of` and the patients of `items` lie over one another."""
+    pairs = {(item.patient, of[item.id]) for item in items}
+    patients, people = zip(*pairs, strict=True)
+    return len(pairs), len(set(patients)), len(set(people))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda p, v: f"{1000 + p}-{v}-CT",
+        lambda p, v: f"case_{p}_{v}",
+        lambda p, v: f"imagesTr/case_{p}_{v}_0000",
+        lambda p, v: f"K{p}{'ab'[v - 1]}",
+        lambda p, v: f"{p:04d}{'LR'[v - 1]}",
+        lambda p, v: f"s{p:02d}s{v}",
+        lambda p, v: f"P{p} ({v})",
+        lambda p, v: f"P{p:02d}_a long tail_of words_{v}",
+        lambda p, v: f"grp/AB{p:03d}/{v:02d}/x",
+        lambda p, v: f"P{p}/{['one', 'two'][v - 1]}/2011-04-18/I{10 * p + v}",
+        lambda p, v: f"{['first', 'second'][v - 1]}/{p:03d}",
+        lambda p, v: f"{['first', 'second'][v - 1]}_{p:03d}",
+        lambda p, v: f"{2018 + v}/{p:04d}",
+        lambda p, v: f"M{12 * v:02d}_P{p:03d}",
+        lambda p, v: f"{v}-{p:03d}",
+        lambda p, v: f"{['raw', 'fancy'][v - 1]}/P{p:03d}/t1",
+        lambda p, v: f"{['a', 'b'][v - 1]}/sub-{p:02d}",
+    ],
+)
+def test_names_that_are_alike_are_a_doubt_whose_pattern_makes_people_of_them(form):
+    of = named(form)
+    found = grouped(*of)
+    ((word, what),) = found.doubts
+    assert word == "visits"
+    assert partition(found.items, of)[1] >= 2 * len(PEOPLE)  # nobody is joined without being told
+    pattern = re.search("found by '(.+)'$", what)[1]
+    assert partition(grouped(*of, how=pattern).items, of) == (12, 12, 12)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda p, v: f"P{p:03d}_v{v}",
+        lambda p, v: f"P{p:03d}/201{v}-04-18/I{p * 100 + v}",
+        lambda p, v: f"P{p:03d}_slice{v:03d}",
+        lambda p, v: f"P{p:03d}/{v:03d}",
+    ],
+)
+def test_people_fewer_than_scans_of_one_are_a_doubt(form):
+    of = {form(person, visit): person for person in range(3) for visit in range(1, 6)}
+    found = grouped(*of)
+    assert len({item.patient for item in found.items}) == 15
+    ((_, what),) = found.doubts
+    assert "15 examples share 3 names" in what
+    pattern = re.search("found by '(.+)'$", what)[1]
+    assert partition(grouped(*of, how=pattern).items, of) == (3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{number:03d}" for number in range(200)],
+        [f"images/case_{number:05d}_0000" for number in range(60)],
+        [f"batch{number // 10}/scan_{number % 10:03d}" for number in range(60)],
+        [f"clinic_{number // 2:02d}/2020010{number % 7 + 1}/{number:04d}" for number in range(60)],
+        [f"siteA/sub-{number:02d}" for number in range(9)] + [f"siteB/sub-{number:02d}" for number in range(9)],
+        [f"Task{number // 20:02d}_x/imagesTr/x_{number:03d}" for number in range(60)],
+        [f"scan_2020-{number % 12 + 1:02d}-{number // 12 + 1:02d}" for number in range(60)],
+        [f"{number * 2654435761 % 2**32:08x}-{number:04x}" for number in range(60)],
+        [f"exam_{number:04d}/T1" for number in range(30)],
+    ],
+)
+def test_strangers_stay_apart_without_a_doubt(names):
+    found = grouped(*names)
+    assert len({item.patient for item in found.items}) == len(names)
+    assert not found.doubts
+
+
+def test_numbers_that_begin_anew_in_declared_splits_are_no_doubt():
+    assert not grouped(*(f"x/{n:03d}" for n in range(9)), split="train").doubts
+
+
+def test_names_without_a_short_pattern_say_so():
+    supposed = {f"x{n}a": str(n) for n in (1, 2)} | {f"{n}xb": str(n) for n in (1, 2)}
+    (what,) = alike.doubts({stem: stem for stem in supposed}, across={}, supposed=supposed)
+    assert what == "4 examples share 2 names, as '1xb' and 'x1a' share '1', found by no short pattern"
