@@ -1,14 +1,15 @@
 """What the name of a file says: whether it is a label map, and whose.
 
-The words are those of public data sets and tools: Decathlon, nnU-Net, KiTS, LiTS, ACDC, BTCV, BIDS, FreeSurfer, DLMUSE.
+The words are those of public data sets and tools: Decathlon, nnU-Net, KiTS, LiTS, ACDC, BTCV, BIDS,
+ISLES, VerSe, FreeSurfer, DLMUSE, and the target volumes of radiotherapy.
 """
 
 import re
 from typing import NamedTuple
 
 LABEL = re.compile(
-    r".*(seg|segs|mask|masks|label|labels|labelmaps?|segmentations?|parcellations?|groundtruths?)"
-    r"|gts?|truth|annotations?|aparc|wmparc|dlmuse|muse|dlicv"
+    r".*(seg|segs|mask|masks|msks?|label|labels|labelmaps?|segmentations?|parcellations?|groundtruths?|contours?)"
+    r"|gts?|truth|annots?|annotations?|delineations?|[cgip]tv[a-z]?\d*|aparc|wmparc|dlmuse|muse|dlicv"
 )
 # How label maps were made: says nothing of whose they are.
 MAKERS = {"manual", "auto", "automatic", "final", "corrected", "gold", "expert", "ground", "map"}
