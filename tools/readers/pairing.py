@@ -166,10 +166,6 @@ def _is_chosen(label: File, rules: Rules, *, is_in_folder: bool) -> bool:
     )
 
 
-
-
-
-
 def _found_elsewhere(
     lost: Sequence[tuple[File, Sequence[PurePosixPath]]],
     images: Sequence[File],
@@ -194,8 +190,6 @@ def _further(masks: Mapping[str, str], left: Sequence[Fault]) -> tuple[dict[str,
         if image is not None:
             further[image] = (*further.get(image, ()), path)
     return further, [fault for fault in left if of[fault.path] is None]
-
-
 
 
 def _claim(label: File, fitting: Sequence[File], claims: dict[str, list[File]]) -> list[Fault]:
