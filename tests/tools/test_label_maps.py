@@ -128,14 +128,12 @@ def test_a_label_map_apart_from_its_scan_stops_and_its_flags_pair_all(tmp_path, 
     with pytest.raises(InputError, match="looks like a label map of") as error:
         conversion.convert(request, place(str(tmp_path / "out")), settings())
     label, image, flags = re.match(r"(\S+) looks .* of (\S+), not .* add (.+) if such files", str(error.value)).groups()
-    number = re.search(r"\d(?=\D*$)", image)[0]
-    assert (image, label) == tuple(name.format(number) for name in names)
+    masks = {names[0].format(number): names[1].format(number) for number in range(4)}
+    assert masks[image] == label
     given = dict(flag.removeprefix("--").split("=", 1) for flag in shlex.split(flags))
     folder, suffixes = given.get("mask_folder", ""), (given["mask_suffix"],) if "mask_suffix" in given else None
     found = layouts.find(request._replace(mask_suffixes=suffixes, mask_folder=folder))
-    assert {item.path: item.mask for item in found.items} == {
-        names[0].format(number): names[1].format(number) for number in range(4)
-    }
+    assert {item.path: item.mask for item in found.items} == masks
 
 
 @pytest.mark.parametrize(
@@ -206,7 +204,7 @@ def test_what_is_seen_first_does_not_matter(tmp_path):
         save(tmp_path / f"raw/p{number}/organs.nii.gz", organs(number))
     listing = layouts.find(layouts.Request(str(tmp_path / "raw")))
     seen = label_maps.nothing_seen(listing)
-    measured = ({item.id: measured_of(tmp_path / "raw" / item.path, item.id) for item in listing.items},)
+    measured = {item.id: measured_of(tmp_path / "raw" / item.path, item.id) for item in listing.items}
     label_maps.check(listing, seen, [measured[f"p{number}/organs"] for number in range(4)])
     with pytest.raises(InputError, match=r"p2/organs\.nii\.gz looks like a label map of p2/ct\.nii\.gz"):
         label_maps.check(listing, seen, [measured["p2/ct"]])

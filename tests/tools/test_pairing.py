@@ -417,7 +417,7 @@ def test_t1_and_regions_of_dlmuse_become_scans_and_masks(tmp_path):
 def test_a_label_map_apart_takes_no_scan_that_has_its_own_and_two_of_them_are_to_be_chosen_from():
     names = ["sub-1/sub-1_T1w", "sub-1/sub-1_seg", "derivatives/sub-1/sub-1_msk"]
     assert masks_of(*names) == ({names[0]: names[1]}, [names[2]])
-    with pytest.raises(InputError, match="2 label maps .*--mask_folder=derivatives/a for"):
+    with pytest.raises(InputError, match=r"2 label maps .*--mask_folder=derivatives/a for"):
         masks_of(names[0], "derivatives/a/sub-1/sub-1_msk", "derivatives/b/sub-1/sub-1_msk")
 
 
