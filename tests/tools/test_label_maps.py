@@ -117,6 +117,7 @@ APART = {
         "derivatives/sub-{0}/ses-1/sub-{0}_ses-1_core.nii.gz",
     ),
     "two flags": ("bilder/Fall{0}.nii.gz", "umrisse/Fall{0}_Umriss.nii.gz"),
+    "one word": ("ct/Pat00{0}.nii.gz", "roi/Pat00{0}Roi.nii.gz"),
     "several readers": ("orig/IMD00{0}.nii.gz", "expert/IMD00{0}_lesion_1.nii.gz"),
 }
 
@@ -181,6 +182,12 @@ def test_what_looks_like_a_label_map_stops_and_both_flags_go_on(tmp_path, names,
     assert all(example.mask is not None and example.mask.max() == 2 for example in made.values())
     assert run(*command, scans, "--overwrite").returncode == 0
     assert [example.mask for example in examples(tmp_path / "out").values()] == [None] * 8
+
+
+def test_phantoms_are_scans_though_all_files_are_called_by_what_was_imaged(tmp_path):
+    cases(tmp_path / "raw", "patients/case {0}x/ct.nii.gz", "phantoms/ph{0}/ct.nii.gz", names=range(5))
+    convert(tmp_path / "raw", place(str(tmp_path / "out")))
+    assert len(examples(tmp_path / "out")) == 10
 
 
 @pytest.mark.parametrize("kind", ["alone", "another grid", "elsewhere", "with masks"])

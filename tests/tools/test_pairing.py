@@ -439,6 +439,7 @@ def test_what_fits_nothing_is_told_with_a_table():
 
 def test_the_ending_tells_a_label_map_from_its_image():
     assert label_names.ending("ctv", "ct") == "ctv"
+    assert label_names.ending("Pat7Roi", "Pat7") == "Roi"
     assert label_names.ending("p1_organs", "p1") == "_organs"
     assert label_names.ending("p1_organs", "p1_ct") == "_organs"
     assert label_names.ending("organs", "ct") == "organs"

@@ -56,7 +56,8 @@ def _places(item: Item, facts: Facts, among: partners.Telling) -> Iterator[tuple
     """Where a partner of `item` would be too, and whether any file there is one, also one named as of another case."""
     folder, stem = os.path.split(files.stem_of(item.path))
     spacing_mm = facts.spacing_mm and tuple(round(value, 3) for value in facts.spacing_mm)
-    for where in (f"{folder}/", stem):
+    is_named = bool(partners.words(stem, among, is_label_map=False))  # not as all are, by what was imaged: ct
+    for where in (f"{folder}/", stem) if is_named else (f"{folder}/",):
         yield (where, facts.shape, spacing_mm, facts.orientation), True
     for word in partners.words(item.path, among, is_label_map=facts.is_label_map):
         yield (word, facts.shape), False

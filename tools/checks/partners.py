@@ -10,7 +10,7 @@ from tools.readers import files, label_folders
 
 HALF, TENTH = 2, 10  # of the files at most have a word of a case: one with a digit, one without
 LEAST = 3  # files of a case, of however few
-NUMBER = re.compile(r"[a-z]+(\d+)")
+NUMBER = re.compile(r"[a-z]+(\d+)|([a-z]*\d+)[a-z]+")
 
 
 class Telling(NamedTuple):
@@ -29,11 +29,11 @@ def telling(paths: Iterable[str]) -> Telling:
 def words(path: str, among: Telling, *, is_label_map: bool) -> list[str]:
     """The words that `path` may have in common with other files of its case alone, the rarest first.
 
-    Of a label map the number at the end of a word is one too: outline001 may be of 001.
+    Of a label map a word up to its number is one too, and that alone: pat7roi may be of pat7, outline001 of 001.
     """
     found = set(_words(path))
     if is_label_map:
-        found |= {match[1] for word in found if (match := NUMBER.fullmatch(word))}
+        found |= {match[1] or match[2] for word in found if (match := NUMBER.fullmatch(word))}
     return sorted((word for word in found if _tells(word, among)), key=lambda word: (among.counts[word], word))
 
 
@@ -48,5 +48,4 @@ def _words(path: str) -> frozenset[str]:
 
 def _tells(word: str, among: Telling) -> bool:
     share = HALF if any(map(str.isdigit, word)) else TENTH
-    is_shared = among.counts[word] > 1 or word.isdigit()  # a number, with what ends in it
-    return is_shared and among.counts[word] <= max(LEAST, among.total // share)
+    return 0 < among.counts[word] <= max(LEAST, among.total // share)

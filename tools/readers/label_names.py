@@ -53,7 +53,7 @@ def whole(stem: str) -> str:
 def ending(label: str, image: str = "") -> str:
     """What tells the stem `label` from the stem `image`, to be given as --mask_suffix: '_gt' of 'p1_gt' and 'p1'."""
     rest = label.removeprefix(image)
-    if image and label.startswith(image) and not rest[:1].isalnum():  # 'ctv' of 'ct' ends in no 'v'
+    if image and label.startswith(image) and not (image[-1:] + rest[:1]).isalpha():  # 'ctv' of 'ct' ends in no 'v'
         return rest
     known = name(image or label).whose
     ends = [match.end() for match in WORD.finditer(label.lower()) if match[0] in known]
