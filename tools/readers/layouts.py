@@ -27,6 +27,7 @@ from tools.readers import (
     split_words,
     table,
     ukb,
+    unread,
 )
 from tools.readers.contract import Listing
 from tools.readers.dicom_masks import EVERYTHING, NOTHING, Choice
@@ -84,6 +85,8 @@ def find(request: Request) -> Listing:
     """
     path = Path(os.path.abspath(places.local(request.input, "--input")))
     layout = _detect(path) if request.layout == "auto" else request.layout
+    if request.layout == "auto" and layout == "folder" and path.is_dir():
+        unread.refuse(path)
     if not path.exists() and not glob.has_magic(request.input):
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
     _check_flags(request, layout)
@@ -114,8 +117,8 @@ def _completed(listing: Listing, request: Request, path: Path) -> Listing:
         listing = class_folders.labelled(listing)
     hints = [] if request.labels_from else [*class_folders.hints(listing)]
     hints += split_words.hints(listing.items) if listing.layout == "folder" else ()
-    if listing.layout == "folder" and path.is_dir():
-        hints += table.unread(path)
+    if listing.layout in ("folder", "csv") and path.is_dir():
+        hints += unread.notes(path, listing.given)
     listing = listing._replace(notes=(*listing.notes, *hints))
     classes = listing.label_classes.values() if request.labels_from else ()
     asked = {"patients_from": request.patients_from, "labels_from": request.labels_from}
@@ -126,7 +129,7 @@ def _completed(listing: Listing, request: Request, path: Path) -> Listing:
 def _detect(path: Path) -> str:
     if medmnist.is_medmnist(path):
         return "medmnist"
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if table.is_named_so(path):
         return "csv"
     if path.is_dir() and nnunet.is_nnunet(path):
         return "nnunet"
@@ -220,7 +223,7 @@ def _matches(path: Path, root: Path) -> paths.Tree:
 def _find_table(path: Path, *, allow_outside: bool) -> Listing:
     if path.is_file():
         return table.find([path], path.parent, allow_outside=allow_outside)
-    tables = table.found_in(path) or sorted(path.glob("*.csv"))
+    tables = table.found_in(path) or table.named_so(path)
     if not tables:
-        raise InputError(f"{path} holds no .csv file; name the table with --input, or use --layout=folder.")
+        raise InputError(f"{path} holds no .csv or .tsv file; name the table with --input, or use --layout=folder.")
     return table.find(tables, path, allow_outside=allow_outside)
