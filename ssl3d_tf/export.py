@@ -18,7 +18,7 @@ from ssl3d_tf.data.places import local
 
 with quiet.greeting():
     from ssl3d_tf.experiment import choosing
-    from ssl3d_tf.training import encoders, exporting
+    from ssl3d_tf.training import encoders, exporting, literal
 
 
 def define_flags() -> None:
@@ -55,6 +55,8 @@ def run(model: Path, run: str, name: str, output: Path, *, overwrite: bool = Fal
         print(f"its sides must be multiples of {about['multiple_of']}: a Keras file cannot lengthen them itself.")
     for module in about["needs"]:
         print(f"note: nobody can load it without {module}: import that first, or take another --format.")
+    if name == "savedmodel" and literal.is_pattern(output):
+        print(f"note: TensorFlow takes {output} for a pattern and finds nothing there: move it to load it elsewhere.")
     differs, largest = about["max_abs_difference"], about["max_abs_output"]
     print(f"{output}: {name} and contract.json; differs by {differs:.2g} at most, of outputs up to {largest:.2g}.")
 

@@ -46,6 +46,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("overwrite", False, "Replace the predictions of another model or options in --output.")
     flags.DEFINE_enum("layout", "auto", layouts.LAYOUTS, "What the input is, as of tools.to_tfrecord.")
     flags.DEFINE_list("mask_suffix", None, "Endings of masks, such as _gt, which are no scans (folder, bids).")
+    flags.DEFINE_enum("label_maps", "auto", ("auto", "scans"), "scans: those that fit no scan are scans (folder, csv).")
     flags.DEFINE_enum("channels", None, arrays.LAYOUTS, "Axis of arrays with channels; by default the model's.")
     flags.DEFINE_enum("nan", None, ("min", "0"), "What NaN becomes; by default as in the model's data.")
     flags.DEFINE_float("max_gb", None, "Leave out scans of more gigabytes; by default as in the model's data.", 0.0)
@@ -82,7 +83,8 @@ def find(values: flags.FlagValues, contract: dict[str, Any]) -> tuple[Sequence[a
         return records.find(given, contract), []
     prepared = inputs.how(contract, f"{contract['folder']}/{contracts.CONTRACT}", values.flag_values_dict())
     suffixes = None if values.mask_suffix is None else tuple(filter(None, values.mask_suffix))
-    found, faults = inputs.find(layouts.Request(values.input, values.layout, suffixes), prepared)
+    request = layouts.Request(values.input, values.layout, suffixes, label_maps=values.label_maps)
+    found, faults = inputs.find(request, prepared)
     if found and not Path(values.input).is_file():  # which names all that is read
         output.check_apart(places.local(values.output, "--output"), found[0].root)
     return found, [fault._asdict() for fault in faults]

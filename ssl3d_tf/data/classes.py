@@ -11,6 +11,7 @@ import numpy as np
 
 from ssl3d_tf.data.records import columns, rows
 from ssl3d_tf.data.records.manifest import Manifest
+from ssl3d_tf.errors import InputError
 
 BACKGROUND = 0  # of masks: what crops are padded with, and so a class of every task
 
@@ -33,15 +34,51 @@ def of_labels(manifest: Manifest) -> dict[int, str]:
     return _named({value for value in values if value is not None}, declared)
 
 
-def as_asked(found: Mapping[int, str], asked: int | Sequence[int] | None) -> dict[int, str]:
+def as_asked(
+    found: Mapping[int, str], asked: int | Sequence[int] | None, *, ignore: int | None = None
+) -> dict[int, str]:
     """The classes of a task that `asked` for so many, or for these values; None is all that were found.
 
     A number that is not that of the classes found says that they are 0, 1, 2, …, whether or not the data hold them all.
+
+    Raises:
+        InputError: the value to `ignore` is one of them.
     """
     if asked is None or asked == len(found):
         return dict(found)
     values = range(asked) if isinstance(asked, int) else asked
+    if ignore in values:
+        raise InputError(
+            f"CLASSES={asked} holds {ignore}, the value of masks to ignore; leave it out, or IGNORE_LABEL."
+        )
     return {value: found.get(value, f"class {value}") for value in sorted(values)}
+
+
+def ignored(manifest: Manifest, asked: int | None, where: str, *, masks: bool) -> int | None:
+    """The value of masks that is no class: the one that the data declare, or that is `asked` for of others.
+
+    Voxels of a declared value are in no count. So with another one in its place nobody would know of them any more.
+
+    Args:
+        asked: IGNORE_LABEL. where: the data, for errors. masks: whether the task reads them.
+
+    Raises:
+        InputError: it cannot be that one.
+    """
+    declared = manifest.ignore_label
+    if asked is None or asked == declared:
+        return declared
+    said = f"IGNORE_LABEL={asked!r}"
+    if type(asked) is not int or asked <= BACKGROUND:
+        raise InputError(f"{said} must be a whole number above 0, which is the background around every scan.")
+    if not masks:
+        raise InputError(f"{said} is a value of masks, and this task reads labels; leave it out.")
+    if declared is not None:
+        found = f"{said}, but the data {where} ignore {declared} already, which would be neither class nor ignored"
+        raise InputError(f"{found}; leave it out, or convert again with --relabel={asked}:{declared} to ignore both.")
+    if (held := _in_masks(manifest)) and asked not in held:
+        raise InputError(f"{said}, which no mask of {where} has: they hold {_listed(sorted(held))}; mend it.")
+    return asked
 
 
 def told(manifest: Manifest, *, masks: bool) -> str:

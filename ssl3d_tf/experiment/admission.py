@@ -64,7 +64,7 @@ def _check_label(entry: Entry, data: DataFolder, probe: Probe) -> None:
         else:
             rule = f"it must be one of the CLASSES {_shown(probe.classes)}"
     if wrong:
-        raise InputError(f"the label of '{entry.id}' in {data.path} is {wrong[0]:g}; {rule}.")
+        raise InputError(f"the label of '{entry.id}' in {data.path} is {wrong[0]:.9g}; {rule}.")
 
 
 def _shown(values: Iterable[str | int]) -> str:

@@ -63,6 +63,8 @@ def write(
         line["files"] = _segmented(network, folder, formats, wanted, scan, example, said)
     if resampled := example.source.get("resampled"):
         line["resampled"] = resampled
+    if notes := example.source.get("notes"):
+        line["notes"] = list(notes)
     if said.values is not None:
         line["values"] = said.values.tolist()
     if said.embedding is not None:

@@ -107,11 +107,21 @@ def report(done: Done, folder: Path, tables: Sequence[str]) -> str:
     if done.gone:
         names = ", ".join(line["case"] for line in done.gone[:SHOWN]) + ", …" * (len(done.gone) > SHOWN)
         lines.append(f"note: no longer in the input: {names}; what was predicted of them stays, see {ledger.GONE}.")
+    lines += _notes(done.lines)
     share = f", {done.computing_s / done.seconds:.0%} of it in the network" if done.computing_s else ""
     counts = f"{len(done.lines)} scans predicted, {done.kept} of them before, {len(done.faults)} failed"
     return "\n".join(
         [*lines, f"{folder}: {counts}, in {done.seconds:.1f} s{share}; {', '.join([*tables, ledger.DONE])}."]
     )
+
+
+def _notes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How scans were taken where that is worth a word; of those that are alike up to a colon, the first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for line in lines:
+        for note in line.get("notes", ()):
+            found.setdefault(note.partition(":")[0], []).append((note, line["case"]))
+    return [f"note: {who[0][0]} (scans: {len(who)}, such as '{who[0][1]}')." for who in found.values()]
 
 
 class _Writing(NamedTuple):

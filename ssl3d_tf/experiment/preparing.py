@@ -241,11 +241,11 @@ def for_task(data: DataFolder) -> DataFolder:
 
 def _with_classes(data: DataFolder) -> DataFolder:
     """The data with exactly the classes of the task, which CLASSES and what else the data say then say too."""
-    ignore = configuration.macro("IGNORE_LABEL")
-    manifest = data.manifest._replace(ignore_label=data.manifest.ignore_label if ignore is None else ignore)
     has_masks = _learnt_from(configuration.value("pipeline.read.fields")) == "mask"
+    ignore = classes.ignored(data.manifest, configuration.macro("IGNORE_LABEL"), str(data.path), masks=has_masks)
+    manifest = data.manifest._replace(ignore_label=ignore)
     found = (classes.of_masks if has_masks else classes.of_labels)(manifest)
-    named = classes.as_asked(found, configuration.macro("CLASSES"))
+    named = classes.as_asked(found, configuration.macro("CLASSES"), ignore=ignore)
     values = tuple(named)
     configuration.bind("CLASSES", len(values) if values == tuple(range(len(values))) else values)
     configuration.bind("IGNORE_LABEL", manifest.ignore_label)

@@ -156,7 +156,7 @@ def _check_classes(few: _Asked, split: str) -> None:
     where, least = f"split '{split}' of {few.data.path}", 2 if few.of == "label" else 1
     if foreign := sorted(held - known):
         raise InputError(
-            f"PROBE tells classes apart, and a {few.of} in {where} is {foreign[0]:g}; PROBE_DATA has others."
+            f"PROBE tells classes apart, and a {few.of} in {where} is {foreign[0]:.9g}; PROBE_DATA has others."
         )
     if len(held) < least:
         raise InputError(

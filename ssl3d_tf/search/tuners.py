@@ -26,6 +26,7 @@ from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.search.space import Numbers, Space
 from ssl3d_tf.search.trials import Objective
+from ssl3d_tf.training import literal
 
 FOLDER = "keras_tuner"
 config.DEBUG = False  # or it prints the traceback of every failed trial
@@ -55,7 +56,8 @@ class Tuner(base_tuner.BaseTuner):
 
     def __init__(self, oracle: keras_tuner.Oracle, workdir: Path, train: Callable[[str, Mapping[str, Any]], float]):
         self._objective, self._train = oracle.objective.name, train
-        super().__init__(oracle=oracle, directory=str(workdir), project_name=FOLDER)
+        directory = str(literal.folder(workdir))  # keras-tuner looks for trials by a pattern
+        super().__init__(oracle=oracle, directory=directory, project_name=FOLDER)
 
     def pre_create_trial(self) -> None:
         """Waits a little where the oracle is another process: keras-tuner would ask it again at once."""

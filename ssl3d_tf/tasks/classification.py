@@ -43,8 +43,7 @@ def nominal(
         counts: training cases of each class: chance is then to name the most frequent one for every case, else 1 / K.
         weights: of each class in the loss, as `losses.classification.class_weights`.
     """
-    values = stored.values(classes)
-    _at_least(len(values), 2, "classes")
+    values = _classes(classes, "nominal")
     metrics = {"accuracy": scores.accuracy, "chance": _chance(counts, values) or scores.chance}
     weighted = classification.class_weights(weights, classes=values, counts=counts)
     loss = (
@@ -60,8 +59,7 @@ def ordinal(
 
     Grade 2 of 0..4 is yes yes no no. counts, weights: as of `nominal`.
     """
-    values = stored.values(classes)
-    _at_least(len(values), 2, "classes")
+    values = _classes(classes, "ordinal")
     chance = _chance(counts, values)
     metrics = {"accuracy": scores.ordinal_accuracy} | ({"chance": chance} if chance else {})
     weighted = classification.class_weights(weights, classes=values, counts=counts)
@@ -134,6 +132,15 @@ def _chance(counts: Sequence[int] | None, values: Sequence[int]) -> Scorer | Non
 
 def _first_of(values: Sequence[int]) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda given: stored.places(given[:, 0], values)
+
+
+def _classes(classes: int | Sequence[int], kind: str) -> tuple[int, ...]:
+    values = stored.values(classes)
+    if len(values) < 2:
+        found = f"the labels hold {len(values) or 'no'} class{'es' * (not values)}, and {kind}() tells 2 or more apart"
+        measured = "LABELS=@classification.regression() with SCORES=('mae',) learns measurements, such as 0.5"
+        raise InputError(f"{found}; {measured}, @classification.multilabel() several answers of 0 or 1.")
+    return values
 
 
 def _at_least(number: int, least: int, name: str) -> None:

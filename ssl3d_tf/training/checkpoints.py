@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssl3d_tf.errors import InputError
+from ssl3d_tf.training import literal
 from ssl3d_tf.training.updates import Part
 
 FOLDER, _LIST = "checkpoints", "checkpoint"
@@ -45,7 +46,7 @@ def manager(folder: Path, model: keras.Model, parts: Sequence[Part], progress: P
         part.optimizer.build(part.variables)  # before restoring, or its slots would be restored to nothing
     optimizers = [part.optimizer for part in parts]
     checkpoint = tf.train.Checkpoint(model=model, optimizers=optimizers, **progress._asdict())
-    where = folder / FOLDER
+    where = literal.folder(folder) / FOLDER
     try:
         return tf.train.CheckpointManager(checkpoint, str(where), max_to_keep=2)
     except (ValueError, IndexError):  # its list of them is cut; `restore` goes by the files
@@ -71,7 +72,7 @@ def restore_model(workdir: Path, model: keras.Model) -> Path:
 
     def read(path: Path) -> None:
         try:
-            status = tf.train.Checkpoint(model=model).restore(str(path))
+            status = tf.train.Checkpoint(model=model).restore(_named(path))
             status.expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError) as error:
             raise InputError(f"checkpoint {path} does not fit this model ({_first_line(error)}).") from error
@@ -107,12 +108,17 @@ def _newest_whole(workdir: Path, read: Callable[[Path], None]) -> Path | None:
 
 def _restore(manager: tf.train.CheckpointManager, path: Path) -> None:
     try:
-        status = manager.checkpoint.restore(str(path))
+        status = manager.checkpoint.restore(_named(path))
         status.expect_partial()  # what is left over is told below, once, and not again at exit
         status.assert_consumed().assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:
         reason = _first_line(error)
         raise InputError(f"checkpoint {path} does not fit this model ({reason}); take another --workdir.") from error
+
+
+def _named(path: Path) -> str:
+    """A checkpoint as TensorFlow finds it, whatever its folders are called."""
+    return str(literal.folder(path.parents[1]) / FOLDER / path.name)
 
 
 def _number(path: Path) -> int:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from ssl3d_tf.data import files
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.models import portable
+from ssl3d_tf.training import literal
 
 INPUT = "volumes"
 KERAS_FILE, ONNX_FILE = "model.keras", "model.onnx"
@@ -43,11 +44,11 @@ def _write_savedmodel(network: keras.Model, result: str, contract: Mapping[str, 
     module = tf.Module()
     module.numbers = [variable.value for variable in network.variables]  # of the layers too, each would be traced
     module.call = _graph(network, result)
-    tf.saved_model.save(module, str(folder), signatures=module.call.get_concrete_function())
+    tf.saved_model.save(module, str(literal.folder(folder)), signatures=module.call.get_concrete_function())
 
 
 def _read_savedmodel(folder: Path, result: str) -> Predict:
-    loaded = tf.saved_model.load(str(folder))
+    loaded = tf.saved_model.load(str(literal.folder(folder)))
     return lambda volumes: loaded.signatures["serving_default"](tf.constant(volumes))[result].numpy()
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from absl import app, flags
@@ -223,6 +224,13 @@ def test_the_command_says_what_goes_in_what_comes_out_and_how_near_it_is(root, t
     ]
     assert lines[3] == "its sides must be multiples of 2: a Keras file cannot lengthen them itself."
     assert lines[4].startswith(f"{tmp_path / 'out'}: keras and contract.json; differs by ")
+
+
+def test_a_folder_that_tensorflow_takes_for_a_pattern_is_written_and_said(root, tmp_path, capsys):
+    run(f"--model={root / 'classes'}", "--format=savedmodel", f"--output={tmp_path / 'out[1]'}")
+    assert f"note: TensorFlow takes {tmp_path / 'out[1]'} for a pattern" in capsys.readouterr().out
+    (tmp_path / "out[1]").rename(tmp_path / "out")
+    assert keras.layers.TFSMLayer(str(tmp_path / "out"), call_endpoint="serving_default")
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def searched(data, tmp_path_factory):
-    """The workdir of a search of two trials with half of the labels, and its best trial."""
-    workdir = tmp_path_factory.mktemp("searched") / "hp"
+    """The workdir, called like a pattern, of a search of two trials with half of the labels, and its best trial."""
+    workdir = tmp_path_factory.mktemp("searched") / "hp[1]"
     return workdir, run(data, workdir, *SEARCH)
 
 

@@ -9,6 +9,7 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.data.places import place
 from ssl3d_tf.data.records.manifest import Entry, Manifest, Split
 from ssl3d_tf.data.records.schema import Stored
+from ssl3d_tf.errors import InputError
 
 STORED = Stored("uint8", 0, 1, (1.0,), (0.0,))
 
@@ -104,3 +105,33 @@ def test_only_what_has_what_a_task_reads_is_labelled():
     assert kept("volume", "label") == ["mask of before counts", "label"]
     assert kept("volume", "mask", "label") == ["mask of before counts"]
     assert kept("volume") == [one.id for one in entries]
+
+
+@pytest.mark.parametrize(
+    ("asked", "declared", "masks", "said"),
+    [
+        (100, 255, True, "IGNORE_LABEL=100, but the data DATA ignore 255 already, .* --relabel=100:255 to"),
+        (77, 255, True, "IGNORE_LABEL=77, but the data DATA ignore 255 already"),
+        (77, None, True, "IGNORE_LABEL=77, which no mask of DATA has: they hold 0, 100, 200; mend it"),
+        (0, None, True, "IGNORE_LABEL=0 must be a whole number above 0"),
+        ("100", None, True, "IGNORE_LABEL='100' must be a whole number"),
+        (100, None, False, "IGNORE_LABEL=100 is a value of masks, and this task reads labels"),
+    ],
+)
+def test_a_value_to_ignore_that_cannot_be_is_refused(asked, declared, masks, said):
+    held = manifest(entry("a", counts={"0": 5, "100": 3}), entry("b", counts={"200": 2}), ignore=declared)
+    with pytest.raises(InputError, match=said):
+        classes.ignored(held, asked, "DATA", masks=masks)
+
+
+def test_a_value_to_ignore_is_that_of_the_data_or_the_one_asked_for():
+    held = manifest(entry("a", counts={"0": 5, "100": 3}))
+    assert classes.ignored(held, 100, "DATA", masks=True) == 100
+    assert classes.ignored(held._replace(ignore_label=255), 255, "DATA", masks=True) == 255
+    assert classes.ignored(held._replace(ignore_label=255), None, "DATA", masks=False) == 255
+
+
+@pytest.mark.parametrize("asked", [3, (0, 2)])
+def test_what_is_ignored_is_no_class(asked):
+    with pytest.raises(InputError, match="holds 2, the value of masks to ignore"):
+        classes.as_asked({0: "background", 1: "organ"}, asked, ignore=2)

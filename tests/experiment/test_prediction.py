@@ -8,7 +8,7 @@ import pytest
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native, overlays
-from ssl3d_tf.experiment import answers, prediction
+from ssl3d_tf.experiment import answers, applying, prediction
 
 SHAPE, READ = (144, 160, 96), (180, 200, 60)
 CONTRACT = {
@@ -150,3 +150,10 @@ def test_a_picture_without_a_reference_has_the_prediction_alone(tmp_path):
         overlays.draw(tmp_path / name, truth=truth, predicted=predicted, **shared)
     pictures = [(tmp_path / name).read_bytes() for name in ("alone", "empty", "both")]
     assert len(set(pictures)) == 3  # the legend of the second names a reference, the third outlines one
+
+
+def test_how_scans_were_taken_is_said_once_for_all_that_are_alike(tmp_path):
+    notes = ["no size: pixdim is 0"], ["no size: pixdim is 7"], []
+    lines = [{"case": str(number), "files": [], "notes": each} for number, each in enumerate(notes)]
+    said = applying.report(applying.Done([*lines, {"case": "x", "files": []}], [], 0, [], 1.0, 0.0), tmp_path, [])
+    assert said.splitlines()[0] == "note: no size: pixdim is 0 (scans: 2, such as '0')."

@@ -51,6 +51,12 @@ def test_views_of_thick_slices_are_moved_within_their_planes_and_told_where_a_ne
         task.build_model(unet.encoder(1, rank=3, filters=2, levels=1, norm="group", pool=pool))
 
 
+@pytest.mark.parametrize(("classes", "held"), [(0, "no classes"), (1, "1 class"), ((7,), "1 class")])
+def test_labels_that_are_no_classes_are_told_what_learns_them(classes, held):
+    with pytest.raises(InputError, match=rf"labels hold {held}, and ordinal\(\) tells 2 or more .*regression\(\) with"):
+        classification.ordinal(classes=classes)
+
+
 def test_counts_of_other_classes_are_refused():
     with pytest.raises(InputError, match="CLASS_COUNTS has 2 numbers, there are 3 classes; leave it None"):
         classification.nominal(classes=3, counts=(1, 2))

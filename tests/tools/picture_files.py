@@ -20,7 +20,7 @@ def png(voxels, *, interlaced_as=0, exif=b""):
     return b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, chunks))
 
 
-def tiff(voxels, photometric, *, order="<", is_packed=False, sample_format=1, planes=1):
+def tiff(voxels, photometric, *, order="<", is_packed=False, sample_format=1, planes=1, orientation=1):
     """voxels: [H, W] or [H, W, channels], of any integer or float dtype; is_packed: by deflate."""
     height, width = voxels.shape[:2]
     channels = voxels[0, 0].size
@@ -38,7 +38,7 @@ def tiff(voxels, photometric, *, order="<", is_packed=False, sample_format=1, pl
         262: (3, photometric),
     }
     tags |= {273: (4, 8), 277: (3, channels), 278: (4, height), 279: (4, len(data)), 284: (3, planes)}
-    tags |= {339: (3, sample_format)}
+    tags |= {274: (3, orientation), 339: (3, sample_format)}
     entries = b""
     for tag, (kind, value) in sorted(tags.items()):
         if tag == 258 and extra:

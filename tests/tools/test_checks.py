@@ -77,6 +77,10 @@ def test_constant_channels_and_near_empty_volumes_are_named():
     ]
 
 
+def test_a_window_that_loses_most_of_a_scan_is_named():
+    assert found(fact("a", lost="most of it"), *usual(3)) == [("a", "clipped", "most of it")]
+
+
 def test_odd_voxel_sizes_are_measured_against_the_median():
     odd = [fact("cm", spacing_mm=(0.1, 0.1, 0.1)), fact("thick", spacing_mm=(1.0, 1.0, 3.5))]
     assert found(*usual(5), *odd, fact("npy", spacing_mm=None), fact("fine", spacing_mm=(2.0, 2.0, 3.0))) == [

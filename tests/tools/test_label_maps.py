@@ -7,9 +7,11 @@ import nibabel
 import numpy as np
 import pytest
 
+from ssl3d_tf.data.places import place
 from ssl3d_tf.errors import InputError
-from tests.tools.converting import examples, run
+from tests.tools.converting import convert, examples, run, settings
 from tools.checks import facts, label_maps
+from tools.conversion import conversion
 from tools.readers import files, layouts
 from tools.readers.contract import plain_volume
 from tools.voxels import ranges, regions
@@ -99,6 +101,60 @@ def save(path, values, affine=None):
     nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 1, 2, 1]) if affine is None else affine), path)
 
 
+def cases(root, scans, labels, *, names=range(4)):
+    """A scan and its label map of each of `names`."""
+    for number, name in enumerate(names):
+        save(root / scans.format(name), scan(number))
+        save(root / labels.format(name), organs(number))
+
+
+APART = {
+    "no word of label maps": ("p{0}/ct.nii.gz", "p{0}/drawn/heart.nii.gz"),
+    "folders of kinds": ("p{0}/dicom/ct.nii.gz", "p{0}/out/heart.nii.gz"),
+    "folders of names": ("orig/IMD00{0}.nii.gz", "expert/IMD00{0}_lesion.nii.gz"),
+    "derivatives": (
+        "sub-{0}/ses-1/dwi/sub-{0}_ses-1_dwi.nii.gz",
+        "derivatives/sub-{0}/ses-1/sub-{0}_ses-1_core.nii.gz",
+    ),
+    "two flags": ("bilder/Fall{0}.nii.gz", "umrisse/Fall{0}_Umriss.nii.gz"),
+    "one word": ("ct/Pat00{0}.nii.gz", "roi/Pat00{0}Roi.nii.gz"),
+    "several readers": ("orig/IMD00{0}.nii.gz", "expert/IMD00{0}_lesion_1.nii.gz"),
+}
+
+
+@pytest.mark.parametrize("names", APART.values(), ids=APART)
+def test_a_label_map_apart_from_its_scan_stops_and_its_flags_pair_all(tmp_path, names):
+    cases(tmp_path / "raw", *names)
+    request = layouts.Request(str(tmp_path / "raw"))
+    with pytest.raises(InputError, match="looks like a label map of") as error:
+        conversion.convert(request, place(str(tmp_path / "out")), settings())
+    label, image, flags = re.match(r"(\S+) looks .* of (\S+), not .* add (.+) if such files", str(error.value)).groups()
+    masks = {names[0].format(number): names[1].format(number) for number in range(4)}
+    assert masks[image] == label
+    given = dict(flag.removeprefix("--").split("=", 1) for flag in shlex.split(flags))
+    folder, suffixes = given.get("mask_folder", ""), (given["mask_suffix"],) if "mask_suffix" in given else None
+    found = layouts.find(request._replace(mask_suffixes=suffixes, mask_folder=folder))
+    assert {item.path: item.mask for item in found.items} == masks
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("ct/{0}.nii.gz", "drawn/of {0}.nii.gz"), ("images/img{0}.nii.gz", "drawn/outline{0}.nii.gz")],
+)
+def test_names_without_a_flag_that_pairs_them_stop_with_a_table(tmp_path, names):
+    cases(tmp_path / "raw", *names, names=["011", "012", "013"] if "img" in names[0] else ["anna", "bert", "carl"])
+    with pytest.raises(InputError, match=r"add a csv with columns path and mask if"):
+        convert(tmp_path / "raw", place(str(tmp_path / "out")))
+
+
+def test_a_label_map_of_another_patient_is_none(tmp_path):
+    for number in range(3):
+        save(tmp_path / f"raw/study7/sub-{number}/T1.nii.gz", scan(number))
+        save(tmp_path / f"raw/study7/drawn/sub-{number + 3}_shape.nii.gz", organs(number))
+    convert(tmp_path / "raw", place(str(tmp_path / "out")))
+    assert len(examples(tmp_path / "out")) == 6
+
+
 PAIRS = {
     "case folders": ("p{0}/ct.nii.gz", "p{0}/organs.nii.gz"),
     "stems": ("p{0}.nii.gz", "p{0}_vessels.nii.gz"),
@@ -128,6 +184,12 @@ def test_what_looks_like_a_label_map_stops_and_both_flags_go_on(tmp_path, names,
     assert [example.mask for example in examples(tmp_path / "out").values()] == [None] * 8
 
 
+def test_phantoms_are_scans_though_all_files_are_called_by_what_was_imaged(tmp_path):
+    cases(tmp_path / "raw", "patients/case {0}x/ct.nii.gz", "phantoms/ph{0}/ct.nii.gz", names=range(5))
+    convert(tmp_path / "raw", place(str(tmp_path / "out")))
+    assert len(examples(tmp_path / "out")) == 10
+
+
 @pytest.mark.parametrize("kind", ["alone", "another grid", "elsewhere", "with masks"])
 def test_shapes_alone_are_scans(tmp_path, kind):
     for number in range(3):
@@ -148,7 +210,8 @@ def test_what_is_seen_first_does_not_matter(tmp_path):
         save(tmp_path / f"raw/p{number}/ct.nii.gz", scan(number))
         save(tmp_path / f"raw/p{number}/organs.nii.gz", organs(number))
     listing = layouts.find(layouts.Request(str(tmp_path / "raw")))
-    seen, measured = {}, {item.id: measured_of(tmp_path / "raw" / item.path, item.id) for item in listing.items}
+    seen = label_maps.nothing_seen(listing)
+    measured = {item.id: measured_of(tmp_path / "raw" / item.path, item.id) for item in listing.items}
     label_maps.check(listing, seen, [measured[f"p{number}/organs"] for number in range(4)])
     with pytest.raises(InputError, match=r"p2/organs\.nii\.gz looks like a label map of p2/ct\.nii\.gz"):
         label_maps.check(listing, seen, [measured["p2/ct"]])
@@ -166,4 +229,4 @@ def test_the_flag_fits_whichever_scan_was_read_first(tmp_path):
     listing = layouts.find(layouts.Request(str(tmp_path / "raw")))
     measured = [measured_of(tmp_path / f"raw/{name}.nii.gz", name) for name in ("p0", "p2_two organs")]
     with pytest.raises(InputError, match="add --mask_suffix='_two organs' if such files are masks"):
-        label_maps.check(listing, {}, measured)
+        label_maps.check(listing, label_maps.nothing_seen(listing), measured)

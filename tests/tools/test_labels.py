@@ -83,6 +83,34 @@ def test_classes_are_doubted():
     assert doubts({"-1": "class -1", "0": "class 0"}, [0, -1, -1]) == ["-1 (2) is a class of its own"]
     assert doubts({"2": "class 2", "5": "class 5"}, [2, 5]) == ["no example has 0, 1, 3, 4"]
     assert doubts({"0": "A", "1": "B"}, [0, 0]) == ["no example has 1 'B'"]
+    sparse = {str(value): f"class {value}" for value in (0, 1, 3, 999)}
+    assert doubts(sparse, [0, 1, 3, 999]) == ["no example has 2, 4 to 998"]
+    assert doubts({"2019": "class 2019", "2020": "class 2020"}, [2019, 2020]) == []
+
+
+def test_of_several_answers_a_negative_one_is_doubted():
+    assert list(labels.doubts({}, [(0.0, 1.0), (1.0, -1.0), (0.0, -1.0), None])) == [
+        ("labels", "-1 (2) among several numbers of 0 and 1 is neither no nor yes, and none to learn from")
+    ]
+    assert not list(labels.doubts({}, [(0.5, 1.0), (0.0, -1.0)]))  # measurements
+    assert not list(labels.doubts({}, [(0.0, 1.0), (1.0, 1.0)]))
+
+
+@pytest.mark.parametrize("values", [(0, 1, 1000000), (1234567, 1234568)])
+def test_large_numbers_keep_every_digit(tmp_path, capsys, values):
+    rows = [values[number % len(values)] for number in range(12)]
+    data = convert(table(tmp_path / "raw", rows), tmp_path / "out").data
+    assert data.label_classes == {str(value): f"class {value}" for value in values}
+    said = capsys.readouterr().out
+    assert f"labels: {', '.join(f'{value} ({rows.count(value)})' for value in values)}." in said
+    assert sorted(int(one.label[0]) for one in examples(tmp_path / "out").values()) == sorted(rows)
+    page = (tmp_path / "out" / "summary.md").read_text()
+    assert all(f"| {value} | class {value} |" in page for value in values)
+
+
+def test_classes_that_float32_does_not_tell_apart_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"t\.csv holds 16777217 as a class, .* number the classes from 0"):
+        find(table(tmp_path, ["16777216", "16777217"]))
 
 
 def test_the_mapping_is_printed_with_counts_and_stands_in_the_summary(tmp_path, capsys):
@@ -108,7 +136,7 @@ def test_masks_and_labels_have_names_of_their_own(tmp_path):
 def classes_of(tmp_path, names, **changes):
     pictures(tmp_path / "raw", names)
     found = find(tmp_path / "raw", labels_from="folder", **changes)
-    return found, {item.path: found.label_classes[f"{item.label[0]:g}"] for item in found.items if item.label}
+    return found, {item.path: found.label_classes[labels.key(item.label[0])] for item in found.items if item.label}
 
 
 def test_folders_are_labels_on_request(tmp_path):

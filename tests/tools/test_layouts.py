@@ -93,6 +93,20 @@ def test_a_glob_selects_files(tmp_path):
     assert ([item.id for item in found.items], found.root) == (["a1", "a2"], tmp_path)
 
 
+def test_a_folder_called_like_a_glob_is_that_folder(tmp_path):
+    for name in ("raw[1]/a1.npy", "raw[1]/deep/b*.npy", "raw1/c.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    for asked, ids in (
+        ("", ["a1", "deep/b*"]),
+        ("a?.npy", ["a1"]),
+        ("**/b[*].npy", ["deep/b*"]),
+        ("deep/b*.npy", ["b*"]),
+    ):
+        found = layouts.find(layouts.Request(str(tmp_path / "raw[1]" / asked)))
+        assert [item.id for item in found.items] == ids
+
+
 def write_msd(root, **changes):
     cases = [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}]
     value = {"name": "T", "training": cases, "test": ["./imagesTs/z.nii.gz"]}

@@ -46,6 +46,14 @@ def masks_of(*names, **rules):
         ("anat/x", "muse_out/x_DLMUSE"),
         ("image/x", "nodule_mask/x"),
         ("p 01", "P-01 (GT)"),
+        ("p0/ct", "p0/contours/ctv"),
+        ("p0/dicom/ct", "p0/contours/GTVp"),
+        ("ct/p0", "contours/p0_ctv"),
+        ("ct/p0", "drawn/p0_msk"),
+        ("rawdata/sub-v1/sub-v1_ct", "derivatives/sub-v1/sub-v1_seg-vert_msk"),
+        ("sub-1/ses-1/dwi/sub-1_ses-1_dwi", "derivatives/sub-1/ses-1/sub-1_ses-1_msk"),
+        ("p0/T1", "derivatives/p0/msk"),
+        ("images/FLARE_007_0000", "masks/FLARE_007"),
     ],
 )
 def test_a_mask_is_named_word_by_word_as_its_image_is(image, mask):
@@ -70,6 +78,10 @@ def test_a_mask_is_named_word_by_word_as_its_image_is(image, mask):
         ("postop/p1_seg", ["preop/p1"]),
         ("case1/segmentation", ["case2/imaging"]),
         ("ct/segmentations/liver", ["ct/spleen_1"]),
+        ("masks/FLARE_007", ["images/FLARE_007_0000", "images/FLARE_007_0001"]),
+        ("derivatives/sub-1/sub-1_msk", ["sub-1/dwi/sub-1_dwi", "sub-1/anat/sub-1_FLAIR"]),
+        ("study/anna/msk", ["study/bert/T1"]),
+        ("rome/day1/p1_msk", ["oslo/day1/p1"]),
     ],
 )
 def test_a_mask_whose_words_differ_is_a_stray_and_no_scan(mask, images):
@@ -402,7 +414,32 @@ def test_t1_and_regions_of_dlmuse_become_scans_and_masks(tmp_path):
         np.testing.assert_array_equal(example.mask, values[noise(number).transpose(2, 0, 1)[:, ::-1] % 4])
 
 
+def test_a_label_map_apart_takes_no_scan_that_has_its_own_and_two_of_them_are_to_be_chosen_from():
+    names = ["sub-1/sub-1_T1w", "sub-1/sub-1_seg", "derivatives/sub-1/sub-1_msk"]
+    assert masks_of(*names) == ({names[0]: names[1]}, [names[2]])
+    with pytest.raises(InputError, match=r"2 label maps .*--mask_folder=derivatives/a for"):
+        masks_of(names[0], "derivatives/a/sub-1/sub-1_msk", "derivatives/b/sub-1/sub-1_msk")
+
+
+def test_a_part_apart_is_told_with_the_ending_that_pairs_it(tmp_path):
+    make(tmp_path, *(f"sub-{n}/dwi.nii" for n in range(3)), *(f"derivatives/sub-{n}/lesion-msk.nii" for n in range(3)))
+    request = layouts.Request(str(tmp_path))
+    (ending,) = {re.search(r"--mask_suffix=(\S+) takes", each.remedy)[1] for each in layouts.find(request).faults}
+    found = layouts.find(request._replace(mask_suffixes=(ending,)))
+    assert [item.mask for item in found.items] == [f"derivatives/sub-{n}/lesion-msk.nii" for n in range(3)]
+    folder = request._replace(mask_suffixes=(ending,), mask_folder=str(tmp_path / "derivatives"))
+    assert layouts.find(folder).items == found.items
+
+
+def test_what_fits_nothing_is_told_with_a_table():
+    (stray,) = pairing.pair(["a/ct_7.nii", "b/c_9_msk.nii"]).strays
+    assert "csv with columns path and mask" in stray.remedy
+    assert "--mask_" not in stray.remedy
+
+
 def test_the_ending_tells_a_label_map_from_its_image():
+    assert label_names.ending("ctv", "ct") == "ctv"
+    assert label_names.ending("Pat7Roi", "Pat7") == "Roi"
     assert label_names.ending("p1_organs", "p1") == "_organs"
     assert label_names.ending("p1_organs", "p1_ct") == "_organs"
     assert label_names.ending("organs", "ct") == "organs"

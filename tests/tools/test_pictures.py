@@ -1,12 +1,15 @@
 """tools/readers/pictures and pixels: every mode as it is meant, none left to the library's silent conversion."""
 
+import itertools
+
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
+from ssl3d_tf.data.places import place
 from tests.tools import picture_files
 from tests.tools.converting import convert, examples, settings
-from tools.readers import files
+from tools.readers import contract, files, grids, items
 from tools.readers.contract import UnusableFileError
 
 
@@ -67,6 +70,21 @@ def test_values_of_32_bits_keep_their_sign(tmp_path):
         np.testing.assert_array_equal(files.read(path).voxels[..., 0], values)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_values_of_8_bits_keep_their_sign_and_are_not_taken_for_grey_levels(tmp_path, order, is_packed):
+    values = noise((9, 13), np.uint8).view(np.int8)
+    (tmp_path / "raw").mkdir()
+    data = picture_files.tiff(values, 1, order=order, is_packed=is_packed, sample_format=2)
+    for name in "abc":
+        path = write(tmp_path / f"raw/{name}.tif", data)
+    assert not files.probe(path).is_picture
+    with pytest.raises(UnusableFileError, match=r"holds -\d+ to 127; use labels"):
+        files.read_mask(path)
+    convert(tmp_path / "raw", place(str(tmp_path / "out")), settings(how="none"))
+    np.testing.assert_array_equal(examples(tmp_path / "out")["a"].volume[..., 0], values)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -111,17 +129,77 @@ def test_pages_of_two_kinds_are_no_volume(tmp_path):
         files.read(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("turn", range(1, 9))
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("turn", UPRIGHT)
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
 def test_pictures_are_turned_as_viewers_turn_them(tmp_path, name, turn):
     voxels = np.kron(np.array([[0, 60, 120], [180, 220, 250]], np.uint8), np.ones((8, 8), np.uint8))
+    turned(tmp_path / name, voxels, turn)
+    for read in (files.read, files.read_mask):
+        np.testing.assert_array_equal(read(tmp_path / name).voxels[..., 0], UPRIGHT[turn](voxels))
+
+
+@pytest.mark.parametrize("turn", UPRIGHT)
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_tiff_of_any_kind_is_turned_once_and_that_is_noted(tmp_path, turn, is_packed):
+    for shape, dtype in itertools.product([(6, 9), (6, 9, 3)], [np.uint8, np.uint16]):
+        voxels = noise(shape, dtype)
+        data = picture_files.tiff(voxels, voxels.ndim - 1, is_packed=is_packed, orientation=turn)
+        read = files.read(write(tmp_path / "a.tif", data))
+        np.testing.assert_array_equal(np.squeeze(read.voxels), UPRIGHT[turn](voxels))
+        assert any("EXIF" in note for note in read.notes) == (turn > 1)
+
+
+def turned(path, values, turn):
+    """Writes a picture with that EXIF orientation, which is not drawn turned."""
     exif = Image.Exif()
     exif[0x0112] = turn
-    Image.fromarray(voxels).save(tmp_path / name, exif=exif)
-    with Image.open(tmp_path / name) as picture:
-        shown = np.asarray(ImageOps.exif_transpose(picture))
-    for read in (files.read, files.read_mask):
-        np.testing.assert_array_equal(read(tmp_path / name).voxels[..., 0], shown)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path, **({"exif": exif} if turn > 1 else {}))
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_a_mask_on_the_picture_as_it_is_stored_names_the_turn_and_both_remedies_work(tmp_path, ending):
+    for turns in ((6, 1), (1, 6)):
+        for name, turn, dtype in (("a", turns[0], np.uint8), ("a_mask", turns[1], np.uint8)):
+            turned(tmp_path / f"{name}.{ending}", noise((12, 7), dtype) // (1 + 84 * (name != "a")), turn)
+        item = contract.Item("a", f"a.{ending}", "a", mask=f"a_mask.{ending}")
+        with pytest.raises(UnusableFileError, match="turned upright, as its EXIF orientation says") as error:
+            items.load(tmp_path, item)
+        assert "has no such tag" in error.value.reason
+        assert "resample" not in error.value.remedy
+        assert "tag" in error.value.remedy
+        for name, turn in (("a", 6), ("a_mask", 6)):  # the same tag
+            turned(tmp_path / f"{name}.{ending}", noise((12, 7), np.uint8) // 85, turn)
+        volume, mask = items.load(tmp_path, item)
+        assert volume.voxels.shape == mask.voxels.shape == (7, 12, 1)
+        turned(tmp_path / f"a_mask.{ending}", np.rot90(noise((12, 7), np.uint8) // 85, -1), 1)  # turned likewise
+        np.testing.assert_array_equal(items.load(tmp_path, item)[1].voxels, mask.voxels)
+    turned(tmp_path / f"a_mask.{ending}", noise((12, 8), np.uint8) // 85, 1)
+    with pytest.raises(UnusableFileError, match="resample"):
+        items.load(tmp_path, item)
+
+
+@pytest.mark.parametrize(
+    ("turn", "of_mask", "shape", "is_told"),
+    [(3, 1, (7, 9), True), (6, 1, (8, 8), True), (3, 3, (7, 9), False), (1, 1, (8, 8), False), (6, 6, (8, 8), False)],
+)
+def test_a_mask_that_fits_a_turned_picture_either_way_is_told(tmp_path, turn, of_mask, shape, is_told):
+    turned(tmp_path / "a.png", noise(shape, np.uint8), turn)
+    turned(tmp_path / "a_mask.png", noise(shape, np.uint8) // 85, of_mask)
+    volume, _ = items.load(tmp_path, contract.Item("a", "a.png", "a", mask="a_mask.png"))
+    assert (grids.AS_SHOWN in volume.notes) == is_told
 
 
 def test_pictures_of_16_bits_are_turned_too(tmp_path):

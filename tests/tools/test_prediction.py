@@ -9,11 +9,13 @@ from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import native
 from tests.tools import converting
 from tests.tools import dicom_files as made
+from tests.tools.dicom_mask_files import write_seg
 from tests.tools.test_dicom import oblique, sagittal, tilted
+from tests.tools.test_dicom_masks import AXIAL, blobs, study
 from tools.prediction import inputs, outputs, records
 from tools.prepare import packing, recipe
 from tools.prepare.intensity import Normalisation
-from tools.readers import files, layouts
+from tools.readers import files, layouts, nifti_header
 from tools.readers.contract import Kind, UnusableFileError
 
 AS_READ = packing.Options(intensity=Normalisation("none"))
@@ -245,3 +247,88 @@ def test_a_scan_of_other_voxels_is_read_on_those_of_data_that_were_not_resampled
         "same": (8, 10, 6),
         "finer": (4, 5, 6),
     }
+
+
+def of_model(*, grid=None, **changes):
+    return inputs.Prepared(AS_READ._replace(**changes), Kind(3, 1), "auto", grid or grids.Grid())
+
+
+def read(path, prepared):
+    """The one scan there."""
+    (scan,), _ = inputs.find(layouts.Request(str(path)), prepared)
+    return scan.read()
+
+
+def headless(path):
+    """A NIfTI file that says neither how large its voxels are nor how they lie."""
+    image = nibabel.Nifti1Image(np.arange(512, dtype=np.int16).reshape(8, 8, 8), None)
+    image.header["pixdim"][1:4] = 0
+    nibabel.save(image, path)
+    return path
+
+
+def without_size(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(512, dtype=np.int16).reshape(8, 8, 8))
+    return tmp_path / "a.npy", headless(tmp_path / "b.nii.gz")
+
+
+def test_without_a_voxel_size_nothing_is_resampled_to_one_and_the_remedy_is_of_the_file(tmp_path):
+    for path in without_size(tmp_path):
+        with pytest.raises(UnusableFileError, match=r"were resampled to 1\.5 mm; write their size into its header"):
+            read(path, of_model(spacing_mm=(1.5,)))
+        assert read(path, of_model(shape=(4, 4, 4))).volume.shape == (4, 4, 4, 1)  # whatever the size
+
+
+def test_without_a_voxel_size_it_is_taken_for_the_model_s_and_that_is_noted(tmp_path):
+    one = (1.0, 1.0, 2.0)
+    for path in without_size(tmp_path):
+        example = read(path, of_model(grid=grids.Grid(one, one, one)))
+        assert example.volume.shape == (8, 8, 8, 1)
+        taken = "it does not say how large its voxels are; taken for those of the model's data: 1 × 1 × 2 mm"
+        assert taken in example.source["notes"]
+
+
+def test_what_a_header_leaves_open_is_noted(tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), None)
+    image.header["pixdim"][1:4] = 1, 1, 2
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    assert nifti_header.NO_FORM in read(tmp_path / "a.nii.gz", of_model()).source["notes"]
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
+    assert "notes" not in read(tmp_path / "a.nii.gz", of_model()).source
+
+
+def test_remedies_are_those_that_predicting_has(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.ones((8, 8, 8), np.int16), np.diag([300, 300, 300, 1])), tmp_path / "a.nii.gz")
+    for options in ({"spacing_mm": (1.0,), "max_bytes": 10**6}, {"spacing_mm": (9999.0,)}):
+        with pytest.raises(UnusableFileError) as caught:
+            read(tmp_path / "a.nii.gz", of_model(**options))
+        assert caught.value.remedy == inputs.UNFIT
+
+
+def test_what_a_fixed_window_loses_most_of_is_noted(tmp_path):
+    window = {"intensity": Normalisation("ct_window", (0.0, 255.0))}
+    scans = {"a": 16, "b": 1}
+    for name, factor in scans.items():
+        np.save(tmp_path / f"{name}.npy", np.arange(512).reshape(8, 8, 8) % 256 * factor)
+    lost = "most of it is above ct_window:0,255 and became 1: 94%, its values are 0 to 4080"
+    assert lost in read(tmp_path / "a.npy", of_model(**window)).source["notes"]
+    assert "notes" not in read(tmp_path / "b.npy", of_model(**window)).source
+
+
+def test_a_label_map_without_a_scan_is_told_to_be_no_loss(tmp_path):
+    for name in ("a", "b_mask"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((8, 8, 8), np.int16))
+    (scan,), (fault,) = find(tmp_path)
+    assert (scan.id, fault.path, fault.remedy) == ("a", "b_mask.npy", inputs.STRAY)
+    request = layouts.Request(str(tmp_path), label_maps="scans")  # as that remedy says
+    found, _ = inputs.find(request, inputs.Prepared(AS_READ, Kind(3, 1), "auto"))
+    assert [scan.id for scan in found] == ["a", "b_mask"]
+
+
+def test_no_mask_of_a_series_is_read_however_many_there_are(tmp_path):
+    study(tmp_path)
+    for number in (1, 2):
+        write_seg(tmp_path / f"seg{number}.dcm", blobs(), AXIAL, SOPInstanceUID=f"1.9.{number}")
+    assert "it has 2 masks" in layouts.find(layouts.Request(str(tmp_path))).faults[0].reason
+    (scan,), faults = find(tmp_path)
+    assert (faults, scan.read().mask) == ([], None)

@@ -26,6 +26,25 @@ def test_the_foreground_box_includes_the_last_slice():
     assert foreground.box(np.zeros((3, 4, 1))) == ((0, 3), (0, 4))
 
 
+@pytest.mark.parametrize(
+    ("window", "shares", "is_lost"),
+    [
+        ((0, 255), {2000: 0.9, 100: 0.1}, True),  # 12 bits in a window of 8
+        ((0, 255), {0: 0.7, 2000: 0.2, 100: 0.1}, True),  # on black
+        ((0, 255), {255: 1.0}, False),
+        ((-1000, 400), {-1000: 0.9, 40: 0.06, 1500: 0.04}, False),  # air, a body and its bones
+        ((0, 80), {-1000: 0.95, 40: 0.01, 300: 0.04}, False),  # few bones and fewer tissues in it
+        ((-100, 0), {-1000: 0.4, -50: 0.4, 60: 0.2}, False),
+    ],
+)
+def test_a_window_of_other_data_is_known_by_what_it_loses(window, shares, is_lost):
+    values = np.repeat(list(shares), [round(share * 100) for share in shares.values()]).astype(np.int16)
+    voxels = np.stack([np.full((10, 10), window[0], np.int16), values.reshape(10, 10)], axis=-1)
+    how = intensity.Normalisation("ct_window", window)
+    assert bool(intensity.lost(voxels, ranges.of(voxels), how)) == is_lost
+    assert not intensity.lost(voxels, ranges.of(voxels), intensity.Normalisation("percentile"))
+
+
 def test_cropping_moves_the_affine():
     cropped = geometry.crop(volume_of(counted((4, 5, 6, 1)), np.diag([1, 2, 3, 1.0])), ((1, 3), (2, 5), (0, 6)))
     assert cropped.voxels.shape == (2, 3, 6, 1)

@@ -1,5 +1,7 @@
 """Tables as people's programs write them."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,79 @@ def test_any_separator_and_capitals_of_the_header_are_read(tmp_path, separator, 
 def test_a_table_that_can_be_read_in_two_ways_is_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         listed(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("Train.CSV", "Test.CSV"), ("train.tsv", "test.tsv"), ("train.csv", "test.TSV"), ("Train/x.TSV", "Test/y.Csv")],
+)
+def test_tables_are_read_in_any_case_and_by_tab(tmp_path, train, test):
+    folder = tmp_path / "raw"
+    rows = {train: [(0, 1), (1, 0)], test: [(2, 1)]}
+    for name, cells in rows.items():
+        table_of(folder / name, [(f"{n}.npy", label) for n, label in cells])
+        for number, _ in cells:
+            np.save((folder / name).parent / f"{number}.npy", np.zeros((4, 4, 4)))
+    (folder / "._train.csv").write_bytes(b"\xff\xfe of a Mac")
+    found = layouts.find(layouts.Request(str(folder)))
+    read = [(item.id.rpartition("/")[2], item.label, item.split) for item in found.items]
+    assert sorted(read) == [("0", (1.0,), "train"), ("1", (0.0,), "train"), ("2", (1.0,), "test")]
+    one = layouts.find(layouts.Request(str(folder / train)))
+    assert [(item.id, item.label) for item in one.items] == [("0", (1.0,)), ("1", (0.0,))]
+
+
+def test_a_comma_in_a_tsv_separates_nothing(tmp_path):
+    found = listed(tmp_path, "path\n0.npy\n", "all.tsv")
+    assert [item.path for item in found.items] == ["0.npy"]
+    (tmp_path / "a, b.npy").touch()
+    assert [item.path for item in listed(tmp_path, "path\na, b.npy\n", "all.tsv").items] == ["a, b.npy"]
+
+
+def table_of(path, rows):
+    """Writes paths and labels, separated as its ending says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    path.write_text("".join(f"{one}{separator}{other}\n" for one, other in [("path", "label"), *rows]))
+
+
+@pytest.mark.parametrize(("up", "said"), [("../", r"--input=(\S+) --allow_outside"), ("", r"move it into \S+raw,")])
+def test_tables_in_folders_stop_until_it_is_said_whether_they_are_read(tmp_path, up, said):
+    root = tmp_path / "raw"
+    for name, number in (("train", 0), ("test", 1)):
+        table_of(root / f"meta/{name}.csv", [(f"{up}{number}.npy", number)])
+        np.save(root / f"{number}.npy", np.zeros((4, 4, 4)))
+    with pytest.raises(InputError, match=r"meta/test\.csv and 1 more name files in a column 'path'") as error:
+        layouts.find(layouts.Request(str(root)))
+    found = re.search(said, str(error.value))
+    assert found
+    left = layouts.find(layouts.Request(str(root), "folder"))
+    assert "2 tables in folders are not read, the first is meta/test.csv: those in --input itself are." in left.notes
+    if up:
+        given = layouts.find(layouts.Request(found[1], allow_outside=True))
+    else:
+        for path in (root / "meta").iterdir():
+            path.rename(root / path.name)
+        given = layouts.find(layouts.Request(str(root)))
+    read = [(item.id, item.label, item.split) for item in given.items]
+    assert read == [("0", (0.0,), "train"), ("1", (1.0,), "test")]
+
+
+def test_tables_that_are_not_read_are_named(tmp_path):
+    root = tmp_path / "raw"
+    (root / "deep").mkdir(parents=True)
+    np.save(root / "a.npy", np.zeros((4, 4, 4)))
+    (root / "Clinical.TSV").write_text("id\tage\n1\t2\n")
+    (root / "deep/notes.csv").write_bytes("Größe\n".encode("latin-1"))
+    (root / "grades.xlsx").touch()
+    found = layouts.find(layouts.Request(str(root)))
+    shown = "Clinical.TSV is not read: it has no column 'path' but id, age"
+    assert f"{shown}; name the column of files so." in found.notes
+    assert "1 tables in folders are not read, the first is deep/notes.csv: those in --input itself are." in found.notes
+    assert "grades.xlsx is not read; save it as csv, with a column 'path'." in found.notes
+    table_of(root / "labels.csv", [("a.npy", 1)])
+    read = layouts.find(layouts.Request(str(root)))
+    assert read.layout == "csv"
+    assert f"{shown}." in read.notes
 
 
 def test_folders_of_paths_say_the_split_where_nothing_else_does(tmp_path):

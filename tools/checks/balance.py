@@ -71,7 +71,7 @@ def _one_patient(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
 
 def _doubted(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator[tuple[str, str]]:
     found = [item.label for items in kept.values() for item in items]
-    return labels.doubts(whole.label_classes, found) if whole.label_classes and any(found) else iter(())
+    return labels.doubts(whole.label_classes, found) if any(found) else iter(())
 
 
 def _without_label(whole: Whole, kept: Mapping[str, Sequence[Item]]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _names(label: tuple[float, ...] | None, classes: Mapping[str, str]) -> Itera
         yield "numbers"
         yield from (f"1 in place {number}" for number, value in enumerate(label) if value == 1)
     elif label is not None:
-        yield labels.shown(f"{label[0]:g}", classes.get(f"{label[0]:g}", "")) if classes else "numbers"
+        yield labels.shown(labels.key(label[0]), classes.get(labels.key(label[0]), "")) if classes else "numbers"
 
 
 def _without_mask(whole: Whole) -> Iterator[str]:

@@ -25,6 +25,7 @@ class Facts(NamedTuple):
     file's. low, high: smallest and largest value. constant: channels of a single value. occupied: share of voxels
     that stand out from the background. counts: voxels per value of the mask as it is stored. notes: the volume's.
     is_label_map: whether the voxels look like one. drawn: of its mask. stored: [rank], of the example made from it.
+    lost: as `intensity.lost` says it.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Facts(NamedTuple):
     is_label_map: bool = False
     drawn: Drawn | None = None
     stored: tuple[int, ...] = ()
+    lost: str = ""
 
 
 def measure(name: str, volume: Volume, found: Sequence[Range]) -> Facts:

@@ -21,6 +21,7 @@ REMEDIES = {
     "constant": "remove it, or export it again",
     "near-empty": "look at it; crop it with --crop_foreground, or remove it",
     "range": "keep it out if it is a map of probabilities or a mask; else check its scale",
+    "clipped": "store it with the bits of the data that the rule is of, or choose another --intensity",
     "spacing": "check the header; --spacing_mm resamples all to one voxel size",
     "orientation": "check left and right: voxels are turned to RAS+ as the header says",
     "empty mask": "check that it is the right mask",
@@ -67,7 +68,7 @@ class Finding(NamedTuple):
 def find(cases: Sequence[Case]) -> list[Finding]:
     """All findings, sorted; the same whatever the order of `cases`."""
     ordered = sorted(cases, key=lambda case: case.facts.id)
-    rules = (_same_voxels, _little_to_see, _odd_range, _odd_spacing, _odd_orientation, _mask, _flat)
+    rules = (_same_voxels, _little_to_see, _odd_range, _clipped, _odd_spacing, _odd_orientation, _mask, _flat)
     return sorted(finding for rule in rules for finding in rule(ordered))
 
 
@@ -99,6 +100,12 @@ def _odd_range(cases: Sequence[Case]) -> Iterator[Finding]:
     for _, facts in cases if len(larger) >= MANY * len(cases) else ():
         if 0 <= facts.low < facts.high <= 1:
             yield Finding(facts.id, "range", f"{facts.low:.3g} to {facts.high:.3g}, others up to {max(larger):.4g}")
+
+
+def _clipped(cases: Sequence[Case]) -> Iterator[Finding]:
+    for _, facts in cases:
+        if facts.lost:
+            yield Finding(facts.id, "clipped", facts.lost)
 
 
 def _odd_spacing(cases: Sequence[Case]) -> Iterator[Finding]:

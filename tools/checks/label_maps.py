@@ -1,17 +1,33 @@
-"""Label maps among scans, by what is in them, where a scan on their grid lies in the same folder or has their name."""
+"""Label maps among scans, by what is in them, where a scan on their grid lies in their folder, or is of their case."""
 
 import os
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from ssl3d_tf.errors import InputError
+from tools.checks import partners
 from tools.checks.facts import Facts
 from tools.readers import files, label_names, pairing
 from tools.readers.contract import Item, Listing
 
-# Folder or stem, shape, spacing and orientation -> of scans and of label maps, the first.
-Seen = dict[tuple[object, ...], dict[str, str]]
+MOST = 16  # files of a kind at a place that are remembered
+OTHER = {"label map": "scan", "scan": "label map"}
+
+Place = tuple[object, ...]  # folder, stem or word, and grid
+
+
+class Seen(NamedTuple):
+    """Place -> kind -> the first of that kind there. among: what the words of their paths are told by."""
+
+    places: dict[Place, dict[str, list[str]]]
+    among: partners.Telling
+
+
+def nothing_seen(listing: Listing) -> Seen:
+    """Before the first file of `listing` is measured."""
+    return Seen({}, partners.telling(item.path for item in listing.items))
 
 
 def check(listing: Listing, seen: Seen, measured: Sequence[Facts]) -> None:
@@ -26,18 +42,25 @@ def check(listing: Listing, seen: Seen, measured: Sequence[Facts]) -> None:
         if facts.is_label_map and item.mask:
             continue  # shapes with masks: neither is a surprise
         kind = "label map" if facts.is_label_map else "scan"
-        for place in _places(item, facts):
-            here = seen.setdefault(place, {})
-            here.setdefault(kind, item.path)
-            if len(here) > 1:
-                raise refusal(listing, here["label map"], here["scan"])
+        for place, is_certain in _places(item, facts, seen.among):
+            here = seen.places.setdefault(place, {})
+            others = here.get(OTHER[kind], [])
+            near = (path for path in others if not partners.are_apart(path, item.path))
+            if partner := next(near, others[0] if others and is_certain else None):
+                raise refusal(listing, *((item.path, partner) if facts.is_label_map else (partner, item.path)))
+            if len(here.setdefault(kind, [])) < MOST:
+                here[kind].append(item.path)
 
 
-def _places(item: Item, facts: Facts) -> Iterator[tuple[object, ...]]:
+def _places(item: Item, facts: Facts, among: partners.Telling) -> Iterator[tuple[Place, bool]]:
+    """Where a partner of `item` would be too, and whether any file there is one, also one named as of another case."""
     folder, stem = os.path.split(files.stem_of(item.path))
     spacing_mm = facts.spacing_mm and tuple(round(value, 3) for value in facts.spacing_mm)
-    for where in (f"{folder}/", stem):
-        yield where, facts.shape, spacing_mm, facts.orientation
+    is_named = bool(partners.words(stem, among, is_label_map=False))  # not as all are, by what was imaged: ct
+    for where in (f"{folder}/", stem) if is_named else (f"{folder}/",):
+        yield (where, facts.shape, spacing_mm, facts.orientation), True
+    for word in partners.words(item.path, among, is_label_map=facts.is_label_map):
+        yield (word, facts.shape), False
 
 
 def refusal(listing: Listing, label: str, scan: str) -> InputError:
@@ -49,7 +72,7 @@ def refusal(listing: Listing, label: str, scan: str) -> InputError:
 
 
 def _as_masks(listing: Listing, label: str, scan: str) -> str:
-    """The flag that makes `label` the mask of its scan; a table where none does."""
+    """The flags that make `label` the mask of its scan; a table where none do."""
     if listing.layout == "csv":
         return "a column mask that names it in the row of its scan"
     names = sorted({name for item in listing.items for name in (item.path, item.mask or item.path)})
@@ -57,15 +80,17 @@ def _as_masks(listing: Listing, label: str, scan: str) -> str:
     stems = {files.stem_of(PurePosixPath(path).name) for path in names} - {stem}
     image = max(filter(stem.startswith, stems), key=len, default=image)  # `scan` is but the first on its grid
     words = [word[0] for word in label_names.WORD.finditer(stem)]
-    for ending in (label_names.ending(stem, image), *(f"{sign}{words[-1]}" for sign in ("_", "-")), stem):
-        rules = pairing.Rules((ending,), root=listing.root)
-        is_ending = stem.endswith(ending) and _is_of_many(ending, stems)
-        if is_ending and label in _pair(pairing.pair, names, rules).values():
+    endings = (label_names.ending(stem, image), *(f"{sign}{words[-1]}" for sign in ("_", "-")), stem)
+    endings = tuple(one for one in endings if stem.endswith(one) and _is_of_many(one, stems))
+    for ending in endings:
+        if _fits(label, scan, _pair(pairing.pair, names, pairing.Rules((ending,), root=listing.root))):
             return f"--mask_suffix={shlex.quote(ending)}"
     folder = listing.root.joinpath(*_apart(label, scan))
-    rules = pairing.Rules(root=listing.root)
-    if folder != listing.root and label in _pair(pairing.pair_with_folder, names, folder, rules).values():
-        return f"--mask_folder={shlex.quote(str(folder))}"
+    for suffixes in (None, *((one,) for one in endings)) if folder != listing.root else ():
+        rules = pairing.Rules(suffixes, root=listing.root)
+        if _fits(label, scan, _pair(pairing.pair_with_folder, names, folder, rules)):
+            more = f" --mask_suffix={shlex.quote(suffixes[0])}" if suffixes else ""
+            return f"--mask_folder={shlex.quote(str(folder))}{more}"
     return "a csv with columns path and mask"
 
 
@@ -81,6 +106,13 @@ def _pair(how: Callable[..., pairing.Pairs], *arguments: object) -> Mapping[str,
         return how(*arguments).masks
     except InputError:
         return {}
+
+
+def _fits(label: str, scan: str, masks: Mapping[str, str]) -> bool:
+    """Whether `label` is a mask, and of no file beside it where its scan lies elsewhere."""
+    folders = [PurePosixPath(path).parent for path in (label, scan)]
+    images = [image for image, mask in masks.items() if mask == label]
+    return bool(images) and (folders[0] == folders[1] or all(PurePosixPath(one).parent != folders[0] for one in images))
 
 
 def _apart(label: str, scan: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from tools.checks import label_maps
+from tools.checks import label_maps, partners
 from tools.readers import files
 from tools.readers.contract import Item, Listing, UnusableFileError
 from tools.voxels import ranges, regions
@@ -31,13 +31,21 @@ def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item], *, max
 
 
 def _pairs(labels: Sequence[Item], scans: Sequence[Item]) -> Iterator[tuple[Item, Item]]:
-    """Each of `labels` with the scan that it may be of: in its folder of its longest beginning, or of its stem."""
+    """Each of `labels` with the scan that it may be of: of its longest beginning, of its stem, or of its case."""
     by_stem = {_stem(item): item for item in scans}
     by_path = {files.stem_of(item.path): item for item in scans}
+    among = partners.telling(item.path for item in (*labels, *scans))
+    by_word: dict[str, list[Item]] = {}
+    for scan in scans:
+        for word in partners.words(scan.path, among, is_label_map=False):
+            by_word.setdefault(word, []).append(scan)
     for label in labels:
         path = files.stem_of(label.path)
         beginnings = (path[:length] for length in range(len(path), len(path) - len(_stem(label)), -1))
         found = next((by_path[one] for one in beginnings if one in by_path), by_stem.get(_stem(label)))
+        words = partners.words(label.path, among, is_label_map=True)
+        near = (scan for word in words for scan in by_word.get(word, ())[:MOST])
+        found = found or next((scan for scan in near if not partners.are_apart(scan.path, label.path)), None)
         if found is not None:
             yield label, found
 

@@ -74,7 +74,9 @@ def _convert(
     try:
         _forget_changed(listing, planned, folder, stamps)
         are_told_apart = listing.layout not in LOOKED_AT or request.label_maps == "scans"
-        look = _pass if are_told_apart else functools.partial(label_maps.check, listing, {})
+        look = (
+            _pass if are_told_apart else functools.partial(label_maps.check, listing, label_maps.nothing_seen(listing))
+        )
         if planned.others and not are_told_apart:
             kept = [item for job in planned.jobs for item in job.items]
             other_kinds.check(listing, kept, planned.others, max_bytes=planned.settings.options.max_bytes)

@@ -14,7 +14,7 @@ from tools.checks import classes, exclusion, masks
 from tools.checks import facts as measuring
 from tools.checks.facts import Facts
 from tools.conversion.plan import Job
-from tools.prepare import bricks, occupied, packing, slices
+from tools.prepare import bricks, intensity, occupied, packing, slices
 from tools.readers import files as readers
 from tools.readers import items
 from tools.readers.contract import Fault, Item, Kind, UnusableFileError
@@ -193,7 +193,8 @@ def _convert(work: Work, item: Item) -> tuple[schema.Example, Facts]:
     classes.check(counts, work.classes)
     if mask is not None and example.mask is not None:
         facts = facts._replace(drawn=masks.measure(mask, example.mask, counts or {}, relabel=options.relabel))
-    return example, facts._replace(counts=counts, stored=example.volume.shape[:-1])
+    lost = intensity.lost(volume.voxels, found, options.intensity)
+    return example, facts._replace(counts=counts, stored=example.volume.shape[:-1], lost=lost)
 
 
 def _entry(work: Work, example: schema.Example, facts: Facts) -> Entry:

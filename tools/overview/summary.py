@@ -9,6 +9,7 @@ from ssl3d_tf.data.records import planned, reading
 from ssl3d_tf.data.records.manifest import SPLITS, Entry, Manifest
 from tools.checks.findings import REMEDIES, Case, Finding
 from tools.checks.notes import Note, of_volumes
+from tools.readers import labels
 from tools.readers.contract import Fault
 
 MOST = 100  # lines of a table; more of one kind are counted
@@ -127,7 +128,7 @@ def _labels(data: Manifest) -> Iterator[Sequence[object]]:
     """Volumes by class and split; of several numbers per label, those where each is 1. Nothing of measurements."""
     found = [{_whole(entry): entry.label for entry in data.splits[name].entries if entry.label} for name in SPLITS]
     for value, name in data.label_classes.items():
-        yield (value, name, *(sum(f"{label[0]:g}" == value for label in one.values()) for one in found))
+        yield (value, name, *(sum(labels.key(label[0]) == value for label in one.values()) for one in found))
     if not data.label_classes and data.label_size > 1:
         for number in range(data.label_size):
             yield (number, "is 1", *(sum(label[number] == 1 for label in one.values()) for one in found))

@@ -9,10 +9,14 @@ from ssl3d_tf.data.records import grids
 from ssl3d_tf.data.records.schema import Example
 from ssl3d_tf.errors import InputError
 from tools.prediction.outputs import stem
-from tools.prepare import packing, recipe, slices
-from tools.readers import files, items, layouts
-from tools.readers.contract import Fault, Item, Kind, Reading, UnusableFileError, Volume
+from tools.prepare import intensity, packing, recipe, slices
+from tools.readers import files, items, layouts, strays
+from tools.readers.contract import Fault, Item, Kind, Reading, UnfitFileError, UnusableFileError, Volume
+from tools.readers.dicom_masks import NOTHING
 from tools.voxels import ranges
+
+STRAY = "masks are not read, so all is well if it is one; --label_maps=scans takes it for a scan"
+UNFIT = "the model's data were prepared so: check voxel size, unit and values of this file, or raise --max_gb"
 
 
 class Prepared(NamedTuple):
@@ -25,11 +29,12 @@ class Prepared(NamedTuple):
 
 
 class File(NamedTuple):
-    """A scan in files."""
+    """A scan in files. notes: what its headers leave open, and how it was taken."""
 
     root: Path
     item: Item
     how: Prepared
+    notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -63,7 +68,8 @@ class File(NamedTuple):
     def read(self) -> Example:
         """Reads and prepares it; of a model of slices the whole volume.
 
-        Where the model's data were not resampled, a scan of other voxels is, to their median.
+        Where the model's data were not resampled, a scan of other voxels is, to their median. The source says under
+        'notes' what the user is to know of how it was read.
 
         Raises:
             UnusableFileError: it cannot be read, or is not of the model's kind.
@@ -73,7 +79,15 @@ class File(NamedTuple):
         volume = items.of_kind(volume, self.how.kind)
         check_kind(Kind(volume.rank, volume.voxels.shape[-1]), self.how)
         found = ranges.of(volume.voxels)
-        return packing.pack(self.root, self.item, volume, None, options=_fitting(self.how, volume), found=found)
+        options = _fitting(self.how, volume)
+        try:
+            example = packing.pack(self.root, self.item, volume, None, options=options, found=found)
+        except UnfitFileError as error:  # its remedy is to ask otherwise, and here the model asks
+            raise UnusableFileError(error.reason, UNFIT) from error
+        lost = intensity.lost(volume.voxels, found, options.intensity)
+        told = dict.fromkeys(filter(None, (*self.notes, _guessed(self.how, volume), lost)), 0)
+        notes = {**told, **example.source.get("notes", {})}
+        return example._replace(source={**example.source, "notes": notes}) if notes else example
 
 
 def how(contract: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Prepared:
@@ -98,17 +112,20 @@ def how(contract: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Pr
 def find(request: layouts.Request, prepared: Prepared) -> tuple[list[File], list[Fault]]:
     """The scans of an input, by name, whose headers say that they can be read and are what the model is for; others.
 
+    Masks are not looked at.
+
     Raises:
         InputError: as `layouts.find`; two would be written to one file.
     """
-    listing = layouts.find(request)
+    listing = layouts.find(request._replace(dicom_masks=NOTHING))
     found: list[File] = []
-    faults = [*listing.faults]
+    faults = [
+        fault._replace(remedy=STRAY) if fault.reason.startswith(strays.STRAY) else fault for fault in listing.faults
+    ]
     for item in listing.items:
         bare = item._replace(mask=None, segments=None, label=None)
         try:
-            _probe(listing.root, bare, prepared)
-            found.append(File(listing.root, bare, prepared))
+            found.append(File(listing.root, bare, prepared, _probe(listing.root, bare, prepared)))
         except UnusableFileError as error:
             faults.append(Fault(item.path, error.reason, error.remedy))
     _refuse_twice(found)
@@ -127,6 +144,10 @@ def check_kind(found: Kind, prepared: Prepared) -> None:
 
 def _fitting(prepared: Prepared, volume: Volume) -> packing.Options:
     options = prepared.options
+    if options.spacing_mm and not volume.has_spacing:
+        shown = " × ".join(f"{mm:g}" for mm in options.spacing_mm)
+        reason = f"it does not say how large its voxels are, and the model's data were resampled to {shown} mm"
+        raise UnusableFileError(reason, "write their size into its header, or store it as NIfTI with it")
     if options.shape or options.spacing_mm or not volume.has_spacing:
         return options
     across = None if options.slices is None else slices.AXES[options.slices]
@@ -136,11 +157,20 @@ def _fitting(prepared: Prepared, volume: Volume) -> packing.Options:
     return options._replace(spacing_mm=prepared.grid.spacing_mm)
 
 
-def _probe(root: Path, item: Item, prepared: Prepared) -> None:
+def _guessed(prepared: Prepared, volume: Volume) -> str:
+    """A note where a scan without a voxel size is taken to have that of the model's data."""
+    if volume.has_spacing or prepared.options.shape or not prepared.grid.spacing_mm:
+        return ""
+    return f"it does not say how large its voxels are; taken for those of the model's data: {prepared.grid}"
+
+
+def _probe(root: Path, item: Item, prepared: Prepared) -> tuple[str, ...]:
+    """The notes of its header."""
     options = prepared.options
     found = items.probe(root, item, max_bytes=options.max_bytes, how=options.reading)
     if not (found.is_picture and found.kind == Kind(prepared.kind.rank, items.COLOURS) and prepared.kind.channels == 1):
         check_kind(found.kind, prepared)  # what may be grey in colours is told by its pixels
+    return found.notes
 
 
 def _refuse_twice(found: Sequence[File]) -> None:

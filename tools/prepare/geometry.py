@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssl3d_tf.data.records.placement import SAME_GRID
-from tools.readers.contract import UnusableFileError, Volume
+from tools.readers.contract import UnfitFileError, Volume
 from tools.voxels.pieces import pieces
 
 
@@ -19,7 +19,7 @@ class Grid(NamedTuple):
 
 
 def check_size(volume: Volume, shape: Sequence[int], max_bytes: int, flag: str) -> None:
-    """Raises UnusableFileError where `volume` would take more than `max_bytes` in `shape`, or on the way there.
+    """Raises UnfitFileError where `volume` would take more than `max_bytes` in `shape`, or on the way there.
 
     Resampling goes axis by axis in float32, so that what lies between may be larger than either end.
     """
@@ -28,7 +28,7 @@ def check_size(volume: Volume, shape: Sequence[int], max_bytes: int, flag: str) 
     size = max(steps) * volume.voxels.shape[-1] * np.dtype(np.float32).itemsize
     if size > max_bytes:
         voxel = f", voxels of {' × '.join(f'{mm:g}' for mm in volume.spacing_mm)} mm" if volume.has_spacing else ""
-        raise UnusableFileError(
+        raise UnfitFileError(
             f"{flag} makes {' × '.join(map(str, shape))} of its {' × '.join(map(str, sizes))} voxels{voxel}, "
             f"{size / 1e9:.3g} GB, more than --max_gb={max_bytes / 1e9:g}",
             f"check the voxel size in its header, or choose another {flag}, or raise --max_gb",
@@ -58,7 +58,7 @@ def grid_of_shape(volume: Volume, shape: Sequence[int]) -> Grid:
     """The same field of view in `shape` voxels.
 
     Raises:
-        UnusableFileError: `shape` has another rank than the volume.
+        UnfitFileError: `shape` has another rank than the volume.
     """
     _check_rank(volume, shape, "--shape")
     sizes = volume.voxels.shape[:-1]
@@ -69,10 +69,10 @@ def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
     """The same centre at voxels of `spacing_mm` (one number for all axes, or one each), as many as fit best.
 
     Raises:
-        UnusableFileError: the file does not say how large its voxels are, the rank differs, or one voxel is left.
+        UnfitFileError: the file does not say how large its voxels are, the rank differs, or one voxel is left.
     """
     if not volume.has_spacing:
-        raise UnusableFileError("it has no voxel size in mm", "use --shape instead of --spacing_mm")
+        raise UnfitFileError("it has no voxel size in mm", "use --shape instead of --spacing_mm")
     wanted = tuple(spacing_mm) * volume.rank if len(spacing_mm) == 1 else tuple(spacing_mm)
     _check_rank(volume, wanted, "--spacing_mm")
     factors = tuple(new / old for new, old in zip(wanted, volume.spacing_mm, strict=True))
@@ -82,7 +82,7 @@ def grid_of_spacing(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
         voxel = " × ".join(f"{mm:g}" for mm in volume.spacing_mm)
         reason = f"--spacing_mm={','.join(f'{mm:g}' for mm in spacing_mm)} makes one voxel of all of it"
         size = f"{' × '.join(map(str, sizes))} voxels of {voxel} mm"
-        raise UnusableFileError(f"{reason}: {size}", "check the voxel size and its unit in the header, or --spacing_mm")
+        raise UnfitFileError(f"{reason}: {size}", "check the voxel size and its unit in the header, or --spacing_mm")
     return Grid(shape, factors)
 
 
@@ -140,4 +140,4 @@ def _nearest(voxels: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray
 def _check_rank(volume: Volume, numbers: Sequence[float], flag: str) -> None:
     if len(numbers) != volume.rank:
         values = ",".join(f"{number:g}" for number in numbers)
-        raise UnusableFileError(f"{flag}={values} has {len(numbers)} axes, it has {volume.rank}", "give one per axis")
+        raise UnfitFileError(f"{flag}={values} has {len(numbers)} axes, it has {volume.rank}", "give one per axis")

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ssl3d_tf.errors import InputError
-from tools.readers.contract import UnusableFileError
+from tools.readers.contract import UnfitFileError
 from tools.voxels import foreground, ranges
 from tools.voxels.pieces import pieces
 from tools.voxels.ranges import Range
 
 PERCENTILES = (0.5, 99.5)
+MOST_LOST, LEAST_LOST = 0.5, 0.1  # shares of a channel above a window: with more of it, that is one of other data
 KINDS = ("auto", "none", "zscore", "minmax", "percentile", "percentile:body", "ct_window")
 
 
@@ -88,7 +89,7 @@ def store(
         found: their `ranges.of`, where it is known.
 
     Raises:
-        UnusableFileError: a value exceeds the floating-point dtype asked for.
+        UnfitFileError: a value exceeds the floating-point dtype asked for.
     """
     found = ranges.of(voxels) if found is None else found
     is_whole = _is_whole(voxels, found)
@@ -126,6 +127,27 @@ def measure(channel: np.ndarray, found: Range, how: Normalisation) -> Window:
         robust = ranges.percentiles(channel, found, percents)
         low, high = robust if robust[0] < robust[1] else (low, high)
     return Window(low, high, low, high - low)
+
+
+def lost(voxels: np.ndarray, found: Sequence[Range], how: Normalisation) -> str:
+    """What to say where a fixed window, as of other data, ends below most of a channel, which becomes 1 there; or ''.
+
+    Most is more than MOST_LOST of what is above the window's low end, and more than LEAST_LOST of all: air around a
+    body may be most of a scan, and bright bones some of what is left.
+    """
+    if how.window is None:
+        return ""
+    low, high = how.window
+    for (lowest, highest), channel in zip(found, np.moveaxis(voxels, -1, 0), strict=True):
+        above, beyond = (_above(channel, value) if highest > high else 0 for value in (low, high))
+        if beyond > max(MOST_LOST * above, LEAST_LOST * channel.size):
+            values = f"its values are {lowest:.6g} to {highest:.6g}"
+            return f"most of it is above {how} and became 1: {beyond / channel.size:.0%}, {values}"
+    return ""
+
+
+def _above(channel: np.ndarray, value: float) -> int:
+    return sum(int(np.count_nonzero(channel[piece] > value)) for piece in pieces(channel))
 
 
 def normalise(channel: np.ndarray, window: Window) -> np.ndarray:
@@ -196,7 +218,7 @@ def _shifted(piece: np.ndarray, *, low: int, high: int, base: int, dtype: np.dty
 def _as_floats(ends: np.ndarray, window: Window, dtype: np.dtype) -> _Packing:
     peak = float(np.abs(normalise(ends, window)).max())
     if peak > float(np.finfo(dtype).max):
-        raise UnusableFileError(f"its intensity {peak:g} exceeds {dtype}", "choose --intensity or another --dtype")
+        raise UnfitFileError(f"its intensity {peak:g} exceeds {dtype}", "choose --intensity or another --dtype")
     return _Packing(lambda piece: normalise(piece, window), 1.0, 0.0)
 
 

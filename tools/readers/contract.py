@@ -20,6 +20,10 @@ class UnusableFileError(InputError):
         return type(self), (self.reason, self.remedy)
 
 
+class UnfitFileError(UnusableFileError):
+    """One that was read, and cannot be prepared as was asked: a remedy may be to ask otherwise."""
+
+
 class Fault(NamedTuple):
     """A line of quarantine.jsonl; `path` is relative to --input."""
 

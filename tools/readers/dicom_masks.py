@@ -14,13 +14,17 @@ SHOWN = 12  # names in a line
 
 
 class Choice(NamedTuple):
-    """What the user said. files: a pattern for path or title of those to read; segments: names, the last on top."""
+    """What the user said. files: a pattern for path or title of those to read; segments: names, the last on top.
+
+    is_read: false where scans alone are wanted, so that no mask is looked at, nor any a fault.
+    """
 
     files: str = "*"
     segments: tuple[str, ...] = ()
+    is_read: bool = True
 
 
-EVERYTHING = Choice()
+EVERYTHING, NOTHING = Choice(), Choice(is_read=False)
 
 
 class Masks(NamedTuple):
@@ -46,6 +50,8 @@ def pair(found: Mapping[str, Annotation], images: Mapping[str, Sequence[Header]]
     Raises:
         InputError: `choice` names what is not there.
     """
+    if not choice.is_read:
+        return Masks({}, Segments(()), (), ())
     chosen = {path: one for path, one in found.items() if _is_chosen(path, one, choice.files)}
     if not chosen and (found or choice != EVERYTHING):
         some = "; ".join(f"{path} '{one.title}'" for path, one in list(found.items())[:SHOWN]) or "there is none"

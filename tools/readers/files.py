@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ssl3d_tf.data.records.schema import mask_dtype
-from tools.readers import arrays, limits, nifti, pictures
+from tools.readers import arrays, foreign, limits, nifti, pictures
 from tools.readers.contract import Probe, Reading, UnusableFileError, Volume
 from tools.voxels.pieces import pieces
 
@@ -92,7 +92,7 @@ def as_labels(values: np.ndarray, name: str) -> np.ndarray:
     values = values if values.dtype.kind in "biu" else _rounded(values, name)
     low, high = values.min(), values.max()
     if low < 0 or high >= LABEL_LIMIT:
-        raise UnusableFileError(f"its mask {name} holds {low:g} to {high:g}", "use labels 0, 1, 2, …")
+        raise UnusableFileError(f"its mask {name} holds {low:.15g} to {high:.15g}", "use labels 0, 1, 2, …")
     return values.astype(mask_dtype(int(high)))
 
 
@@ -104,7 +104,7 @@ def _rounded(values: np.ndarray, name: str) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # NaN and infinity: no difference is within the bound
             odd = ~(np.abs(values[piece] - whole[piece]) <= ROUNDING)
         if odd.any():
-            reason = f"its mask {name} holds {values[piece][odd].flat[0]:g}, which is not whole to {ROUNDING:g}"
+            reason = f"its mask {name} holds {values[piece][odd].flat[0]!s}, which is not whole to {ROUNDING:g}"
             is_share = values.min() >= 0 and values.max() <= 1
             remedy = "threshold it, at 0.5 say: it may be a map of probabilities" if is_share else NEAREST
             raise UnusableFileError(reason, remedy)
@@ -165,6 +165,8 @@ def _reader(path: Path) -> ModuleType:
 
 def _guarded(function: Callable[[Path], _T], path: Path) -> _T:
     if not path.is_file():
+        if path.is_symlink() and "/annex/objects/" in os.readlink(path):
+            raise UnusableFileError("it is a git-annex link to a file that is not here", foreign.ANNEXED.remedy)
         what = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise UnusableFileError(f"{path.name} {what}", "mend the path or add the file")
     try:
@@ -172,5 +174,7 @@ def _guarded(function: Callable[[Path], _T], path: Path) -> _T:
     except (UnusableFileError, MemoryError):  # the latter says nothing about the file
         raise
     except Exception as error:  # what a damaged file makes three parsing libraries raise has no list
+        if other := foreign.told(path):
+            raise UnusableFileError(other.reason, other.remedy) from error
         reason = " ".join(str(error).replace(str(path.parent) + "/", "").split()) or type(error).__name__
         raise UnusableFileError(f"it cannot be read: {reason}", "it is damaged or cut short: copy it again") from error

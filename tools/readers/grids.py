@@ -6,11 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from nibabel import orientations
 
+from tools.readers import pixels
 from tools.readers.contract import Volume
 
 TOLERANCE = 0.1  # of the smallest side of a voxel, at any corner of the volume
 SAME_DEGREES, SAME_MM = 1e-2, 1e-3  # no more is not worth a word
 ACCEPT = "if its voxels are drawn on the image's, --mask_grid=image takes them so; else resample the mask to the image"
+TURNED = frozenset({pixels.TURNED, pixels.FLIPPED})
+AS_SHOWN = "turned as its EXIF orientation says, as its mask is not: check that the mask was drawn on the turned one"
 RESAMPLE = "resample the mask to the image by nearest voxel, or draw it on this image"
 
 
@@ -29,12 +32,20 @@ def difference(volume: Volume, mask: Volume) -> Difference | None:
     shapes = tuple(mask.voxels.shape[:-1]), tuple(volume.voxels.shape[:-1])
     is_known = volume.has_spacing and mask.has_spacing
     if shapes[0] != shapes[1] and (is_known or stored_shape(volume) != stored_shape(mask)):
-        return Difference(f"shape {_by(shapes[0])}, the image has {_by(shapes[1])}", RESAMPLE)
+        what = f"shape {_by(shapes[0])}, the image has {_by(shapes[1])}"
+        return _turned_apart(volume, mask, what) or Difference(what, RESAMPLE)
     if is_known and _distance(volume, mask) <= TOLERANCE * min(volume.spacing_mm):
         return None
     if not is_known and _turn(volume) == _turn(mask):
         return None
     return Difference(", ".join(_differences(volume, mask)), ACCEPT)
+
+
+def doubts(volume: Volume, mask: Volume) -> dict[str, int]:
+    """A note where `volume` was turned, `mask` was not, and they would have one shape either way."""
+    is_alone = bool(TURNED & volume.notes.keys()) and not TURNED & mask.notes.keys()
+    fits_anyway = pixels.FLIPPED in volume.notes or len(set(volume.voxels.shape[:2])) == 1
+    return {AS_SHOWN: 0} if is_alone and fits_anyway else {}
 
 
 def stored_shape(volume: Volume) -> tuple[int, ...]:
@@ -56,6 +67,18 @@ def _distance(volume: Volume, mask: Volume) -> float:
     size = np.array([*volume.voxels.shape[:-1], 1, 1])[:3] - 1
     corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T  # [4, 8]
     return float(np.abs((volume.affine - mask.affine) @ corners).max())
+
+
+def _turned_apart(volume: Volume, mask: Volume, what: str) -> Difference | None:
+    """Where one of two pictures was turned, which with the other would have given both one shape."""
+    are_turned = [pixels.TURNED in one.notes for one in (volume, mask)]
+    if are_turned[0] == are_turned[1] or volume.voxels.shape[:2] != mask.voxels.shape[1::-1]:
+        return None
+    if are_turned[0]:
+        said = f"{what} since it was {pixels.TURNED}, and the mask has no such tag"
+        return Difference(said, "turn the mask likewise, or give it the same tag")
+    said = f"{what}; the mask was {pixels.TURNED}, and the image has no such tag"
+    return Difference(said, "turn the image likewise, or take the tag from the mask")
 
 
 def _turn(volume: Volume) -> str:

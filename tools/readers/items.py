@@ -50,7 +50,7 @@ def load(
         raise UnusableFileError(f"its header promised {kind}, its voxels differ", "it is damaged: copy it again")
     if mask is not None and (difference := grids.difference(volume, mask)):
         raise UnusableFileError(f"its mask {item.mask} lies on another grid: {difference.what}", difference.remedy)
-    return volume, mask
+    return (volume if mask is None else volume._replace(notes={**volume.notes, **grids.doubts(volume, mask)})), mask
 
 
 def of_kind(volume: Volume, kind: Kind) -> Volume:

@@ -13,6 +13,7 @@ WITHOUT = {"with", "without", "no"}  # "patients_with_masks" holds patients
 PART = re.compile(r"(?:images?|labels?|masks?|segmentations?)(tr|ts|val)")
 MOST = 16  # folders beside one of label maps that its images are looked for in; more are cases, not kinds of image
 
+OF_ALL = {"rawdata", "raw", "sourcedata", "derivatives", "data", "dicom", "nifti"}  # what is there, not of whom
 FEWEST = 3  # letters before the last of "siteA" and "siteB"
 
 Homes = Mapping[PurePosixPath, Sequence[Sequence[PurePosixPath]]]  # folder -> folders of images, the likeliest first
@@ -62,13 +63,13 @@ def contradict(one: PurePosixPath, other: PurePosixPath) -> bool:
     splits = [{split for part in folder.parts if (split := _split(part))} for folder in (one, other)]
     if all(splits) and splits[0].isdisjoint(splits[1]):
         return True
-    ours, theirs = _whose(one), _whose(other)
+    ours, theirs = case_words(one), case_words(other)
     return any(_are_numbered(word, twin) for word in ours - theirs for twin in theirs - ours)
 
 
 def are_apart(one: PurePosixPath, other: PurePosixPath) -> bool:
     """Whether two folders are named after something each, and nothing in common."""
-    ours, theirs = _whose(one), _whose(other)
+    ours, theirs = case_words(one), case_words(other)
     return bool(ours and theirs and ours.isdisjoint(theirs))
 
 
@@ -78,9 +79,9 @@ def _split(folder: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def _whose(folder: PurePosixPath) -> frozenset[str]:
+def case_words(folder: PurePosixPath) -> frozenset[str]:
     """The words of a folder and those around it, but for words of label maps, images, modalities and splits."""
-    parts = (part for part in folder.parts if not _split(part))
+    parts = (part for part in folder.parts if not _split(part) and part.lower() not in OF_ALL)
     return frozenset(word for part in parts for word in label_names.name(part).whose)
 
 

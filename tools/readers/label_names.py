@@ -1,6 +1,7 @@
 """What the name of a file says: whether it is a label map, and whose.
 
-The words are those of public data sets and tools: Decathlon, nnU-Net, KiTS, LiTS, ACDC, BTCV, BIDS, FreeSurfer, DLMUSE.
+The words are those of public data sets and tools: Decathlon, nnU-Net, KiTS, LiTS, ACDC, BTCV, BIDS,
+ISLES, VerSe, FreeSurfer, DLMUSE, and the target volumes of radiotherapy.
 """
 
 import functools
@@ -8,8 +9,8 @@ import re
 from typing import NamedTuple
 
 LABEL = re.compile(
-    r".*(seg|segs|mask|masks|label|labels|labelmaps?|segmentations?|parcellations?|groundtruths?)"
-    r"|gts?|truth|annotations?|aparc|wmparc|dlmuse|muse|dlicv"
+    r".*(seg|segs|mask|masks|msks?|label|labels|labelmaps?|segmentations?|parcellations?|groundtruths?|contours?)"
+    r"|gts?|truth|annots?|annotations?|delineations?|[cgip]tv[a-z]?\d*|aparc|wmparc|dlmuse|muse|dlicv"
 )
 # How label maps were made: says nothing of whose they are.
 MAKERS = {"manual", "auto", "automatic", "final", "corrected", "gold", "expert", "ground", "map"}
@@ -53,8 +54,9 @@ def whole(stem: str) -> str:
 
 def ending(label: str, image: str = "") -> str:
     """What tells the stem `label` from the stem `image`, to be given as --mask_suffix: '_gt' of 'p1_gt' and 'p1'."""
-    if image and label.startswith(image):
-        return label[len(image) :]
+    rest = label.removeprefix(image)
+    if image and label.startswith(image) and not (image[-1:] + rest[:1]).isalpha():  # 'ctv' of 'ct' ends in no 'v'
+        return rest
     known = name(image or label).whose
     ends = [match.end() for match in WORD.finditer(label.lower()) if match[0] in known]
     return label[ends[-1] :] if ends else label

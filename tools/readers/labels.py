@@ -4,6 +4,7 @@ Words for a missing value are those that pandas.read_csv takes for one (pandas 2
 of 'none' only the spelling 'None', as 'none' is a grade too. Such a cell is no label.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ MISSING |= {"nan", "null", "?"}
 COMMA, THOUSANDS = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 MOST_CLASSES = 100  # more distinct whole numbers than this are measurements
 MOST_SHOWN = 20  # classes in one line
+EXACT = 1 << 24  # records hold labels as float32, and whole numbers beyond this would become their neighbours
 
 Number = tuple[float, ...]
 
@@ -51,8 +53,8 @@ def read(texts: Sequence[str], where: str) -> Labels:
     Names are numbered in natural order.
 
     Raises:
-        InputError: numbers that are infinite, not equally many, partly missing, or with a comma that may be of
-            thousands. where: of the error.
+        InputError: numbers that are infinite, not equally many, partly missing, classes beyond EXACT, or with a comma
+            that may be of thousands. where: of the error.
     """
     distinct = sorted(set(texts), key=lambda text: (natural(text), text))
     point = "," if _have_decimal_comma(distinct, where) else "."
@@ -94,15 +96,18 @@ def in_words(classes: Mapping[str, str], labels: Sequence[Number | None]) -> str
     """Classes with counts: 0 'benign' (12), 1 'ill' (8); 4 without a label. Without classes, how many have one."""
     with_label = [label for label in labels if label is not None]
     rest = f"; {len(labels) - len(with_label)} without a label" if len(with_label) < len(labels) else ""
-    counts = Counter(f"{label[0]:g}" for label in with_label)
+    counts = Counter(key(label[0]) for label in with_label)
     each = [f"{shown(value, name)} ({counts[value]})" for value, name in classes.items()]
     more = f" and {len(each) - MOST_SHOWN} more" if len(each) > MOST_SHOWN else ""
     return (", ".join(each[:MOST_SHOWN]) + more if classes else f"{len(with_label)} have one") + rest
 
 
 def doubts(classes: Mapping[str, str], labels: Sequence[Number | None]) -> Iterator[tuple[str, str]]:
-    """What looks wrong in the classes of a data set: the word of a warning, and a line."""
-    counts = Counter(f"{label[0]:g}" for label in labels if label is not None)
+    """What looks wrong in classes, or in several answers of yes or no: the word of a warning, and a line."""
+    if not classes:
+        yield from _no_answers([label for label in labels if label is not None])
+        return
+    counts = Counter(key(label[0]) for label in labels if label is not None)
     alike: dict[str, list[str]] = {}
     for value, name in classes.items():
         alike.setdefault(" ".join(name.casefold().split()), []).append(f"'{name}' ({counts[value]})")
@@ -122,12 +127,24 @@ def doubts(classes: Mapping[str, str], labels: Sequence[Number | None]) -> Itera
         )
 
 
+def _no_answers(labels: Sequence[Number]) -> Iterator[tuple[str, str]]:
+    """Of several numbers that are 0 or 1, those that are negative, as a finding that is uncertain."""
+    counts = Counter(value for label in labels if len(label) > 1 for value in label)
+    odd = sorted(counts.keys() - {0, 1})
+    if odd and {0, 1} <= counts.keys() and all(value < 0 and value.is_integer() for value in odd):
+        shown = ", ".join(f"{key(value)} ({counts[value]})" for value in odd)
+        yield "labels", f"{shown} among several numbers of 0 and 1 is neither no nor yes, and none to learn from"
+
+
 def _absent(classes: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
-    """Classes that are declared, or lie between others or 0, and that nobody has."""
-    values = [int(value) for value in classes]
-    is_dense = len(values) > 1 and max(values) - min(values) <= MOST_CLASSES
-    between = range(min(0, *values), max(values) + 1) if is_dense else values
-    return [shown(str(value), classes.get(str(value), "")) for value in between if not counts.get(str(value))]
+    """Classes that are declared, or lie between others or 0, and that nobody has; of many between two, the ends."""
+    values = sorted(map(int, classes))
+    between = range(min(0, *values), max(values) + 1)
+    if len(values) > 1 and len(between) <= MOST_CLASSES:
+        return [shown(str(value), classes.get(str(value), "")) for value in between if not counts.get(str(value))]
+    declared = [shown(str(value), classes[str(value)]) for value in values if not counts.get(str(value))]
+    gaps = [(low + 1, high - 1) for low, high in itertools.pairwise(values) if high - low > 1]
+    return declared + [str(low) if low == high else f"{low} to {high}" for low, high in gaps]
 
 
 def _measured(numbers: Mapping[str, Number], where: str) -> Labels:
@@ -135,8 +152,17 @@ def _measured(numbers: Mapping[str, Number], where: str) -> Labels:
     if len(sizes) > 1 or not all(math.isfinite(value) for label in numbers.values() for value in label):
         raise InputError(f"{where} must hold finite numbers, equally many in each row.")
     values = sorted({value for label in numbers.values() for value in label})
-    are_classes = sizes == {1} and len(values) <= MOST_CLASSES and all(value.is_integer() for value in values)
-    return Labels(numbers, {f"{value:g}": f"class {value:g}" for value in values} if are_classes else {})
+    if sizes != {1} or len(values) > MOST_CLASSES or not all(value.is_integer() for value in values):
+        return Labels(numbers, {})
+    if large := [value for value in values if abs(value) > EXACT]:
+        found = f"{where} holds {key(large[0])} as a class, and is kept in float32, which is exact to ±{EXACT:,} only"
+        raise InputError(f"{found}; number the classes from 0, or write them as words.")
+    return Labels(numbers, {key(value): f"class {key(value)}" for value in values})
+
+
+def key(value: float) -> str:
+    """A label as `Labels.classes` has it: every digit of it."""
+    return str(int(value)) if float(value).is_integer() else str(value)
 
 
 def shown(value: str, name: str) -> str:

@@ -1,7 +1,6 @@
 """What --input is: tells the layouts apart and lists the examples in it."""
 
 import glob
-import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,9 +27,10 @@ from tools.readers import (
     split_words,
     table,
     ukb,
+    unread,
 )
 from tools.readers.contract import Listing
-from tools.readers.dicom_masks import EVERYTHING, Choice
+from tools.readers.dicom_masks import EVERYTHING, NOTHING, Choice
 
 MSD_TREE = ("dataset.json", "imagesTr/CASE.nii.gz", "labelsTr/CASE.nii.gz")
 # Layouts of one folder -> how to list it. Those without defaults for other flags are found by `auto`.
@@ -85,10 +85,12 @@ def find(request: Request) -> Listing:
     """
     path = Path(os.path.abspath(places.local(request.input, "--input")))
     layout = _detect(path) if request.layout == "auto" else request.layout
+    if request.layout == "auto" and layout == "folder" and path.is_dir():
+        unread.refuse(path)
     if not path.exists() and not glob.has_magic(request.input):
         raise InputError(f"--input {request.input} does not exist; name a file, a folder or a glob.")
     _check_flags(request, layout)
-    if layout != "dicom" and request.dicom_masks != EVERYTHING:
+    if layout != "dicom" and request.dicom_masks not in (EVERYTHING, NOTHING):
         raise InputError(f"--dicom_masks and --segments are of layout dicom, and this is {layout}; leave them out.")
     if layout == "folder":
         listing = _find_files(request, path)
@@ -115,8 +117,8 @@ def _completed(listing: Listing, request: Request, path: Path) -> Listing:
         listing = class_folders.labelled(listing)
     hints = [] if request.labels_from else [*class_folders.hints(listing)]
     hints += split_words.hints(listing.items) if listing.layout == "folder" else ()
-    if listing.layout == "folder" and path.is_dir():
-        hints += table.unread(path)
+    if listing.layout in ("folder", "csv") and path.is_dir():
+        hints += unread.notes(path, listing.given)
     listing = listing._replace(notes=(*listing.notes, *hints))
     classes = listing.label_classes.values() if request.labels_from else ()
     asked = {"patients_from": request.patients_from, "labels_from": request.labels_from}
@@ -127,7 +129,7 @@ def _completed(listing: Listing, request: Request, path: Path) -> Listing:
 def _detect(path: Path) -> str:
     if medmnist.is_medmnist(path):
         return "medmnist"
-    if path.suffix.lower() == ".csv" and path.is_file():
+    if table.is_named_so(path):
         return "csv"
     if path.is_dir() and nnunet.is_nnunet(path):
         return "nnunet"
@@ -204,15 +206,14 @@ def _mask_folder(request: Request) -> Path | None:
 
 
 def _root(path: Path) -> Path:
-    """The folder that paths are relative to: of a glob, the part before its first pattern."""
-    if path.exists():
-        return path if path.is_dir() else path.parent
-    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+    """The folder that paths are relative to: of a glob, the part that is there, whatever it is called."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _matches(path: Path, root: Path) -> paths.Tree:
-    found = [path] if path.is_file() else [Path(match) for match in glob.glob(str(path), recursive=True)]
-    relative = sorted(match.relative_to(root).as_posix() for match in found if not match.is_dir())
+    pattern = str(path.relative_to(root))
+    found = [pattern] if path.is_file() else glob.glob(pattern, root_dir=root, recursive=True)
+    relative = sorted(Path(name).as_posix() for name in found if not (root / name).is_dir())
     known = [name for name in relative if files.suffix_of(name)]
     inside = {name: paths.is_inside(root, root / name) for name in known}
     faults = tuple(paths.link_fault(Path(name)) for name in known if not inside[name])
@@ -222,7 +223,7 @@ def _matches(path: Path, root: Path) -> paths.Tree:
 def _find_table(path: Path, *, allow_outside: bool) -> Listing:
     if path.is_file():
         return table.find([path], path.parent, allow_outside=allow_outside)
-    tables = table.found_in(path) or sorted(path.glob("*.csv"))
+    tables = table.found_in(path) or table.named_so(path)
     if not tables:
-        raise InputError(f"{path} holds no .csv file; name the table with --input, or use --layout=folder.")
+        raise InputError(f"{path} holds no .csv or .tsv file; name the table with --input, or use --layout=folder.")
     return table.find(tables, path, allow_outside=allow_outside)

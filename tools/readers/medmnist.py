@@ -10,7 +10,8 @@ import numpy as np
 
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.errors import InputError
-from tools.readers import files, limits
+from tools.readers import files, foreign, limits
+from tools.readers import labels as texts
 from tools.readers.arrays import MOST_COLOURS, Header, read_header
 from tools.readers.contract import Item, Kind, Listing, Probe, UnusableFileError, Volume, plain_volume
 
@@ -45,8 +46,10 @@ def find(path: Path) -> Listing:
                     items += [_item(path.name, split, row, label) for row, label in enumerate(labels)]
                     classes.update(label[0] for label in labels if label and len(label) == 1)
     except Exception as error:  # what a damaged archive makes zipfile and numpy raise has no list
+        if other := foreign.told(path):
+            raise InputError(f"{path} cannot be read: {other.reason}; {other.remedy}.") from error
         raise InputError(f"{path} cannot be read ({error}): it is damaged or cut short; fetch it again.") from error
-    named = {f"{value:g}": f"class {value:g}" for value in sorted(classes)}
+    named = {texts.key(value): f"class {texts.key(value)}" for value in sorted(classes)}
     return Listing("medmnist", path.parent, path.stem, tuple(items), label_classes=named)
 
 

@@ -14,7 +14,7 @@ from nibabel.volumeutils import apply_read_scaling
 
 from tools.readers import limits
 from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
-from tools.readers.nifti_header import Place, time_step
+from tools.readers.nifti_header import Place, check_turn, time_step
 from tools.readers.nifti_header import place as place_of
 from tools.readers.orientation import ras_volume
 
@@ -113,6 +113,7 @@ def _load(path: Path) -> tuple[Any, Place]:
     if missing:
         raise UnusableFileError(f"its other half {missing[0]} is missing", "put .hdr and .img side by side")
     head, stored = limits.nifti_head(files(path)[0]), files(path)[-1]
+    check_turn(head)
     image = _header_of(path, head)
     promised = math.prod(image.shape) * image.get_data_dtype().itemsize
     most = limits.DEFLATE_MOST if limits.is_gzip(stored) else 1

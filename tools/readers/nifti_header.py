@@ -17,6 +17,7 @@ UNITS = {1: ("metre", 1000.0), 2: ("mm", 1.0), 3: ("micron", 1e-3)}  # others: n
 TIMES = {8: "s", 16: "ms", 24: "µs"}
 MAGIC = (b"n+1", b"ni1", b"n+2", b"ni2")
 CODES = frozenset(range(5))  # of forms: none, the scanner's space, another scan's, Talairach's, MNI's
+QUATERNION = 3 * float(np.finfo(np.float32).eps)  # that it may be above 1 by rounding, as nibabel has it
 USUAL = (1, 1)  # both in the space of the scanner
 
 
@@ -68,6 +69,21 @@ def place(head: bytes, affine: np.ndarray, shape: tuple[int, ...]) -> Place:
     if not np.isfinite(sizes).all() and has_form:
         raise UnusableFileError(f"its affine holds NaN or infinity: pixdim is {shown}", "write the true sizes into it")
     return Place(_of_unit_voxels(affine), False, has_form, unit, (*notes, f"{NO_SIZE}: pixdim is {shown}"), codes)
+
+
+def check_turn(head: bytes) -> None:
+    """Raises UnusableFileError where an image lies by a qform that is no rotation: b² + c² + d² of it is above 1.
+
+    nibabel takes the sform where there is one.
+    """
+    raw = _fields(head)
+    if raw is None or bytes(raw["magic"])[:3] not in MAGIC or raw["sform_code"] > 0 or raw["qform_code"] <= 0:
+        return
+    parts = np.array([raw[f"quatern_{name}"] for name in "bcd"], np.float64)
+    if not parts @ parts <= 1 + QUATERNION:
+        shown = f"{', '.join(f'{part:.6g}' for part in parts)}, whose squares are {parts @ parts:.4g} together"
+        reason = f"its qform is no rotation: the quaternion is {shown}, more than 1"
+        raise UnusableFileError(reason, "write a valid sform or qform into its header")
 
 
 NO_FORM = "no form codes in the header: the size is known, the orientation was taken for LAS, as nibabel does"

@@ -5,14 +5,14 @@ A mask is named as its image is, word by word and number by number, but for word
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, label_folders, label_names, paths, strays
+from tools.readers import files, label_folders, label_names, namesakes, paths, strays
 from tools.readers.contract import Fault, Item
-from tools.readers.label_names import Name
+from tools.readers.namesakes import File
 from tools.readers.strays import STRAY
 
 SHOWN = 4  # candidates that an error names
@@ -44,19 +44,6 @@ class Pairs(NamedTuple):
     further: Mapping[str, tuple[str, ...]] = {}
 
 
-class _File(NamedTuple):
-    """path; folder and stem where its image is looked for, and what the stem says. has_suffix: one the user named."""
-
-    path: str
-    folder: PurePosixPath
-    stem: str
-    name: Name
-    has_suffix: bool = False
-
-
-_Index = Mapping[tuple[PurePosixPath, tuple[str, ...]], Sequence[_File]]
-
-
 def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
     """Tells images from label maps, and finds the mask of each image.
 
@@ -67,17 +54,21 @@ def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
     homes = label_folders.by_name({one.folder for one in found})
     images, labels = _told_apart(found, homes)
     alone = label_folders.of_labels_alone({one.folder for one in labels}, {image.folder for image in images})
-    index = _index(images)
-    claims: dict[str, list[_File]] = {}
+    index = namesakes.index(images)
+    claims: dict[str, list[File]] = {}
     left: list[Fault] = []
+    lost: list[tuple[File, list[PurePosixPath]]] = []
     unchosen = []
     for label in labels:
         if not _is_chosen(label, rules, is_in_folder=label.folder in homes):
             unchosen.append(label)
             continue
         groups = homes.get(label.folder) or (alone.get(label.folder) if label.name.whose else None) or [[label.folder]]
-        fitting = _first(_alike(label, group, index) for group in groups)
-        left += _claim(label, fitting, claims) if fitting else [_stray(label, groups, index)]
+        if fitting := next(filter(None, (namesakes.alike(label, group, index) for group in groups)), []):
+            left += _claim(label, fitting, claims)
+        else:
+            lost.append((label, [folder for group in groups for folder in group]))
+    left += _found_elsewhere(lost, images, index, claims)
     masks, others = _settled(claims, rules)
     further, left = _further(masks, [*left, *others])
     scans = {fault.path for fault in left} | {one.path for one in unchosen} if rules.strays_are_scans else set()
@@ -103,8 +94,10 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
     images, unchosen = _told_apart(found, label_folders.by_name({one.folder for one in found}))
     if rules.strays_are_scans:
         images, unchosen = found, []
-    index, anywhere = _index(images), _index([image._replace(folder=PurePosixPath()) for image in images])
-    claims: dict[str, list[_File]] = {}
+    index = namesakes.index(images)
+    anywhere = namesakes.index([image._replace(folder=PurePosixPath()) for image in images])
+    cases = namesakes.by_case(images)
+    claims: dict[str, list[File]] = {}
     left: list[Fault] = []
     others = [label.path for label in unchosen]
     for path in paths.walk(mask_folder).paths:
@@ -112,9 +105,10 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
         if not _is_chosen(label, rules, is_in_folder=True):
             others.append((here / path).as_posix())
             continue
-        fitting = _alike(label, [label.folder], index) or _alike(label, [PurePosixPath()], anywhere)
+        fitting = namesakes.alike(label, [label.folder], index) or namesakes.of_its_case(label, cases)
+        fitting = fitting or namesakes.alike(label, [PurePosixPath()], anywhere)
         named = label._replace(path=(here / path).as_posix())
-        left += _claim(named, fitting, claims) if fitting else [_stray(named, [[PurePosixPath()]], anywhere)]
+        left += _claim(named, fitting, claims) if fitting else [namesakes.stray(named, [PurePosixPath()], anywhere, {})]
     masks, second = _settled(claims, rules)
     further, left = _further(masks, [*left, *second])
     return Pairs(tuple(image.path for image in images), masks, tuple(left), tuple(others), further)
@@ -148,22 +142,22 @@ def several(image: str, candidates: Mapping[str, str], root: Path) -> InputError
     return InputError(f"{image} has {len(flags)} label maps to choose its mask from; add {shown}{more}.")
 
 
-def _file(path: str, rules: Rules) -> _File:
+def _file(path: str, rules: Rules) -> File:
     pure = PurePosixPath(path)
     stem = files.stem_of(pure.name)
     fits = [suffix for suffix in rules.suffixes or () if stem.endswith(suffix)]
     rest = stem[: -len(max(fits, key=len))] if fits else stem
-    return _File(path, pure.parent, rest, label_names.name(rest), bool(fits))
+    return File(path, pure.parent, rest, label_names.name(rest), bool(fits))
 
 
-def _told_apart(found: Sequence[_File], homes: label_folders.Homes) -> tuple[list[_File], list[_File]]:
+def _told_apart(found: Sequence[File], homes: label_folders.Homes) -> tuple[list[File], list[File]]:
     """Images, and label maps by name, folder or ending."""
     are_labels = [one.folder in homes or one.name.is_label or one.has_suffix for one in found]
     images = [one for one, is_label in zip(found, are_labels, strict=True) if not is_label]
     return images, [one for one, is_label in zip(found, are_labels, strict=True) if is_label]
 
 
-def _is_chosen(label: _File, rules: Rules, *, is_in_folder: bool) -> bool:
+def _is_chosen(label: File, rules: Rules, *, is_in_folder: bool) -> bool:
     """Whether `label` may be a mask: where the user names endings, those, and what is named as its image is."""
     return (
         rules.suffixes is None
@@ -172,46 +166,19 @@ def _is_chosen(label: _File, rules: Rules, *, is_in_folder: bool) -> bool:
     )
 
 
-def _index(images: Sequence[_File]) -> _Index:
-    """Folder and words -> images of these words, or of these and then words that are no numbers; of any for none."""
-    index: dict[tuple[PurePosixPath, tuple[str, ...]], list[_File]] = {}
-    for image in images:
-        whose = image.name.whose
-        for count in range(len(whose) + 1):
-            # "run-2" or "12" would be another image's
-            if count == 0 or all(word.isalpha() for word in whose[count:]):
-                index.setdefault((image.folder, whose[:count]), []).append(image)
-    return index
-
-
-def _alike(label: _File, folders: Sequence[PurePosixPath], index: _Index) -> list[_File]:
-    """The images in `folders` that are named as `label` is: best to the letter, else in every word, else in its own."""
-    named = (image for folder in folders for image in index.get((folder, label.name.whose), ()))
-    found = [image for image in named if not _contradict(label, image)]
-    same = [image for image in found if image.stem == label.stem]
-    kind = [image for image in found if _of_one_kind(label.name.kinds, image.name.kinds)]
-    return same or [image for image in kind if image.name.whose == label.name.whose] or kind
-
-
-def _contradict(label: _File, image: _File) -> bool:
-    home = PurePosixPath(image.path).parent
-    return label.folder != home and label_folders.contradict(label.folder, home)
-
-
-def _stray(label: _File, groups: Sequence[Sequence[PurePosixPath]], index: _Index) -> Fault:
-    """Why `label` fits no image: the one of its name lies elsewhere, or its name is that of one and more."""
-    whose = label.name.whose
-    folders = [folder for group in groups for folder in group]
-    for count in range(len(whose), -1, -1):
-        near = [image for folder in folders for image in index.get((folder, whose[:count]), ())]
-        for image in (image for image in near if image.name.whose == whose[:count]):
-            if _contradict(label, image):
-                parted = str(label.folder), str(PurePosixPath(image.path).parent)
-                return strays.of_elsewhere(label.path, image.path, parted)
-            if count < len(whose) and _of_one_kind(label.name.kinds, image.name.kinds):
-                ending = label_names.ending(label.stem, image.stem)
-                return strays.of_a_part(label.path, image.path, whose[count:], ending)
-    return strays.of_none(label.path)
+def _found_elsewhere(
+    lost: Sequence[tuple[File, Sequence[PurePosixPath]]],
+    images: Sequence[File],
+    index: namesakes.Index,
+    claims: dict[str, list[File]],
+) -> list[Fault]:
+    """Claims images without a mask of the same case, in folders apart; why not. lost: label maps, where was looked."""
+    cases = namesakes.by_case([image for image in images if image.path not in claims])
+    left = []
+    for label, folders in lost:
+        fitting = namesakes.of_its_case(label, cases)
+        left += _claim(label, fitting, claims) if fitting else [namesakes.stray(label, folders, index, cases)]
+    return left
 
 
 def _further(masks: Mapping[str, str], left: Sequence[Fault]) -> tuple[dict[str, tuple[str, ...]], list[Fault]]:
@@ -225,15 +192,7 @@ def _further(masks: Mapping[str, str], left: Sequence[Fault]) -> tuple[dict[str,
     return further, [fault for fault in left if of[fault.path] is None]
 
 
-def _of_one_kind(one: frozenset[str], other: frozenset[str]) -> bool:
-    return one <= other or other <= one
-
-
-def _first(groups: Iterable[list[_File]]) -> list[_File]:
-    return next(filter(None, groups), [])
-
-
-def _claim(label: _File, fitting: Sequence[_File], claims: dict[str, list[_File]]) -> list[Fault]:
+def _claim(label: File, fitting: Sequence[File], claims: dict[str, list[File]]) -> list[Fault]:
     """Notes `label` for the image it fits, which may lie there in two formats; why not, where it fits more."""
     if len({files.stem_of(image.path) for image in fitting}) > 1:
         return [strays.of_several(label.path, fitting[0].path, fitting[1].path)]
@@ -242,7 +201,7 @@ def _claim(label: _File, fitting: Sequence[_File], claims: dict[str, list[_File]
     return []
 
 
-def _settled(claims: Mapping[str, Sequence[_File]], rules: Rules) -> tuple[dict[str, str], list[Fault]]:
+def _settled(claims: Mapping[str, Sequence[File]], rules: Rules) -> tuple[dict[str, str], list[Fault]]:
     """Image -> its mask; of one mask in two formats that of the image's own, the other is a stray."""
     masks, left = {}, []
     for image, candidates in claims.items():

@@ -23,12 +23,13 @@ def probe(path: Path) -> Probe:
     with pixels.open_picture(path) as picture:
         mode, pages, (width, height) = pixels.mode_of(picture), _count(picture), picture.size
         is_deep, kind_of_file = pixels.is_deep(picture), _format(picture)
+        is_picture = not pixels.is_signed_byte(picture)  # whose black is no 0
         most = MOST_TIMES.get(picture.info.get("compression", ""), MOST_TIMES[kind_of_file])
     kind = Kind(3 if pages > 1 else 2, Image.getmodebands(mode))
     voxel_bytes = pages * height * width * kind.channels * (2 if is_deep else VALUE_BYTES.get(mode, 1))
     limits.check_promise(voxel_bytes, path.stat().st_size, most=most)
     is_8bit = mode in pixels.BYTE_MODES and not is_deep
-    return Probe(kind, is_8bit=is_8bit, is_picture=True, voxel_bytes=voxel_bytes)
+    return Probe(kind, is_8bit=is_8bit, is_picture=is_picture, voxel_bytes=voxel_bytes)
 
 
 def read(path: Path, max_bytes: int) -> Volume:
@@ -72,8 +73,9 @@ def _read(path: Path, max_bytes: int, decode: Callable[[Image.Image, Path, int],
                 raise UnusableFileError("its pages differ in size", "store pages of one size, or single pictures")
             if picture.mode != mode:
                 raise UnusableFileError(f"its pages are partly {mode}, partly {picture.mode}", "store them as one kind")
+            turn = pixels.tag_of_turn(picture)
             pages.append(decode(picture, path, number))
-            notes |= pixels.said(picture)
+            notes |= pixels.said(picture, turn)
         notes |= {FIRST: 0} if picture.format == "MPO" and getattr(picture, "n_frames", 1) > 1 else {}
     voxels = np.stack(pages) if len(pages) > 1 else pages[0]
     return plain_volume(voxels.reshape(*voxels.shape[: 2 + (len(pages) > 1)], -1))._replace(notes=notes)

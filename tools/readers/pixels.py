@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from tools.readers import foreign
 from tools.readers.contract import UnusableFileError
 
 FORMATS = ("PNG", "JPEG", "TIFF")  # by content; Pillow knows others that call programs (EPS) or are rarely tested
@@ -19,8 +20,8 @@ FORMATS = ("PNG", "JPEG", "TIFF")  # by content; Pillow knows others that call p
 MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 MODES |= {"YCbCr": "RGB", "I": "I", "F": "F", "I;16": "I;16", "I;16B": "I;16B", "I;16L": "I;16L", "I;16N": "I;16N"}
 BYTE_MODES = ("L", "RGB")
-BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # TIFF tags
-WHITE_IS_ZERO, UNSIGNED = 0, 1
+BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF tags
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 # How Pillow unpacks colours of 16 bits: the high byte of each. Unpacked as if the bytes stood the other way round, the
 # low ones come. Grey with alpha has no such twin: as four colours of 8 bits its bytes come one by one.
 NATIVE = ("L", "B") if sys.byteorder == "little" else ("B", "L")
@@ -40,6 +41,7 @@ TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 HIDES = "an alpha channel hides pixels; it was dropped, and the colours under it were read"
 TURNED = "turned upright, as its EXIF orientation says"
+FLIPPED = "turned by 180° or mirrored, as its EXIF orientation says"
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -50,14 +52,22 @@ def open_picture(path: Path) -> Image.Image:
     """
     Image.MAX_IMAGE_PIXELS = None  # --max_gb is the limit, as for every other format
     try:
-        return Image.open(path, formats=FORMATS)
+        picture = Image.open(path, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
         raise UnusableFileError(*_unknown(path)) from error
+    if picture.format == "TIFF":  # else Pillow maps it into memory with the sides of the turned picture, in pieces
+        picture.filename = ""
+    return picture
 
 
 def is_deep(picture: Image.Image) -> bool:
     """Whether its channels have 16 bits, of which Pillow would keep 8."""
     return _raw_mode(picture) in HALVES
+
+
+def is_signed_byte(picture: Image.Image) -> bool:
+    """Whether its 8 bits are -128 to 127, which Pillow reads as 0 to 255."""
+    return picture.mode == "L" and _sample_format(picture) == SIGNED
 
 
 def mode_of(picture: Image.Image) -> str:
@@ -80,15 +90,16 @@ def mode_of(picture: Image.Image) -> str:
 
 def colours(picture: Image.Image, path: Path, page: int) -> np.ndarray:
     """The pixels of `picture`, at its page number `page`: [H, W], or [H, W, 3] of red, green and blue."""
-    mode, raw, sign = mode_of(picture), _raw_mode(picture), _tags(picture).get(SAMPLE_FORMAT, (UNSIGNED,))[0]
+    mode, raw = mode_of(picture), _raw_mode(picture)
     is_negative = picture.mode.startswith("I;16") and _tags(picture).get(PHOTOMETRIC) == WHITE_IS_ZERO
-    is_large = picture.mode == "I" and raw == "I;32N" and sign == UNSIGNED  # Pillow reads them as signed
+    is_large = picture.mode == "I" and raw == "I;32N" and _sample_format(picture) == UNSIGNED  # read as signed
     if raw in HALVES:
         pixels = _deep(path, page, raw)
     else:
         pixels = np.asarray(picture.convert(mode) if picture.mode != mode else picture)
         pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     pixels = np.uint16(2**16 - 1) - pixels if is_negative else pixels
+    pixels = pixels.view(np.int8) if is_signed_byte(picture) else pixels
     return upright(pixels.view(np.uint32) if is_large else pixels, picture)
 
 
@@ -126,20 +137,27 @@ def _labels(picture: Image.Image, path: Path, page: int) -> np.ndarray:
 
 
 def upright(pixels: np.ndarray, picture: Image.Image) -> np.ndarray:
-    """`pixels` [H, W, …] turned as viewers turn them. Pillow itself turns TIFF, whose tag is gone then."""
-    turn = TURNS.get(_orientation(picture))
+    """`pixels` [H, W, …] turned as viewers turn them. Pillow itself turns TIFF."""
+    turn = None if picture.format == "TIFF" else TURNS.get(_orientation(picture))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
-def said(picture: Image.Image) -> Mapping[str, int]:
-    """What is worth telling of how a picture, now decoded, was read."""
+def said(picture: Image.Image, tagged: int) -> Mapping[str, int]:
+    """What is worth telling of how a picture, now decoded, was read. tagged: its `tag_of_turn` before that."""
+    turn = max(tagged, _orientation(picture))
     is_hidden = "transparency" in picture.info or (has_alpha(picture) and np.asarray(picture)[..., -1].min() < 255)
-    return {**({HIDES: 0} if is_hidden else {}), **({TURNED: 0} if _orientation(picture) in TURNS else {})}
+    turned = {} if turn not in TURNS else {FLIPPED: 0} if turn in (2, 3, 4) else {TURNED: 0}
+    return {**({HIDES: 0} if is_hidden else {}), **turned}
 
 
 def has_alpha(picture: Image.Image) -> bool:
     """Whether it says how much of each pixel is to be seen."""
     return picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
+
+
+def tag_of_turn(picture: Image.Image) -> int:
+    """How a TIFF, not yet decoded, is to be turned, as EXIF numbers it; 1 of other pictures, which say so later."""
+    return _tags(picture).get(ORIENTATION, 1)
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -176,6 +194,10 @@ def _tags(picture: Image.Image) -> Mapping:
     return getattr(picture, "tag_v2", {})
 
 
+def _sample_format(picture: Image.Image) -> int:
+    return _tags(picture).get(SAMPLE_FORMAT, (UNSIGNED,))[0]
+
+
 def _unknown(path: Path) -> tuple[str, str]:
     """Why Pillow does not know the file: reason and remedy."""
     with path.open("rb") as file:
@@ -184,4 +206,6 @@ def _unknown(path: Path) -> tuple[str, str]:
     kind = next((kind for start, kind in kinds.items() if head.startswith(start)), "no PNG, JPEG or TIFF")
     if kind in ("a TIFF", "a PNG"):
         return f"it is {kind} of a kind that cannot be read, or damaged", "store it as grey or RGB of 8 or 16 bits"
+    if kind == "no PNG, JPEG or TIFF" and (other := foreign.told(path)):
+        return other
     return f"cannot identify image file: it is {kind}, whatever its name says", "export it as PNG, JPEG or TIFF"

@@ -7,7 +7,7 @@ from tools.readers.contract import Fault
 STRAY = "it is a label map by its name or folder, but fits no scan"
 SIDES = {"left", "right", "l", "r", "lt", "rt", "lh", "rh"}
 PEOPLE = ("reader", "rater", "observer", "annotator", "expert", "doctor", "radiologist")
-USUAL = "add its scan or name both alike; or say masks by --mask_suffix or --mask_folder, or add --label_maps=scans"
+USUAL = "add its scan, name both alike, or list both in a csv with columns path and mask; or add --label_maps=scans"
 
 
 def of_none(path: str) -> Fault:

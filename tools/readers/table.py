@@ -1,4 +1,4 @@
-"""Layout `csv`: one row per example, `path` and optionally `label`, `patient`, `mask`, `split`.
+"""Layout `csv`, of a .csv or .tsv file: one row per example, `path` and optionally `label`, `patient`, `mask`, `split`.
 
 Paths are relative to the table and stay inside its folder, unless the user allows files anywhere. Labels are numbers
 (several separated by ';') or class names, which are numbered in natural order. Empty cells, and words of
@@ -7,6 +7,7 @@ test.csv.
 """
 
 import csv
+import itertools
 import os
 import re
 from collections import Counter
@@ -20,9 +21,9 @@ from tools.readers import labels as texts
 from tools.readers.contract import Item, Listing
 from tools.readers.labels import Labels, known
 
+SUFFIXES = (".csv", ".tsv")
+SHEETS = (".xlsx", ".xls", ".ods")
 COLUMNS = ("path", "label", "patient", "mask", "split")
-
-MOST_SHOWN = 8  # columns in a line
 
 Row = Mapping[str, str]
 Check = Callable[[Path, str, str], str]  # (folder, path in a cell, where) -> the path, if it may be named
@@ -30,24 +31,36 @@ Table = tuple[Sequence[str], Sequence[Row]]  # columns, rows
 
 
 def is_table(path: Path) -> bool:
-    """Whether `path` is a CSV file with a column `path`."""
-    return path.suffix.lower() == ".csv" and path.is_file() and "path" in _read(path)[0]
+    """Whether `path` is a .csv or .tsv file with a column `path`."""
+    return is_named_so(path) and "path" in columns(path)
+
+
+def is_named_so(path: Path) -> bool:
+    """Whether `path` is a file that is called as tables are, in any case."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def named_so(folder: Path) -> list[Path]:
+    """The files in `folder` that are called as tables are."""
+    return sorted(filter(is_named_so, folder.iterdir()))
+
+
+def columns(path: Path) -> Sequence[str]:
+    """Those of the table at `path`, of this layout's in small letters."""
+    return _named(_lines(path, most=1))[0]
+
+
+def first(path: Path) -> str:
+    """The first file that the table at `path` names; '' for none."""
+    rows = _named(_lines(path, most=2))[1]
+    return rows[0]["path"] if rows else ""
 
 
 def found_in(folder: Path) -> list[Path]:
     """The tables in `folder` or, where it holds none, in folders of it that are named as splits."""
-    beside = [path for path in sorted(folder.glob("*.csv")) if is_table(path)]
-    inside = (path for path in sorted(folder.glob("*/*.csv")) if split_words.split_of(path.parent.name))
-    return beside or [path for path in inside if is_table(path)]
-
-
-def unread(folder: Path) -> Iterator[str]:
-    """Why CSV files in `folder` are no tables of this layout."""
-    for path in sorted(folder.glob("*.csv")):
-        if not is_table(path):
-            shown = ", ".join(_read(path)[0][:MOST_SHOWN])
-            found = f"{path.name} is not read: it has no column 'path' but {shown or 'none'}"
-            yield f"{found}; name the column of files so."
+    beside = [path for path in named_so(folder) if is_table(path)]
+    splits = sorted(path for path in folder.iterdir() if split_words.split_of(path.name) and path.is_dir())
+    return beside or [path for split in splits for path in named_so(split) if is_table(path)]
 
 
 def find(tables: Sequence[Path], root: Path, *, allow_outside: bool = False) -> Listing:
@@ -113,10 +126,6 @@ def _notes(read: Mapping[Path, Table], of: Mapping[Path, str | None], root: Path
             yield f"column '{column}': {shown} taken as not known; rename what is a value of its own."
 
 
-def _read(path: Path) -> Table:
-    return _named(_lines(path))
-
-
 def _named(lines: Sequence[Sequence[str]]) -> Table:
     """Columns, those of this layout in small letters, and rows."""
     columns, *rows = lines or [[]]
@@ -125,7 +134,7 @@ def _named(lines: Sequence[Sequence[str]]) -> Table:
 
 
 def _checked(path: Path) -> Table:
-    """As `_read`. Raises InputError for a column that is there twice, or a row of more cells than there are columns."""
+    """Columns and rows. Raises InputError for a column that is there twice, or a row of more cells than columns."""
     lines = _lines(path)
     columns, rows = _named(lines)
     if "path" not in columns:
@@ -150,22 +159,22 @@ def _doubts(items: Sequence[Item]) -> Iterator[str]:
         yield f"patients '{alike[0]}' and '{alike[0].lower()}' differ in case only, and are two."
 
 
-def _lines(path: Path) -> list[list[str]]:
-    """The cells of every line that is not empty, whatever separates them."""
+def _lines(path: Path, most: int | None = None) -> list[list[str]]:
+    """The cells of every line that is not empty, whatever separates them; of the first `most`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            separator = _separator(file.readline())
+            separator = _separator(file.readline(), "\t,;" if path.suffix.lower() == ".tsv" else ",;\t")
             file.seek(0)
-            lines = csv.reader(file, delimiter=separator)
-            return [[cell.strip() for cell in line] for line in lines if any(line)]
+            lines = (line for line in csv.reader(file, delimiter=separator) if any(line))
+            return [[cell.strip() for cell in line] for line in itertools.islice(lines, most)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); save it as comma-separated UTF-8.") from error
 
 
-def _separator(header: str) -> str:
-    """',', or what Excel and others write: ';' or a tab, where that is what stands around the word path."""
-    named = (one for one in ",;\t" if "path" in (cell.strip().strip('"').lower() for cell in header.split(one)))
-    return next(named, ",")
+def _separator(header: str, known: str) -> str:
+    """The first of `known`, or what Excel and others write, where that is what stands around the word path."""
+    named = (one for one in known if "path" in (cell.strip().strip('"').lower() for cell in header.split(one)))
+    return next(named, known[0])
 
 
 def _item(table: Path, root: Path, number: int, row: Row, *, labels: Labels, split: str | None, check: Check) -> Item:
