@@ -427,8 +427,10 @@ def test_a_part_apart_is_told_with_the_ending_that_pairs_it(tmp_path):
     (ending,) = {re.search(r"--mask_suffix=(\S+) takes", each.remedy)[1] for each in layouts.find(request).faults}
     found = layouts.find(request._replace(mask_suffixes=(ending,)))
     assert [item.mask for item in found.items] == [f"derivatives/sub-{n}/lesion-msk.nii" for n in range(3)]
-    folder = request._replace(mask_suffixes=(ending,), mask_folder=str(tmp_path / "derivatives"))
-    assert layouts.find(folder).items == found.items
+    folder = request._replace(mask_folder=str(tmp_path / "derivatives"))
+    with pytest.raises(InputError, match=r"gives none of 3 .* --mask_suffix=lesion-msk takes this one"):
+        layouts.find(folder)
+    assert layouts.find(folder._replace(mask_suffixes=(ending,))).items == found.items
 
 
 def test_what_fits_nothing_is_told_with_a_table():

@@ -73,6 +73,7 @@ def are_apart(one: PurePosixPath, other: PurePosixPath) -> bool:
     return bool(ours and theirs and ours.isdisjoint(theirs))
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _split(folder: str) -> str | None:
     """The split that a folder or a word of its name says: 'train_pictures'."""
     return next(filter(None, map(split_words.split_of, (folder, *label_names.words(folder)))), None)
@@ -81,8 +82,13 @@ def _split(folder: str) -> str | None:
 @functools.lru_cache(maxsize=1 << 14)
 def case_words(folder: PurePosixPath) -> frozenset[str]:
     """The words of a folder and those around it, but for words of label maps, images, modalities and splits."""
-    parts = (part for part in folder.parts if not _split(part) and part.lower() not in OF_ALL)
-    return frozenset(word for part in parts for word in label_names.name(part).whose)
+    return frozenset().union(*map(_part_words, folder.parts))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _part_words(part: str) -> frozenset[str]:
+    is_of_all = part.lower() in OF_ALL or _split(part)
+    return frozenset(() if is_of_all else label_names.name(part).whose)
 
 
 def _are_numbered(one: str, other: str) -> bool:

@@ -165,11 +165,12 @@ def _check_paired(request: Request, listing: Listing) -> None:
     asked = f"--mask_folder={request.mask_folder}" if request.mask_folder else ""
     asked = asked or (f"--mask_suffix={','.join(request.mask_suffixes)}" if request.mask_suffixes else "")
     if asked and listing.items and not any(item.mask for item in listing.items):
-        strays = [fault.path for fault in listing.faults if fault.reason.startswith(pairing.STRAY)]
-        found = f"the masks found are named as {strays[0]}" if strays else "no file is named so"
+        strays = [fault for fault in listing.faults if fault.reason.startswith(pairing.STRAY)]
+        found = f"the masks found are named as {strays[0].path}" if strays else "no file is named so"
+        remedy = strays[0].remedy if strays else "name both alike, or list them in a csv with columns path and mask"
         raise InputError(
             f"{asked} gives none of {len(listing.items)} scans a mask: the scans are named as {listing.items[0].path}, "
-            f"{found}; name both alike, or list them in a csv with columns path and mask."
+            f"{found}; {remedy}."
         )
 
 

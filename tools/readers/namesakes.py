@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from tools.readers import label_folders, label_names, strays
+from tools.readers import files, label_folders, label_names, strays
 from tools.readers.contract import Fault
 from tools.readers.label_names import Name
 
@@ -87,7 +87,7 @@ def stray(label: File, folders: Sequence[PurePosixPath], images: Index, cases: C
             if _contradict(label, image):
                 return strays.of_elsewhere(label.path, image.path, (str(label.folder), str(image.home)))
             if count < len(whose) and _are_of_one_kind(label, image):
-                ending = label_names.ending(label.stem, image.stem)
+                ending = label_names.ending(files.stem_of(PurePosixPath(label.path).name), image.stem)
                 return strays.of_a_part(label.path, image.path, whose[count:], ending)
     return strays.of_none(label.path)
 

@@ -108,7 +108,9 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
         fitting = namesakes.alike(label, [label.folder], index) or namesakes.of_its_case(label, cases)
         fitting = fitting or namesakes.alike(label, [PurePosixPath()], anywhere)
         named = label._replace(path=(here / path).as_posix())
-        left += _claim(named, fitting, claims) if fitting else [namesakes.stray(named, [PurePosixPath()], anywhere, {})]
+        left += (
+            _claim(named, fitting, claims) if fitting else [namesakes.stray(named, [PurePosixPath()], anywhere, cases)]
+        )
     masks, second = _settled(claims, rules)
     further, left = _further(masks, [*left, *second])
     return Pairs(tuple(image.path for image in images), masks, tuple(left), tuple(others), further)
