@@ -15,6 +15,10 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12345\n
 PAGE = "<!DOCTYPE html>\n<html><head><title>Anmeldung für Ärzte</title>".encode() + b" " * 600 + b"</html>"
 
 
+def zipped(content):
+    return gzip.compress(content, mtime=0)  # tests are called by their parameters, alike in every process
+
+
 def tar():
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -35,7 +39,7 @@ def nifti():
         (LFS, "it is a Git LFS pointer, in place of the file; fetch the file with git lfs pull"),
         (b"/annex/objects/MD5E-s12--abc.nii.gz\n", "git-annex pointer, .*datalad get"),
         (PAGE, "it is a web page; download the file itself"),
-        (gzip.compress(PAGE, mtime=0), "it is a web page|cannot be read"),  # of what is never compressed only the latter
+        (zipped(PAGE), "it is a web page|cannot be read"),  # of what is never compressed only the latter
         (b'{"message": "Not Found"}', 'it is a text that begins \'{"message": "Not Found"}\''),
         (b"Rar!\x1a\x07\x01\x00" + b"x" * 999, "it is a RAR archive; unpack it"),
         (tar(), "it is a tar archive; unpack it"),
@@ -51,13 +55,13 @@ def test_it_is_called_what_it_is(tmp_path, name, content, said):
 
 
 def test_an_archive_by_the_name_of_a_scan_is_one(tmp_path):
-    for name, content in (("a.nii.gz", gzip.compress(tar(), mtime=0)), ("b.nii.gz", b"PK\3\4" + b"x" * 999)):
+    for name, content in (("a.nii.gz", zipped(tar())), ("b.nii.gz", b"PK\3\4" + b"x" * 999)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UnusableFileError, match=r"it is a (tar|ZIP) archive; unpack it"):
             files.probe(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(nifti(), mtime=0)[:-300], nifti()[:-300], gzip.compress(nifti()[:200])])
+@pytest.mark.parametrize("content", [zipped(nifti())[:-300], nifti()[:-300], zipped(nifti()[:200])])
 def test_what_is_cut_short_is_still_said_to_be(tmp_path, content):
     (tmp_path / "a.nii.gz").write_bytes(content)
     with pytest.raises(UnusableFileError, match="copy it again"):
