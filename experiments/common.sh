@@ -5,6 +5,8 @@
 #   REPETITIONS  of every arm (4)
 #   TASKS  'masked cpc': makes and finetunes these pretraining runs of the experiment only, beside scratch
 set -euo pipefail
+# The command at work saves and ends well, so that the next one would begin with what is half done.
+trap 'echo "stopped: the same line goes on." >&2; exit 130' INT TERM USR1
 [[ $# -ge 2 && -d $1 ]] || { echo "usage: [STEPS=5000] bash $0 DATA OUT [--gin_param=…]; DATA is a folder" >&2; exit 2; }
 RAW=$(realpath "$1")
 mkdir -p "$2"

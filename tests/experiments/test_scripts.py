@@ -15,10 +15,10 @@ SCRIPTS = ("acdc", "lidc", "hippocampus")
 RECORDER = '#!/usr/bin/env bash\nprintf "%q " "$@" >>"$COMMANDS"\necho >>"$COMMANDS"\n'  # in the place of Python
 
 
-def run(name, *arguments, tmp_path, **variables):
+def run(name, *arguments, tmp_path, python=RECORDER, **variables):
     """The script with a Python that only notes what it is asked for."""
     recorder = tmp_path / "python"
-    recorder.write_text(RECORDER)
+    recorder.write_text(python)
     recorder.chmod(0o755)
     paths = {"PYTHON": str(recorder), "COMMANDS": str(tmp_path / "commands")}
     script = ["bash", str(ROOT / "experiments" / f"{name}.sh"), *map(str, arguments)]
@@ -109,3 +109,15 @@ def test_a_command_that_fails_ends_the_script(tmp_path):
     failing = {"PYTHON": "false", "COMMANDS": str(tmp_path / "commands")}
     script = ["bash", str(ROOT / "experiments" / "acdc.sh"), str(tmp_path / "raw"), str(tmp_path / "out")]
     assert subprocess.run(script, env=os.environ | failing, capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("signal", ["INT", "TERM"])
+def test_a_stopped_command_ends_the_script_though_it_ends_well_itself(signal, tmp_path):
+    (tmp_path / "raw").mkdir()
+    stops = f"{RECORDER}[[ $2 != ssl3d_tf.train ]] || kill -{signal} $PPID\n"
+    done = run("hippocampus", tmp_path / "raw", tmp_path / "out", tmp_path=tmp_path, python=stops)
+    assert (done.returncode, done.stderr) == (130, "stopped: the same line goes on.\n")
+    assert [line.split()[1] for line in (tmp_path / "commands").read_text().splitlines()] == [
+        "tools.to_tfrecord",
+        "ssl3d_tf.train",
+    ]
