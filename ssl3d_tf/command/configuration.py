@@ -139,12 +139,17 @@ def operative_text() -> str:
 
 def macros() -> dict[str, str]:
     """Macro -> its value as the text of a gin file; of values over several lines the first."""
-    return dict(_MACRO.findall(text()))
+    return macros_of(text())
+
+
+def macros_of(text: str) -> dict[str, str]:
+    """As `macros`, of the text of another configuration."""
+    return dict(_MACRO.findall(text))
 
 
 def differences(before: str, names: Iterable[str]) -> list[str]:
     """Which of those macros have another value than in the text of another configuration."""
-    there, here = dict(_MACRO.findall(before)), macros()
+    there, here = macros_of(before), macros()
     return [
         f"{name} {there[name]} there, {here[name]} here" for name in names if there.get(name, here[name]) != here[name]
     ]

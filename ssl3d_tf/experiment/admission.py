@@ -15,7 +15,7 @@ from ssl3d_tf.data.records.manifest import SPLITS, Entry
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment.scoring import Probe
 from ssl3d_tf.losses.regions import Regions
-from ssl3d_tf.training import contracts, weights
+from ssl3d_tf.training import checkpoints, contracts, weights
 
 ARCHITECTURE = ("ENCODER", "FILTERS", "LEVELS", "NORM", "POOL")  # knobs that are to be those of the pretraining run
 
@@ -149,6 +149,19 @@ def check_decoder(name: str, folder: Path, model: keras.Model, encoder: keras.Mo
         raise InputError(f"the decoder in {folder} does not fit: {'; '.join(options)}.")
     new = len(model.weights) - len(encoder.weights) - loaded
     return f"decoder of '{name}': {loaded} weights loaded; the {new} of the output are new"
+
+
+def unfinished(name: str, folder: Path) -> str:
+    """A line where the run of an encoder has not come to its end; '' where it has, or PATIENCE may have ended it."""
+    run = Path(contracts.read_contract(folder)["folder"]).parent
+    done, config = checkpoints.newest_step(run), run / run_folder.CONFIG
+    if not done or not config.is_file():  # an encoder without its run
+        return ""
+    macros = configuration.macros_of(config.read_text(encoding="utf-8"))
+    steps = macros.get("STEPS", "")
+    if not steps.isdecimal() or done >= int(steps) or macros.get("PATIENCE", "None") != "None":
+        return ""
+    return f"warning: encoder '{name}' is of a run at step {done} of {steps}: the command of {run} goes on."
 
 
 def origin(folder: Path) -> dict[str, str]:

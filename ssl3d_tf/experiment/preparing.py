@@ -105,6 +105,8 @@ def occupy(workdir: Path, prepared: Prepared, config: str) -> None:
     for name, path in experiment.encoders.items():
         network = experiment.settings.encoder(channels)
         print(admission.check_weights(name, path, network), flush=True)
+        if line := admission.unfinished(name, path):
+            print(line, flush=True)
         if experiment.plan.transfer != "encoder":
             model = experiment.task_of("pretrained").build_model(network)
             print(admission.check_decoder(name, path, model, network), flush=True)
