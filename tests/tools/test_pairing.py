@@ -294,6 +294,15 @@ def test_masks_of_parts_and_people_are_told_as_what_they_are_and_the_flag_takes_
     assert pairing.pair(names, pairing.Rules((ending,))).masks == {"q.nii": f"{mask}.nii"}
 
 
+@pytest.mark.parametrize(("kinds", "is_brats"), [(("t1", "flair"), True), (("t1", "pet"), False)])
+def test_a_mask_of_several_scans_says_which_and_what_takes_them_together(kinds, is_brats):
+    names = [f"case_1/case_1_{kind}.nii.gz" for kind in kinds]
+    (stray,) = pairing.pair([*names, "case_1/case_1_seg.nii.gz"]).strays
+    assert stray.reason.endswith("but fits no scan alone, as several are named so")  # the same of every case
+    assert all(name in stray.remedy for name in names)
+    assert stray.remedy.startswith("--layout=brats ") is is_brats
+
+
 def test_folders_of_sides_are_chosen_by_folder():
     names = ["xray/p1.png", "hand_masks/left_mask/p1.png", "hand_masks/right_mask/p1.png"]
     with pytest.raises(InputError, match=r"2 label maps .*--mask_folder=hand_masks/left_mask for"):

@@ -42,6 +42,7 @@ def of(*names, **changes):
         (("mr/sub-2_v1", "ct/sub-2_v1", "mr/sub-3"), ["sub-2", "sub-2", "mr/sub-3"]),
         (("P1/2011-04-18/T1", "P1/2012-04-18/FLAIR", "P2/2011-04-18/T1"), ["P1", "P1", "P2"]),
         (("raw/P1", "preprocessed/P1", "raw/P2"), ["p1", "p1", "raw/P2"]),
+        ([f"P{one}/T{scan}/P{one}_T{scan}_FLAIR" for one in (1, 2) for scan in (1, 2, 3)], ["p1"] * 3 + ["p2"] * 3),
         (("ds1/visit1/4", "ds1/visit2/4", "ds1/visit1/5"), ["ds1/4", "ds1/4", "ds1/5"]),
     ],
 )

@@ -102,12 +102,15 @@ def _of_several_modalities(items: Sequence[Item], found: Mapping[str, str]) -> d
         kinds = [label_names.name(part).kinds for part in stem.split("/")]
         kinds.append(frozenset(filter(person_names.is_step, stem.split("/"))))
         if parts and parts[-1].whose:  # of "0007/t1" the folder is who it is, and may be where it is from
-            name = "/".join("_".join(part.whose) for part in parts if part.whose)
+            name = "/".join(dict.fromkeys("_".join(part.whose) for part in parts if part.whose))  # P1/T1/P1_FLAIR is P1
             named[item.split, name][frozenset().union(*kinds)].append(item.id)
     several = ((name, of_kind.values()) for (_, name), of_kind in named.items() if len(of_kind) > 1)
     joined = ((name, [*itertools.chain(*ids)]) for name, ids in several)
     parted = ((name, ids) for name, ids in joined if len({found.get(one, one) for one in ids}) > 1)
-    return {one: name for name, ids in parted for one in ids}
+    scans = defaultdict(list)
+    for one, patient in found.items():
+        scans[patient].append(one)
+    return {scan: name for name, ids in parted for one in ids for scan in scans.get(found.get(one, ""), [one])}
 
 
 def _said(found: Mapping[str, str], count: int) -> tuple[str, ...]:

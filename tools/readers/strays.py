@@ -1,7 +1,9 @@
 """Why a label map is stored with no scan, and what can be done: one line each, of a kind that can be counted."""
 
 import shlex
+from pathlib import PurePosixPath
 
+from tools.readers import brats, files
 from tools.readers.contract import Fault
 
 STRAY = "it is a label map by its name or folder, but fits no scan"
@@ -17,8 +19,10 @@ def of_none(path: str) -> Fault:
 
 def of_several(path: str, one: str, other: str) -> Fault:
     """Two scans are."""
-    remedy = "name it as one of them is, or use a csv with columns path and mask"
-    return Fault(path, f"{STRAY} alone: {one} and {other}", remedy)
+    remedy = f"name it as {one} or {other} is, or use a csv with columns path and mask"
+    if all(brats.NAME.fullmatch(files.stem_of(PurePosixPath(name).name)) for name in (path, one, other)):
+        remedy = f"--layout=brats makes the modalities of a case its channels, with one mask; or {remedy}"
+    return Fault(path, f"{STRAY} alone, as several are named so", remedy)
 
 
 def of_elsewhere(path: str, image: str, folders: tuple[str, str]) -> Fault:
