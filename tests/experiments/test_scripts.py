@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -22,7 +23,12 @@ def run(name, *arguments, tmp_path, python=RECORDER, **variables):
     recorder.chmod(0o755)
     paths = {"PYTHON": str(recorder), "COMMANDS": str(tmp_path / "commands")}
     script = ["bash", str(ROOT / "experiments" / f"{name}.sh"), *map(str, arguments)]
-    return subprocess.run(script, env=os.environ | paths | variables, capture_output=True, text=True, check=False)
+
+    def as_on_a_screen():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background, as tests may, begins without Ctrl-C
+
+    options = {"env": os.environ | paths | variables, "preexec_fn": as_on_a_screen}
+    return subprocess.run(script, capture_output=True, text=True, check=False, **options)
 
 
 def value(command, flag, default=None):
@@ -111,10 +117,10 @@ def test_a_command_that_fails_ends_the_script(tmp_path):
     assert subprocess.run(script, env=os.environ | failing, capture_output=True, check=False).returncode == 1
 
 
-@pytest.mark.parametrize("signal", ["INT", "TERM"])
-def test_a_stopped_command_ends_the_script_though_it_ends_well_itself(signal, tmp_path):
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_a_stopped_command_ends_the_script_though_it_ends_well_itself(name, tmp_path):
     (tmp_path / "raw").mkdir()
-    stops = f"{RECORDER}[[ $2 != ssl3d_tf.train ]] || kill -{signal} $PPID\n"
+    stops = f"{RECORDER}[[ $2 != ssl3d_tf.train ]] || kill -{name} $PPID\n"
     done = run("hippocampus", tmp_path / "raw", tmp_path / "out", tmp_path=tmp_path, python=stops)
     assert (done.returncode, done.stderr) == (130, "stopped: the same line goes on.\n")
     assert [line.split()[1] for line in (tmp_path / "commands").read_text().splitlines()] == [
