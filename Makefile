@@ -37,9 +37,10 @@ install: $(STAMP)
 demo: $(STAMP)
 	@$(BIN)/python -m ssl3d_tf.quickstart
 
-# In the order of the folders: by their number of tests, the heaviest files would come last, on one core.
+# Three on two cores, as tests wait for programs that they start. In the order of the folders: by their number of tests,
+# the heaviest files would come last, on one core.
 test: $(STAMP)
-	$(BIN)/python -m pytest tests -n 2 --dist=loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest tests -n 3 --dist=loadscope --no-loadscope-reorder
 
 test-pythons:
 	@report=; for v in $(PYTHONS); do \
