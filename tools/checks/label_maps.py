@@ -45,7 +45,7 @@ def check(listing: Listing, seen: Seen, measured: Sequence[Facts]) -> None:
         for place, is_certain in _places(item, facts, seen.among):
             here = seen.places.setdefault(place, {})
             others = here.get(OTHER[kind], [])
-            near = (path for path in others if not partners.are_apart(path, item.path))
+            near = (path for path in others if not partners.are_of_two_cases(path, item.path))
             if partner := next(near, others[0] if others and is_certain else None):
                 raise refusal(listing, *((item.path, partner) if facts.is_label_map else (partner, item.path)))
             if len(here.setdefault(kind, [])) < MOST:

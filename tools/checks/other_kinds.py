@@ -45,7 +45,7 @@ def _pairs(labels: Sequence[Item], scans: Sequence[Item]) -> Iterator[tuple[Item
         found = next((by_path[one] for one in beginnings if one in by_path), by_stem.get(_stem(label)))
         words = partners.words(label.path, among, is_label_map=True)
         near = (scan for word in words for scan in by_word.get(word, ())[:MOST])
-        found = found or next((scan for scan in near if not partners.are_apart(scan.path, label.path)), None)
+        found = found or next((scan for scan in near if not partners.are_of_two_cases(scan.path, label.path)), None)
         if found is not None:
             yield label, found
 

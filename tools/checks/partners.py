@@ -37,7 +37,7 @@ def words(path: str, among: Telling, *, is_label_map: bool) -> list[str]:
     return sorted((word for word in found if _tells(word, among)), key=lambda word: (among.counts[word], word))
 
 
-def are_apart(one: str, other: str) -> bool:
+def are_of_two_cases(one: str, other: str) -> bool:
     """Whether two paths are of two cases, as those of sub-1 and sub-2 are."""
     return label_folders.contradict(*(PurePosixPath(files.stem_of(path)) for path in (one, other)))
 

@@ -139,8 +139,8 @@ def lost(voxels: np.ndarray, found: Sequence[Range], how: Normalisation) -> str:
         return ""
     low, high = how.window
     for (lowest, highest), channel in zip(found, np.moveaxis(voxels, -1, 0), strict=True):
-        above, beyond = (_above(channel, value) if highest > high else 0 for value in (low, high))
-        if beyond > max(MOST_LOST * above, LEAST_LOST * channel.size):
+        beyond = _above(channel, high) if highest > high else 0
+        if beyond > LEAST_LOST * channel.size and beyond > MOST_LOST * _above(channel, low):
             values = f"its values are {lowest:.6g} to {highest:.6g}"
             return f"most of it is above {how} and became 1: {beyond / channel.size:.0%}, {values}"
     return ""
