@@ -71,19 +71,19 @@ def main(argv: Sequence[str]) -> None:
     values = flags.FLAGS
     folder = Path(values.data) if values.data else folders.phantom_folder(values.volumes, values.size)
     data = open_folder(folder)
-    sources = _sources(data)
-    whole = _whole(data, _load(sources[0]))
+    every = sources(data)
+    whole = _whole(data, _load(every[0]))
     if values.peak_memory:
         print(memory.of_reading(whole))
         return
     first_batch_s = stages.first_batch_s(whole)
     times = -(-_ENDLESS // len(data.manifest.split("train").entries))
-    rows = _reading(data, whole, _whole(open_folder(folders.repeated(folder, times)), _load(sources[0])))
-    for number, source in enumerate(sources):
+    rows = _reading(data, whole, _whole(open_folder(folders.repeated(folder, times)), _load(every[0])))
+    for number, source in enumerate(every):
         rows |= _training(data, _load(source), with_crop=number == 0)
     table = timing.interleaved(rows, values.rounds)
     megabytes = _megabytes(data)
-    peaks = memory.of_sizes(folder, [__file__, "--peak_memory", *_options(sources[0])])
+    peaks = memory.of_sizes(folder, [__file__, "--peak_memory", *_options(every[0])])
     _print(table, first_batch_s, peaks, megabytes=megabytes)
     if values.json:
         result = {
@@ -92,12 +92,13 @@ def main(argv: Sequence[str]) -> None:
             "first_batch_s": first_batch_s,
             "peak_memory_mb": peaks,
             "tensorflow": tf.__version__,
-            "configurations": [_options(source) for source in sources],
+            "configurations": [_options(source) for source in every],
         }
         Path(values.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def _sources(data: DataFolder) -> list[configuration.Sources]:
+def sources(data: DataFolder) -> list[configuration.Sources]:
+    """What is asked for, or every task of the paper, of the rank of the data."""
     params = tuple(flags.FLAGS.gin_param)
     if flags.FLAGS.gin_file:
         return [configuration.Sources(tuple(flags.FLAGS.gin_file), params)]

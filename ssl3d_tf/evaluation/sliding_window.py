@@ -33,8 +33,8 @@ def predict_volume(
 
     Args:
         volume: [*spatial, channels].
-        predict: tiles [batch_size, *size, channels] -> logits [batch_size, *size, classes], always of that size: a
-            last batch is filled up with copies, so that nothing is compiled twice.
+        predict: tiles [n, *size, channels] -> logits [n, *size, classes]. n is batch_size, or where fewer tiles are
+            left the next power of two, filled up with copies: few sizes, as each is compiled, and little in vain.
         size: of a tile, voxels per axis. A volume that is smaller is padded on both sides with its minimum per channel,
             as crops are in training.
         overlap: of neighbouring tiles, as a share of the tile at least, in 0 ≤ overlap < 1.
@@ -55,7 +55,7 @@ def predict_volume(
     total: np.ndarray | None = None
     for corners in _batches(itertools.product(*starts), batch_size):
         places = [tuple(slice(at, at + tile) for at, tile in zip(corner, size, strict=True)) for corner in corners]
-        filled = places + places[-1:] * (batch_size - len(places))
+        filled = places + places[-1:] * (_filled(len(places), batch_size) - len(places))
         logits = _with_flips(np.stack([padded[place] for place in filled]), predict, flip_axes)
         if total is None:
             total = np.zeros((*padded.shape[:-1], logits.shape[-1]), np.float32)
@@ -99,6 +99,10 @@ def _with_flips(tiles: np.ndarray, predict: Predict, flip_axes: Sequence[int]) -
     flips = [tuple(axis + 1 for axis in axes) for axes in chosen]
     logits = (np.flip(np.asarray(predict(np.flip(tiles, axes)), np.float32), axes) for axes in flips)
     return functools.reduce(np.add, logits) / np.float32(len(flips))
+
+
+def _filled(count: int, batch_size: int) -> int:
+    return min(batch_size, 1 << (count - 1).bit_length())
 
 
 def _batches(items: Iterator, number: int) -> Iterator[list]:

@@ -47,15 +47,21 @@ def test_batch_size_does_not_change_the_result():
     np.testing.assert_allclose(one, many, rtol=1e-5, atol=1e-6)
 
 
-def test_every_batch_has_the_same_shape():
-    shapes = set()
+@pytest.mark.parametrize(
+    ("sides", "numbers"),
+    [((20, 11), [4, 4, 4]), ((20, 6), [4]), ((24, 6), [4, 1]), ((8, 6), [1]), ((12, 6), [2]), ((16, 6), [4])],
+)
+def test_a_batch_is_filled_up_to_a_power_of_two_at_most(sides, numbers):
+    shapes = []
 
     def watch(tiles):
-        shapes.add(tiles.shape)
+        shapes.append(tiles.shape)
         return tiles
 
-    predict_volume(noise(20, 11, 2), watch, size=(8, 6), batch_size=4)
-    assert shapes == {(4, 8, 6, 2)}
+    volume = noise(*sides, 2)
+    found = predict_volume(volume, watch, size=(8, 6), batch_size=4)
+    assert shapes == [(number, 8, 6, 2) for number in numbers]
+    np.testing.assert_allclose(found, volume, rtol=1e-5)
 
 
 def test_one_tile_over_the_whole_volume_is_its_prediction():
