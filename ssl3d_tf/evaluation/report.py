@@ -1,6 +1,7 @@
 """The finetuning report: one page of several workdirs, and beside it summary.md; read from the csv files alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from ssl3d_tf.evaluation.comparison import Comparison
 from ssl3d_tf.evaluation.tables import Reached, Tables
 
 NAME, SUMMARY = "report.html", "summary.md"
+_SHARE = 1 / 20  # of the time, at most, goes into pages that are written over
 
 
 class Findings(NamedTuple):
@@ -34,6 +36,21 @@ def write(workdirs: Sequence[Path], output: Path) -> None:
     for path, text in zip((output, output.parent / SUMMARY), texts, strict=True):
         with files.atomic(path) as file:
             file.write(text.encode())
+
+
+def growing(workdirs: Sequence[Path], output: Path) -> Callable[[bool], None]:
+    """(is_last) -> `write`, of tables that grow: the first and last page, and between them as many as cost little."""
+    took, since = 0.0, time.monotonic()
+
+    def written(is_last: bool) -> None:
+        nonlocal took, since
+        began = time.monotonic()
+        if is_last or took <= (began - since) * _SHARE:
+            write(workdirs, output)
+            since = time.monotonic()
+            took = since - began
+
+    return written
 
 
 def draw(workdirs: Sequence[Path], folder: Path) -> None:

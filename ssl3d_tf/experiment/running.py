@@ -28,7 +28,7 @@ OVERLAYS, PARTS, CHECKPOINTS = "overlays", "scores.json", ("best", "last")
 
 
 def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
-    """Runs what is planned, with tables and report after each; returns how many failed.
+    """Runs what is planned, with tables after each, and its report; returns how many failed.
 
     Raises:
         InputError: another process does so in the same folder.
@@ -40,6 +40,7 @@ def run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
 def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
     workdir, failed, places = experiment.workdir, 0, peaks.places(planned)
     ended: list[float] = []
+    page = report.growing([workdir], workdir / report.NAME)
     for number, cell in enumerate(planned):
         tries = "" if cell.peak is None else f", tries a peak learning rate of {cell.peak:g}"
         arm = f"{cell.arm.encoder or 'scratch'} {cell.arm.init}"
@@ -56,7 +57,7 @@ def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
             files.write_json(cell.folder(workdir) / FAILED, {"reason": line})
         tables.write(workdir / tables.PEAKS, peaks.rows(experiment, planned), tables.Trial)
         if protocol.write_tables(experiment, planned):
-            report.write([workdir], workdir / report.NAME)
+            page(number == len(planned) - 1)
         if cell in left:
             ended.append(time.monotonic())
     return failed

@@ -272,3 +272,19 @@ def test_a_classification_has_no_boxes_and_no_pictures(tmp_path):
     assert "Dotted: what naming the most frequent class" in page
     report.draw([folder], tmp_path / "figures")
     assert not list((tmp_path / "figures").glob("*-cases.png"))
+
+
+def test_a_page_that_grows_is_written_at_first_at_last_and_where_it_costs_little(monkeypatch):
+    clock, written = [0.0], []
+
+    def write(*_):
+        written.append(clock[0])
+        clock[0] += 2  # seconds a page
+
+    monkeypatch.setattr(report, "write", write)
+    monkeypatch.setattr(report.time, "monotonic", lambda: clock[0])
+    page = report.growing([], "report.html")
+    for seconds, is_last in ((30, False), (39, False), (1, False), (10, False), (0, True)):
+        clock[0] += seconds
+        page(is_last)
+    assert written == [30, 72, 84]
