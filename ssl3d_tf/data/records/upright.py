@@ -96,9 +96,7 @@ def cut(plane: Plane, values: np.ndarray, at: int | None = None) -> np.ndarray:
     return picture(plane, values.take(values.shape[plane.across] // 2 if at is None else at, plane.across))
 
 
-def to_scale(
-    plane: Plane, values: np.ndarray, spacing_mm: Sequence[float] | None, at: int | None = None
-) -> np.ndarray:
+def to_scale(plane: Plane, values: np.ndarray, spacing_mm: Sequence[float] | None, at: int | None = None) -> np.ndarray:
     """`cut` with pixels as high as they are wide: rows or columns repeat where voxels are longer that way.
 
     spacing_mm: sides of a voxel of the array, [rank]; None where they are not known, and pixels stay voxels.
