@@ -83,8 +83,8 @@ def _payloads(examples: Iterable[schema.Example], drawn: list[manifest.Entry], s
         counts = {str(value): int(number) for value, number in enumerate(np.bincount(voxels)) if number}
         shape, label = example.volume.shape, tuple(example.label or ())
         entry = manifest.Entry(example.id, example.patient, shard, 0, len(payload), shape, label, counts)
-        where = {"stored": schema.stored(payload), "spacing_mm": tuple(example.spacing_mm)}
-        drawn.append(entry._replace(**where, body=_body(example.volume)))
+        entry = entry._replace(stored=schema.stored(payload), spacing_mm=tuple(example.spacing_mm))
+        drawn.append(entry._replace(body=_body(example.volume)))
         yield payload
 
 

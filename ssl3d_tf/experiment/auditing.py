@@ -18,7 +18,7 @@ from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import showing
 from ssl3d_tf.task import Inputs, Outputs, Task
-from ssl3d_tf.training import checkpoints, faults, loop, strategies, validation
+from ssl3d_tf.training import checkpoints, faults, loop, screen, strategies, validation
 from ssl3d_tf.training.run import Settings, build
 from ssl3d_tf.views import pictures, shortcuts, sizes
 
@@ -140,7 +140,8 @@ def _trained(audit: Audit, name: str, steps: int) -> Path:
     print(f"\n{name}: a fresh network in {folder}", flush=True)
     loop.fit(folder, audit.data, settings, distribution=audit.distribution)
     if not (folder / "checkpoints" / f"ckpt-{steps}.index").exists():
-        sys.exit(0)  # a signal stopped it, which it has said
+        print(screen.stopped(audit.workdir / "audit"), flush=True)
+        sys.exit(0)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ssl3d_tf.data.places import Place
 
@@ -22,20 +22,19 @@ def _reason(folder: Place, file: str) -> str:
         return f", as it is a file: {named}"
     if not folder.is_dir():
         return f", as there is no such folder: {named}"
-    inside = sorted(folder.iterdir(), key=lambda one: one.name)
-    names = {one.name for one in inside}
+    names = sorted(one.name for one in folder.iterdir())
     if _RUN in names:
         return f"; it is the folder of a run{_data_of(folder)}: name its data."
     if PROGRESS in names:
         return (
             "; it is of a conversion that has not ended: give its `python -m tools.to_tfrecord` again, which goes on."
         )
-    if within := [one for one in inside[:_ASKED] if (one / file).is_file()]:
-        return f"; {within[0]} does: name that."
+    if within := [name for name in names[:_ASKED] if (folder / name / file).is_file()]:
+        return f"; {folder / within[0]} does: name that."
     if not names:
         return f", as it is empty: {named}"
-    made = f"if those are scans, run `python -m tools.to_tfrecord --input={shlex.quote(str(folder))} --output=DATA`, and name DATA."
-    return f"; it holds {_listed(sorted(names))}: {made}"
+    command = f"python -m tools.to_tfrecord --input={shlex.quote(str(folder))} --output=DATA"
+    return f"; it holds {_listed(names)}: if those are scans, run `{command}`, and name DATA."
 
 
 def _data_of(run: Place) -> str:
@@ -46,6 +45,5 @@ def _data_of(run: Place) -> str:
         return ""
 
 
-def _listed(names: Iterable[str]) -> str:
-    first = [*names]
-    return ", ".join(first[:_SHOWN]) + (f" and {len(first) - _SHOWN} more" if len(first) > _SHOWN else "")
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
