@@ -166,7 +166,6 @@ def _draw(audit: Audit) -> None:
     rank, grid = audit.data.manifest.rank, grids.of_manifest(audit.data.manifest)
     plane, *_ = upright.planes(grid.orientation, rank)
     look = functools.partial(upright.to_scale, plane, spacing_mm=grid.spacing_mm)
-    sides = f" ({plane})" if str(plane) else ""
     figure = Figure(figsize=(10, 1.6 * len(audit.tasks)), layout="constrained")
     for axes, (name, task) in zip(figure.subplots(len(audit.tasks)), audit.tasks.items(), strict=True):
         held_out = audit.settings.eval_data(audit.data, task)
@@ -174,6 +173,6 @@ def _draw(audit: Audit) -> None:
         inputs, _ = held_out.to_views(element)
         sheet = pictures.contact_sheet(inputs, rank, look=look, rows=1)
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=1)
-        axes.set_title(name + sides, loc="left", fontsize=9)
+        axes.set_title(validation.titled(name, plane), loc="left", fontsize=9)
         axes.axis("off")
     figure.savefig(audit.workdir / "audit.png", dpi=120)

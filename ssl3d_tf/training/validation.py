@@ -95,12 +95,16 @@ def _is_unasked(built: Run, scores: Mapping[str, float]) -> bool:
 
 
 def _draw(built: Run, done: int, journal: Journal, contract: Mapping[str, Any], inputs: Any) -> None:
-    """The first views as people look at scans, as far as the data's contract says how they lie: the name says it."""
+    """The first views as people look at scans, as far as the data's contract says how they lie."""
     rank, grid = len(built.encoder.input_shape) - 2, grids.of_contract(contract)
     plane, *_ = upright.planes(grid.orientation, rank)
     look = functools.partial(upright.to_scale, plane, spacing_mm=grid.spacing_mm)
-    name = f"views ({plane})" if str(plane) else "views"
-    journal.picture(done, name, pictures.contact_sheet(inputs, rank, look=look))
+    journal.picture(done, titled("views", plane), pictures.contact_sheet(inputs, rank, look=look))
+
+
+def titled(what: str, plane: upright.Plane) -> str:
+    """'views (axial: R on the left, before turns)', as a task may turn what it shows; `what` where it is not known."""
+    return f"{what} ({plane}, before turns)" if str(plane) else what
 
 
 def _probed(built: Run, scores: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
