@@ -118,7 +118,7 @@ def _model(encoder: keras.Model, grid: patches.Grid, table: np.ndarray, puzzles:
     values, classes = embeddings.shape[-1], len(table)
     embeddings = ops.reshape(embeddings, (-1, 1, grid.total, values))
     # The patch of each slot, [batch, puzzles, slots, values], by products: to gather them takes a CPU some ten times as
-    # long. The numbers are the same, as all others are times 0.
+    # long. The numbers are the same, as all others are times 0; on a GPU those that the head's own products round to.
     laid_out = ops.matmul(ops.one_hot(orders, grid.total, dtype=embeddings.dtype), embeddings)
     logits = top(ops.reshape(laid_out, (-1, grid.total * values)), classes)
     outputs = ops.reshape(logits, (-1, puzzles, classes))
