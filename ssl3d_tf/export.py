@@ -51,8 +51,9 @@ def run(model: Path, run: str, name: str, output: Path, *, overwrite: bool = Fal
     for what in ("input", "output"):
         shape = " × ".join("any" if size is None else str(size) for size in about[what]["shape"])
         print(f"{what} '{about[what]['name']}': {shape}, {about[what]['dtype']}.")
-    if about["multiple_of"] > 1:
-        print(f"its sides must be multiples of {about['multiple_of']}: a Keras file cannot lengthen them itself.")
+    if max(about["multiple_of"]) > 1:
+        sides = " × ".join(map(str, about["multiple_of"]))
+        print(f"its sides must be multiples of {sides}: a Keras file cannot lengthen them itself.")
     for module in about["needs"]:
         print(f"note: nobody can load it without {module}: import that first, or take another --format.")
     if name == "savedmodel" and literal.is_pattern(output):

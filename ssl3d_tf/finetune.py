@@ -3,7 +3,8 @@
     python -m ssl3d_tf.finetune --gin_file=gin/finetune/segmentation_3d.gin --data=DATA --encoder=RUN --workdir=FT
     … --encoder=RUN1 --encoder=RUN2 --gin_param=FRACTIONS=(5,25,100)         several encoders, several fractions
 
-The same command again goes on where it stopped. FT/report.html shows the result.
+The same command again goes on where it stopped; stopped by a signal it saves, says so in its last line and exits with
+0. FT/report.html shows the result.
 """
 
 import sys

@@ -7,7 +7,8 @@
     python -m ssl3d_tf.train … --workdir=RUN --extend --gin_param=STEPS=20000              the same run, longer
     python -m ssl3d_tf.train … --workdir=RUN2 --init=RUN --init_part=encoder               a new run from its weights
 
-The same command again goes on where the run stopped.
+The same command again goes on where the run stopped. Stopped by a signal (SIGTERM, SIGUSR1, Ctrl-C) it saves and exits
+with 0, so that a queue goes on with it; the last line then says so: no other command should use the run before its end.
 """
 
 from collections.abc import Sequence

@@ -5,9 +5,10 @@
     … --gin_param="SPACE={'LEVELS': [2, 3]}"             other knobs; gin/tune/base.gin says how, and what else
     python -m ssl3d_tf.finetune --gin_file=gin/finetune/segmentation_3d.gin --gin_file=HP/best.gin …
 
-The same command again goes on where it stopped. Several processes share a search where each has the same command and
-KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT, and KERASTUNER_TUNER_ID is 'chief' in one that hands out the trials,
-and a name of its own in every other. They may be on several machines that share the workdir.
+The same command again goes on where it stopped; stopped by a signal it saves, says so in its last line and exits with
+0. Several processes share a search where each has the same command and KERASTUNER_ORACLE_IP and
+KERASTUNER_ORACLE_PORT, and KERASTUNER_TUNER_ID is 'chief' in one that hands out the trials, and a name of its own in
+every other. They may be on several machines that share the workdir.
 """
 
 import functools

@@ -74,7 +74,7 @@ def check(data: DataFolder, entries: Sequence[Entry], foreground: float) -> None
         raise InputError(f"FOREGROUND is {foreground}; it must be a share of the view, from 0, which is off, to 1.")
     if foreground and not (has := columns.ragged(entries, AIR).has).all():
         first = entries[int(has.argmin())].id
-        remedy = "convert them again with --overwrite, or set FOREGROUND=0"
+        remedy = "convert them again with --overwrite, of phantoms remove the folder, or set FOREGROUND=0"
         where = f"the data in {data.path} do not say where example '{first}' has body"
         made = "as those that an older version or no conversion made"
         raise InputError(f"FOREGROUND is {foreground:g}, but {where}, {made}: {remedy}.")

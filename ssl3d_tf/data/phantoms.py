@@ -18,6 +18,7 @@ from ssl3d_tf.errors import InputError
 VERSION = 1  # raise it whenever a number changes: it is part of a data set's recipe
 CLASSES = ("background", "soft tissue", "spine", "lungs", "heart", "liver", "kidneys", "lesion")  # by mask value
 LESION = CLASSES.index("lesion")
+AIR = 0.1  # intensity up to which there is air: above its noise, below all organs but dark lungs
 
 _EDGE_VOXELS = 2.0  # width of the blurred edge of an organ
 

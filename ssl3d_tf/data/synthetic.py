@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from ssl3d_tf.data import files, phantoms
-from ssl3d_tf.data.records import manifest, schema, writer
+from ssl3d_tf.data.records import manifest, occupancy, schema, writer
+from ssl3d_tf.data.records.entry import Body
 from ssl3d_tf.errors import InputError
 
 _GENERATOR = "ssl3d_tf.data.phantoms"
 _SHARD_RECORDS = 32
 _SPLIT_DISTANCE = 1_000_000  # subjects of the splits start this far apart, so that none can grow into another
+_WHITE = 255  # stored, of an intensity of 1
 _BODY_MM = 320.0  # what the frame measures on every side
 
 
@@ -81,8 +83,15 @@ def _payloads(examples: Iterable[schema.Example], drawn: list[manifest.Entry], s
         counts = {str(value): int(number) for value, number in enumerate(np.bincount(voxels)) if number}
         shape, label = example.volume.shape, tuple(example.label or ())
         entry = manifest.Entry(example.id, example.patient, shard, 0, len(payload), shape, label, counts)
-        drawn.append(entry._replace(stored=schema.stored(payload), spacing_mm=tuple(example.spacing_mm)))
+        entry = entry._replace(stored=schema.stored(payload), spacing_mm=tuple(example.spacing_mm))
+        drawn.append(entry._replace(body=_body(example.volume)))
         yield payload
+
+
+def _body(volume: np.ndarray) -> Body:
+    """Of a volume as it is stored, uint8 [*spatial, channels]."""
+    channels = volume.shape[-1]
+    return Body((phantoms.AIR,) * channels, occupancy.text(volume, [phantoms.AIR * _WHITE] * channels))
 
 
 def _example(index: int, *, seed: int, shape: Sequence[int], channels: int) -> schema.Example:
@@ -91,8 +100,8 @@ def _example(index: int, *, seed: int, shape: Sequence[int], channels: int) -> s
     return schema.Example(
         id=f"phantom_{index:07d}",
         patient=f"phantom_{index:07d}",
-        volume=np.rint(volume * 255.0).astype(np.uint8),
-        scale=[1.0 / 255.0] * channels,
+        volume=np.rint(volume * _WHITE).astype(np.uint8),
+        scale=[1.0 / _WHITE] * channels,
         offset=[0.0] * channels,
         spacing_mm=spacing_mm,
         affine=_affine(spacing_mm),

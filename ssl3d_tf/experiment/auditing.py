@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data import files, folders, mixing, shares
+from ssl3d_tf.data.records import grids, upright
 from ssl3d_tf.data.records import manifest as manifests
-from ssl3d_tf.data.records import upright
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import showing
 from ssl3d_tf.task import Inputs, Outputs, Task
-from ssl3d_tf.training import checkpoints, faults, loop, strategies, validation
+from ssl3d_tf.training import checkpoints, faults, loop, screen, strategies, validation
 from ssl3d_tf.training.run import Settings, build
 from ssl3d_tf.views import pictures, shortcuts, sizes
 
@@ -140,7 +140,8 @@ def _trained(audit: Audit, name: str, steps: int) -> Path:
     print(f"\n{name}: a fresh network in {folder}", flush=True)
     loop.fit(folder, audit.data, settings, distribution=audit.distribution)
     if not (folder / "checkpoints" / f"ckpt-{steps}.index").exists():
-        sys.exit(0)  # a signal stopped it, which it has said
+        print(screen.stopped(audit.workdir / "audit"), flush=True)
+        sys.exit(0)
     return folder
 
 
@@ -162,16 +163,16 @@ def _report(audit: Audit, rows: Sequence[Row], shown: Sequence[showing.Shown]) -
 
 def _draw(audit: Audit) -> None:
     """audit.png: the first validation views, one row per kind of input."""
-    rank, orientation = audit.data.manifest.rank, audit.data.manifest.orientation
-    plane, *_ = upright.planes(orientation, rank)
-    sides = f" ({plane.name}: {plane.sides[0]} on the left)" if plane.sides else ""
+    rank, grid = audit.data.manifest.rank, grids.of_manifest(audit.data.manifest)
+    plane, *_ = upright.planes(grid.orientation, rank)
+    look = functools.partial(upright.to_scale, plane, spacing_mm=grid.spacing_mm)
     figure = Figure(figsize=(10, 1.6 * len(audit.tasks)), layout="constrained")
     for axes, (name, task) in zip(figure.subplots(len(audit.tasks)), audit.tasks.items(), strict=True):
         held_out = audit.settings.eval_data(audit.data, task)
         _, element = next(iter(held_out.dataset()))
         inputs, _ = held_out.to_views(element)
-        sheet = pictures.contact_sheet(inputs, rank, look=functools.partial(upright.cut, plane), rows=1)
+        sheet = pictures.contact_sheet(inputs, rank, look=look, rows=1)
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=1)
-        axes.set_title(name + sides, loc="left", fontsize=9)
+        axes.set_title(validation.titled(name, plane), loc="left", fontsize=9)
         axes.axis("off")
     figure.savefig(audit.workdir / "audit.png", dpi=120)

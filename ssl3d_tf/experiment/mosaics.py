@@ -19,8 +19,8 @@ _STROKE = [withStroke(linewidth=1.5, foreground="black")]
 class Box(NamedTuple):
     """What is outlined in a tile. corner: (row, column), extent: (rows, columns), in pixels of the tile."""
 
-    corner: tuple[int, int]
-    extent: tuple[int, int]
+    corner: tuple[float, float]
+    extent: tuple[float, float]
     colour: str
 
 

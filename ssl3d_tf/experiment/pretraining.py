@@ -13,7 +13,7 @@ from ssl3d_tf.data.folders import DataFolder
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.experiment import extending, initial, protocol
 from ssl3d_tf.experiment.initial import Init
-from ssl3d_tf.training import checkpoints, contracts, loop, run, strategies, workers
+from ssl3d_tf.training import checkpoints, contracts, loop, run, screen, strategies, workers
 
 PHANTOMS = "gin/datasets/phantoms_{rank}d.gin"
 
@@ -68,10 +68,17 @@ def pretrain(
     hooks = loop.Hooks(begin, (lambda: _check_config(workdir, free)) if is_first else _nothing)
     with workers.told_if_one_ends(distribution, lambda: checkpoints.newest_step(workdir)):
         scores = loop.fit(workdir, data, settings, distribution=distribution, contract=contract | notes, hooks=hooks)
-    is_there = (workdir / contracts.ENCODER_FOLDER / contracts.CONTRACT).is_file()
-    found = "encoder/ is ready for finetuning" if is_there else "no encoder yet, as nothing was evaluated"
-    print(f"{workdir}: {found}; metrics.jsonl and tensorboard/ have the curves.")
+    own = strategies.own_folder(workdir, distribution)
+    print(_last_line(workdir, is_stopped=run.is_unfinished(own, settings.steps, settings.every)))
     return scores
+
+
+def _last_line(workdir: Path, *, is_stopped: bool) -> str:
+    is_there = (workdir / contracts.ENCODER_FOLDER / contracts.CONTRACT).is_file()
+    if is_stopped:
+        so_far = "encoder/ is the best so far" if is_there else "no encoder yet, as nothing was evaluated"
+        return screen.stopped(workdir, so_far)
+    return f"{workdir}: encoder/ is ready for finetuning; metrics.jsonl and tensorboard/ have the curves."
 
 
 def _check_task(sources: configuration.Sources) -> None:

@@ -49,7 +49,8 @@ def _run_all(experiment: Experiment, planned: Sequence[Cell]) -> int:
         print(f"\n[{places[number]}] {what}{screen.time_left(ended, len(left))}", flush=True)
         try:
             if not (run if cell.peak is None else try_peak)(experiment, cell):
-                sys.exit(0)  # a signal stopped it, which it has said
+                print(screen.stopped(workdir), flush=True)
+                sys.exit(0)
         except (InputError, tf.errors.OpError) as error:  # anything else is a fault of the program, and ends it
             failed += 1
             line = reason(error)

@@ -19,11 +19,16 @@ _COLOURS = ("#e8710a", "#1a73e8")  # of the first and the second of two crops
 
 
 class Look(NamedTuple):
-    """How one example lies. rank: of its views."""
+    """How one example lies. rank: of its views. spacing_mm: of its voxels, [rank]; None draws them as squares."""
 
     planes: Sequence[Plane]
     directions: Sequence[Direction]
     rank: int
+    spacing_mm: Sequence[float] | None = None
+
+    def cut(self, plane: Plane, values: np.ndarray) -> np.ndarray:
+        """The middle of an array [*spatial, …] in that plane, in millimetres."""
+        return upright.to_scale(plane, values, self.spacing_mm)
 
 
 class Views(NamedTuple):
@@ -41,22 +46,26 @@ def each(tensor: tf.Tensor, i: int, rank: int) -> np.ndarray:
 
 def planes(view: np.ndarray, look: Look, *, above: str = "", limits: tuple[float, float] | None = None) -> list[Tile]:
     """Its middle planes, with words above the first."""
-    cuts = [upright.cut(plane, view) for plane in look.planes]
+    cuts = [look.cut(plane, view) for plane in look.planes]
     tiles = [Tile(pictures.shown(cut, is_image=look.rank == 2, limits=limits)) for cut in cuts]
     return [tiles[0]._replace(above=above), *tiles[1:]]
 
 
 def cropped(crop: np.ndarray, look: Look, boxes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Lines:
     """The crop itself, every plane with its name and the patient's sides, and where views were cut from it."""
-    tiles = []
+    tiles, shape = [], np.array(crop.shape[:-1])
     for tile, plane in zip(planes(crop, look), look.planes, strict=True):
         name = plane.name or (f"across {look.directions[plane.across].name}" if plane.across is not None else "")
-        outlined = [
-            Box(*upright.box(plane, start, size, np.array(crop.shape[:-1])), colour)
-            for (start, size), colour in zip(boxes, _COLOURS, strict=False)
-        ]
+        outlined = [_box(look, plane, place, shape, colour) for place, colour in zip(boxes, _COLOURS, strict=False)]
         tiles.append(tile._replace(above=name, sides=plane.sides, boxes=outlined))
     return [[tiles]]
+
+
+def _box(look: Look, plane: Plane, place: tuple[np.ndarray, np.ndarray], shape: np.ndarray, colour: str) -> Box:
+    """place: where it begins and its size, voxels. shape: of the crop."""
+    high, wide = upright.stretch(plane, look.spacing_mm)
+    (row, column), (rows, columns) = upright.box(plane, *place, shape)
+    return Box((high * row, wide * column), (high * rows, wide * columns), colour)
 
 
 def layers(views: np.ndarray, inside: Sequence[str], side: int, look: Look) -> Lines:
@@ -89,7 +98,7 @@ def of_mask(view: np.ndarray, mask: np.ndarray, look: Look, values: Sequence[int
     there = {place: value for place, value in enumerate(values) if place and (mask == place).any()}
     for place, value in there.items():
         drawing.shade(shaded, mask == place, colours.as_shares(palette[value]))
-    groups = [[Tile(upright.cut(plane, each)) for plane in look.planes] for each in (grey, shaded)]
+    groups = [[Tile(look.cut(plane, each)) for plane in look.planes] for each in (grey, shaded)]
     told = f"view of {size_of(view[None])}; beside it, under its mask of {len(there)} classes"
     return Views([groups], told, frozenset(there.values()))
 

@@ -74,9 +74,10 @@ def _keeping_crops(task: Task) -> Task:
 def _look(data: DataFolder, name: str, *, neurological: bool) -> tiling.Look:
     split, rank = data.manifest.split("train"), data.manifest.rank
     row = list(columns.of(split.entries).texts("id")).index(name)
-    source = reading.read_example(data.path, split, split.entries[row]).source
-    directions = upright.directions(placement.stored_axes(source, rank), rank)
-    return tiling.Look(upright.of_record(source, rank, neurological=neurological), directions, rank)
+    example = reading.read_example(data.path, split, split.entries[row])
+    directions = upright.directions(placement.stored_axes(example.source, rank), rank)
+    planes = upright.of_record(example.source, rank, neurological=neurological)
+    return tiling.Look(planes, directions, rank, example.spacing_mm)
 
 
 def _words(task: Task, params: Params, targets: Any, i: int, *, look: tiling.Look, classes: Mapping[str, str]) -> Words:

@@ -127,7 +127,8 @@ def released_bce() -> Objective:
 
 def _present(present: tf.Tensor) -> tf.Tensor:
     """bool [batch, columns, steps] -> [steps, candidates] of all replicas, in the order of the codes."""
-    every, _ = batches.across_replicas(tf.cast(present, tf.float32))
+    # Not a cast: TensorFlow would move it behind the transposition, and oneDNN print an error of Booleans.
+    every, _ = batches.across_replicas(tf.where(present, 1.0, 0.0))
     return tf.transpose(tf.reshape(every, (-1, present.shape[-1]))) > 0
 
 

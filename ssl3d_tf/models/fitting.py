@@ -26,7 +26,7 @@ class PadToMultiple(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the inputs themselves where nothing is missing."""
-        multiples = self._per_axis(len(inputs.shape) - 2)
+        multiples = self.per_axis(len(inputs.shape) - 2)
         for axis, (size, n) in enumerate(zip(ops.shape(inputs)[1:-1], multiples, strict=True), start=1):
             missing = (n - size % n) % n  # ONNX counts negative remainders otherwise
             if not isinstance(missing, int) or missing:
@@ -36,10 +36,11 @@ class PadToMultiple(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Multiples in place of the known sizes."""
         batch, *spatial, channels = input_shape
-        multiples = zip(spatial, self._per_axis(len(spatial)), strict=True)
+        multiples = zip(spatial, self.per_axis(len(spatial)), strict=True)
         return (batch, *(None if size is None else size + -size % n for size, n in multiples), channels)
 
-    def _per_axis(self, rank: int) -> list[int]:
+    def per_axis(self, rank: int) -> list[int]:
+        """The multiple of each of so many axes."""
         return self.multiple if isinstance(self.multiple, list) else [self.multiple] * rank
 
     def get_config(self) -> dict:

@@ -27,15 +27,16 @@ def for_graphs(model: keras.Model) -> keras.Model:
 def for_keras(model: keras.Model) -> keras.Model:
     """The network of Keras' own layers as far as it goes: the same numbers to rounding.
 
-    It does not lengthen its input and cut its output to that again: sides are to be multiples of `multiple(model)`.
+    It does not lengthen its input and cut its output to that again: sides are to be `multiples(model)`.
     """
     return _cloned(model, _of_keras, _not_lengthened)
 
 
-def multiple(model: keras.Model) -> int:
-    """What all sides of an input may be lengthened to a multiple of, as the model does itself; 1 if it does not."""
-    found = (layer.multiple for layer in _layers(model) if isinstance(layer, fitting.PadToMultiple))
-    return math.lcm(*(math.lcm(*(n if isinstance(n, list) else [n])) for n in found))
+def multiples(model: keras.Model) -> list[int]:
+    """What each side of an input is lengthened to a multiple of by the model itself, [rank]; 1 where it is not."""
+    rank = len(model.input_shape) - 2
+    found = [layer.per_axis(rank) for layer in _layers(model) if isinstance(layer, fitting.PadToMultiple)]
+    return [math.lcm(*(sides[axis] for sides in found)) for axis in range(rank)]
 
 
 def foreign(model: keras.Model) -> list[str]:

@@ -105,7 +105,8 @@ def _train(found: Search, trial: Trial, *, rounds: int | None) -> Trial:
     with faults.readable_errors(whole.data[0], folder.parent):
         built = running.train(one, found.cell, folder, gives_up=gives_up)
     if built is None:
-        sys.exit(0)  # a signal stopped it, which it has said
+        print(screen.stopped(whole.workdir), flush=True)
+        sys.exit(0)
     evaluations = trials.evaluations(folder, found.objective)
     best, last = trials.kept(evaluations), evaluations[-1].step
     status = trials.PRUNED if last < steps and gives_up() else trials.COMPLETED

@@ -14,6 +14,7 @@ from ssl3d_tf.training import literal
 from ssl3d_tf.training.updates import Part
 
 FOLDER, _LIST = "checkpoints", "checkpoint"
+_VALUE = ".ATTRIBUTES/VARIABLE_VALUE"  # of a variable in a checkpoint
 _DAMAGE = (tf.errors.OpError, IndexError, RuntimeError)  # what TensorFlow says of files that are cut
 
 
@@ -86,6 +87,17 @@ def restore_model(workdir: Path, model: keras.Model) -> Path:
 def newest_step(workdir: Path) -> int:
     """Of the newest checkpoint; 0 without any."""
     return max(map(_number, (workdir / FOLDER).glob("ckpt-*.index")), default=0)
+
+
+def best_step(workdir: Path) -> int:
+    """`Progress.best_step` of the newest whole checkpoint; 0 without any."""
+    found = [0]
+
+    def read(path: Path) -> None:
+        found.append(int(tf.train.load_checkpoint(_named(path)).get_tensor(f"best_step/{_VALUE}")))
+
+    _newest_whole(workdir, read)
+    return found[-1]
 
 
 def _newest_whole(workdir: Path, read: Callable[[Path], None]) -> Path | None:

@@ -31,7 +31,7 @@ def export(
     """Writes `model` and its contract into the folder `output`, which is there at once or not at all.
 
     contract.json gains 'export': 'format', 'files', 'input' and 'output' (name and shape, None for any size),
-    'multiple_of' (which sides are to be), 'needs' (modules that are to be imported first), 'packages', and
+    'multiple_of' (what each side is to be), 'needs' (modules that are to be imported first), 'packages', and
     'max_abs_difference', by which what was written, read again by that format's own reader, differs from `model`,
     beside 'max_abs_output'.
 
@@ -92,11 +92,11 @@ def _whole(output: Path) -> Iterator[Path]:
 
 
 def _interface(name: str, model: keras.Model, network: keras.Model, result: str) -> dict[str, Any]:
-    is_lengthened = portable.multiple(network) > 1 or portable.multiple(model) == 1
+    wanted, by_itself = portable.multiples(model), portable.multiples(network)
     return {
         "input": {"name": INPUT, "shape": list(network.input_shape), "dtype": "float32"},
         "output": {"name": result, "shape": list(network.output_shape), "dtype": "float32"},
-        "multiple_of": 1 if is_lengthened else portable.multiple(model),
+        "multiple_of": [n // done for n, done in zip(wanted, by_itself, strict=True)],
         "needs": portable.foreign(network) if name == "keras" else [],
     }
 
@@ -132,15 +132,15 @@ def _compared(model: keras.Model, predict: Predict, trials: Iterable[np.ndarray]
 
 def _trials(contract: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[np.ndarray]:
     """Two volumes of the size of training, lengthened to what fits, and where any size fits one of another."""
-    random, n, (_, *free, channels) = np.random.default_rng(0), about["multiple_of"], about["input"]["shape"]
+    random, (_, *free, channels) = np.random.default_rng(0), about["input"]["shape"]
     view = contract.get("input_shape") or [None] * len(free)
     trained = sizes.sides(contract.get("view_size", _SIDE), len(free))
     known = (fixed or seen or side for fixed, seen, side in zip(free, view, trained, strict=False))
-    sides = [-(-side // n) * n for side in known]
+    sides = [-(-side // n) * n for side, n in zip(known, about["multiple_of"], strict=True)]
     yield random.random((2, *sides, channels), np.float32)
     if None in free:
         others = [
-            side + n * (axis + 1) if size is None else side
-            for axis, (side, size) in enumerate(zip(sides, free, strict=True))
+            side + n * axis if size is None else side
+            for axis, (side, n, size) in enumerate(zip(sides, about["multiple_of"], free, strict=True), start=1)
         ]
         yield random.random((1, *others, channels), np.float32)

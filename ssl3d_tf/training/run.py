@@ -135,7 +135,17 @@ def finished(run: Run) -> bool:
 
 def hopeless(run: Run, done: int) -> bool:
     """Whether, after step `done`, the best evaluation is `patience` evaluations ago."""
-    every, best = run.settings.every, int(run.progress.best_step)  # 0 where no validation loss was a number
+    return _is_hopeless(run.settings.every, done, int(run.progress.best_step))
+
+
+def is_unfinished(folder: Path, steps: int, every: Every) -> bool:
+    """Whether the run of so many steps that is saved in `folder` is not `finished`; without building it."""
+    done = checkpoints.newest_step(folder)
+    return done < steps and not _is_hopeless(every, done, checkpoints.best_step(folder))
+
+
+def _is_hopeless(every: Every, done: int, best: int) -> bool:
+    """best: step, 0 where no validation loss was a number."""
     return every.patience is not None and done - best >= every.patience * every.evaluate
 
 

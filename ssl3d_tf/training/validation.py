@@ -85,7 +85,7 @@ def keep_best(built: Run, done: int, journal: Journal, contract: Mapping[str, An
                 journal.say(f"warning: no {what} was a number; {kept}/ has the last weights, marked so.")
     if said := run.ended(built, done):
         journal.say(said)
-    journal.picture(done, "views", _picture(built, contract, inputs))
+    _draw(built, done, journal, contract, inputs)
     return scores
 
 
@@ -94,11 +94,17 @@ def _is_unasked(built: Run, scores: Mapping[str, float]) -> bool:
     return bool(metrics) and bool(np.isnan([*metrics, scores["val_loss"]]).all())
 
 
-def _picture(built: Run, contract: Mapping[str, Any], inputs: Any) -> np.ndarray:
+def _draw(built: Run, done: int, journal: Journal, contract: Mapping[str, Any], inputs: Any) -> None:
     """The first views as people look at scans, as far as the data's contract says how they lie."""
-    rank = len(built.encoder.input_shape) - 2
-    plane, *_ = upright.planes(grids.of_contract(contract).orientation, rank)
-    return pictures.contact_sheet(inputs, rank, look=functools.partial(upright.cut, plane))
+    rank, grid = len(built.encoder.input_shape) - 2, grids.of_contract(contract)
+    plane, *_ = upright.planes(grid.orientation, rank)
+    look = functools.partial(upright.to_scale, plane, spacing_mm=grid.spacing_mm)
+    journal.picture(done, titled("views", plane), pictures.contact_sheet(inputs, rank, look=look))
+
+
+def titled(what: str, plane: upright.Plane) -> str:
+    """'views (axial: R on the left, before turns)', as a task may turn what it shows; `what` where it is not known."""
+    return f"{what} ({plane}, before turns)" if str(plane) else what
 
 
 def _probed(built: Run, scores: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:

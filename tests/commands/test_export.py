@@ -14,7 +14,7 @@ from absl import app, flags
 
 from ssl3d_tf import export
 from ssl3d_tf.errors import InputError
-from ssl3d_tf.models import unet
+from ssl3d_tf.models import decoders, unet
 from ssl3d_tf.training import exporting, formats, weights
 from ssl3d_tf.training.encoders import load_encoder, load_model
 from tests.commands import in_process
@@ -102,9 +102,8 @@ def test_it_gives_the_same_numbers_without_this_package(kind, root, exported, tm
     asked, expected, random = [], [], np.random.default_rng(5)
     for name, load in (("model", load_model), ("classes", load_model), ("run", load_encoder)):
         folder, model = exported(name, kind), load(root / name)
-        n = json.loads((folder / "contract.json").read_text())["export"]["multiple_of"]
-        assert n == (2 if (name, kind) == ("model", "keras") else 1)
-        rank = len(model.input_shape) - 2
+        rank, n = len(model.input_shape) - 2, 2 if (name, kind) == ("model", "keras") else 1
+        assert json.loads((folder / "contract.json").read_text())["export"]["multiple_of"] == [n] * rank
         for sizes in (
             [(1, 16, 16, 16), (3, 16, 16, 16)] if name == "classes" else [(1, 16, 16, 16), (2, 7 * n, 9 * n, 8)]
         ):
@@ -122,10 +121,12 @@ def test_it_is_tried_on_what_it_was_trained_on_and_on_another_size():
         return [volumes.shape for volumes in exporting._trials(contract, about)]
 
     free = [None, None]
-    assert shapes(free, 1, input_shape=[20, 20, 1]) == [(2, 20, 20, 1), (1, 21, 22, 1)]
-    assert shapes(free, 8, input_shape=[None, None, 1], view_size=20) == [(2, 24, 24, 1), (1, 32, 40, 1)]
-    assert shapes([16, 18], 1, input_shape=[16, 18, 1]) == [(2, 16, 18, 1)]
-    assert shapes(free, 1) == [(2, 32, 32, 1), (1, 33, 34, 1)]  # of version 0.1
+    any_size = [1, 1]
+    assert shapes(free, any_size, input_shape=[20, 20, 1]) == [(2, 20, 20, 1), (1, 21, 22, 1)]
+    assert shapes(free, [8, 8], input_shape=[None, None, 1], view_size=20) == [(2, 24, 24, 1), (1, 32, 40, 1)]
+    assert shapes(free, [8, 2], input_shape=[None, None, 1], view_size=18) == [(2, 24, 18, 1), (1, 32, 22, 1)]
+    assert shapes([16, 18], any_size, input_shape=[16, 18, 1]) == [(2, 16, 18, 1)]
+    assert shapes(free, any_size) == [(2, 32, 32, 1), (1, 33, 34, 1)]  # of version 0.1
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -222,8 +223,21 @@ def test_the_command_says_what_goes_in_what_comes_out_and_how_near_it_is(root, t
         "input 'volumes': any × any × any × any × 1, float32.",
         f"output 'logits': any × any × any × any × {CLASSES}, float32.",
     ]
-    assert lines[3] == "its sides must be multiples of 2: a Keras file cannot lengthen them itself."
+    assert lines[3] == "its sides must be multiples of 2 × 2 × 2: a Keras file cannot lengthen them itself."
     assert lines[4].startswith(f"{tmp_path / 'out'}: keras and contract.json; differs by ")
+
+
+def test_of_thick_slices_every_axis_has_a_multiple_of_its_own(tmp_path, capsys):
+    def thick():
+        encoder = unet.encoder(1, rank=3, filters=2, levels=2, norm="group", pool=((2, 2, 1), (2, 2, 2)))
+        return decoders.unet_3d_upconv(norm="group")(encoder, CLASSES)
+
+    save(tmp_path / "model", trained(thick), **OF_MODEL, input_shape=[None, None, None, 1])
+    run(f"--model={tmp_path / 'model'}", "--format=keras", f"--output={tmp_path / 'out'}")
+    assert "its sides must be multiples of 4 × 4 × 2: a Keras file" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "contract.json").read_text())["export"]["multiple_of"] == [4, 4, 2]
+    found, volumes = keras.models.load_model(tmp_path / "out" / "model.keras"), np.ones((1, 8, 4, 2, 1), np.float32)
+    np.testing.assert_allclose(found(volumes), load_model(tmp_path / "model")(volumes), atol=1e-4)
 
 
 def test_a_folder_that_tensorflow_takes_for_a_pattern_is_written_and_said(root, tmp_path, capsys):

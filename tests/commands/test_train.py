@@ -117,6 +117,10 @@ def test_sigterm_exits_0_and_says_how_to_go_on(folders, tmp_path):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "SIGTERM: stopped after step" in output
+    assert output.splitlines()[-1] == (
+        f"{tmp_path / 'run'}: stopped before its end, no encoder yet, as nothing was evaluated; exit code 0 says that "
+        "it is saved: give the same command again, before any that needs its result."
+    )
     assert list((tmp_path / "run" / "checkpoints").glob("ckpt-*.index"))
 
 

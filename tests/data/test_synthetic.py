@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssl3d_tf.data import phantoms, synthetic
-from ssl3d_tf.data.records import manifest, writer
+from ssl3d_tf.data import body, folders, phantoms, synthetic
+from ssl3d_tf.data.records import manifest, occupancy, writer
 from ssl3d_tf.errors import InputError
 
 COUNTS = {"train": 34, "val": 3}
@@ -43,6 +43,20 @@ def test_manifest_counts_every_voxel_and_no_subject_twice(data):
     for entry in entries:
         assert sum(entry.counts.values()) == np.prod(SHAPE)
         assert entry.label == (float(str(phantoms.LESION) in entry.counts),)
+
+
+def test_where_bodies_are_is_told_as_the_masks_have_it(tmp_path):
+    synthetic.write_dataset(tmp_path, counts={"train": 3}, shape=(32, 24, 16), channels=2)
+    made = folders.open_folder(tmp_path)
+    entries = made.manifest.splits["train"].entries
+    body.check(made, entries, foreground=0.5)  # which old data do not pass
+    for number, entry in enumerate(entries):
+        _, mask = phantoms.scan(number, seed=0, shape=(32, 24, 16), channels=2)
+        assert entry.body.air == (phantoms.AIR,) * 2
+        found = occupancy.shares(entry.body.cells, mask.shape) / occupancy.FULL
+        expected = (mask > 0).reshape(4, 8, 3, 8, 2, 8).mean(axis=(1, 3, 5))
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
+        assert abs(found - expected).max() < 0.3
 
 
 def test_equal_recipes_give_equal_bytes(data, tmp_path):

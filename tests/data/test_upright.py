@@ -66,6 +66,30 @@ def test_a_box_is_where_its_voxels_are(axes):
         np.testing.assert_array_equal(upright.cut(plane, volume, start[plane.across]), expected)
 
 
+def test_thick_slices_are_drawn_in_millimetres():
+    volume = np.arange(4 * 6 * 3).reshape(4, 6, 3)
+    axial, coronal, sagittal = upright.planes("RAS", 3)
+    thick = (1.0, 0.5, 2.5)
+    found = upright.to_scale(coronal, volume, thick)
+    assert found.shape == (round(3 * 2.5), 4)  # 7.5 mm high, 4 mm wide
+    np.testing.assert_array_equal(found[[0, 3, -1]], upright.cut(coronal, volume))
+    np.testing.assert_array_equal(upright.to_scale(axial, volume, thick), upright.cut(axial, volume).repeat(2, axis=1))
+    assert upright.to_scale(sagittal, volume, thick).shape == (15, 6)
+    for isotropic in ((0.7, 0.7, 0.7), (1.0, 1.0, 1.0000001), None):
+        np.testing.assert_array_equal(upright.to_scale(sagittal, volume, isotropic), upright.cut(sagittal, volume))
+    assert upright.to_scale(axial, volume[..., None], thick, 1)[0, 0, 0] == volume[3, 5, 1]
+
+
+def test_a_plane_says_which_side_is_left():
+    assert list(map(str, upright.planes("RAS", 3))) == [
+        "axial: R on the left",
+        "coronal: R on the left",
+        "sagittal: A on the left",
+    ]
+    assert str(upright.planes("RS", 2, neurological=True)[0]) == "coronal: L on the left"
+    assert str(upright.planes("", 3)[0]) == ""
+
+
 @pytest.mark.parametrize(
     ("source", "rank", "axes"),
     [

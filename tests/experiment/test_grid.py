@@ -278,7 +278,9 @@ def test_a_signal_while_a_run_is_scored_keeps_what_is_scored(phantoms_2d, tmp_pa
         running.run_all(stopping, planned)
     assert ended.value.code == 0
     assert scored == ["val"]
-    assert "SIGTERM: stopped while it was scored; the same command goes on." in capsys.readouterr().out
+    said, last = capsys.readouterr().out.splitlines()[-2:]
+    assert said == "SIGTERM: stopped while it was scored; the same command goes on."
+    assert last.startswith(f"{tmp_path / 'cut'}: stopped before its end; exit code 0 says that it is saved")
     assert running.run_all(stopping, planned) == 0
     assert scored.count("val") <= 2  # of the last, scored before, and perhaps of the best checkpoint
     (result,) = (tmp_path / "cut").rglob("result.json")

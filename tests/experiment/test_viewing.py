@@ -35,6 +35,17 @@ def test_layers_of_patches_are_the_planes_of_the_volume_that_they_were_cut_from(
     assert [group[0].above for group in lines[0]] == ["layer 0, below", "layer 1", "layer 2, above"]
 
 
+def test_thick_slices_stand_as_high_as_they_are_and_outlines_with_them():
+    thick = RAS._replace(spacing_mm=(1.0, 1.0, 3.0))
+    crop = np.random.default_rng(0).random((12, 12, 8, 1)).astype(np.float32)
+    ((tiles,),) = tiling.cropped(crop, thick, [(np.array([2, 4, 1]), np.array([6, 6, 4]))])
+    assert [tile.pixels.shape for tile in tiles] == [(12, 12, 1), (24, 12, 1), (24, 12, 1)]
+    assert [tile.boxes[0].extent for tile in tiles] == [(6, 6), (12, 6), (12, 6)]
+    assert tiles[1].boxes[0].corner == (3 * (8 - 1 - 4), 12 - 2 - 6)
+    ((plain, shaded),) = tiling.of_mask(crop, np.ones(crop.shape[:-1], int), thick, [0, 1]).lines
+    assert [tile.pixels.shape[0] for tile in (*plain, *shaded)] == [12, 24, 24] * 2
+
+
 def test_tiles_are_apart_by_white_and_groups_more_so():
     tile = mosaics.Tile(np.zeros((8, 8, 1), np.float32))
     placed = mosaics.place([[[tile, tile], [tile]]])

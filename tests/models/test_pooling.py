@@ -37,7 +37,8 @@ def test_a_decoder_goes_back_the_way_that_its_encoder_came(size, start):
     assert model(noise(2, *size, 1)).shape == (2, *size, 3)
     assert model.get_layer("decoder_level0_up").kernel.shape[:3] == (2, 2, 1)
     assert model.get_layer("pad").multiple == ([8, 8, 4] if start == "pooled" else [4, 4, 2])
-    assert portable.multiple(model) == (8 if start == "pooled" else 4)
+    assert portable.multiples(model) == ([8, 8, 4] if start == "pooled" else [4, 4, 2])
+    assert portable.multiples(portable.for_keras(model)) == [1, 1, 1]
 
 
 def test_an_axis_that_is_never_pooled_never_mixes_its_far_slices():

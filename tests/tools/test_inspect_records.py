@@ -145,6 +145,13 @@ def test_of_a_run_what_is_hidden_is_drawn_as_it_reconstructs_it(volumes_3d, tmp_
     assert sizes[0][1] > sizes[1][1]  # of one width, with a fourth kind beside three: so less high
 
 
+def test_a_folder_of_scans_is_told_from_one_of_records(folder):
+    done = run(folder.parent / "raw")
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
+    assert "holds c0.npy, c0_mask.npy, c1.npy and 9 more: if those are scans, run `python -m tools" in done.stderr
+    assert "--data" not in done.stderr
+
+
 def test_views_of_no_run_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="holds no run"):
         inspect_records.show_views(folder, [], [], [], png=tmp_path / "x.png", workdir=tmp_path)

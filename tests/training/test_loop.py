@@ -19,7 +19,7 @@ from ssl3d_tf.data import folders, pipeline
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.tasks import cpc, rotation
 from ssl3d_tf.training import loop, schedules, strategies, weights
-from ssl3d_tf.training.run import Every, Settings
+from ssl3d_tf.training.run import Every, Settings, is_unfinished
 from ssl3d_tf.training.updates import Update
 from tests.conftest import make_folder
 
@@ -139,6 +139,7 @@ def test_sigterm_saves_after_the_step_and_the_next_start_goes_on(data, tmp_path,
     fit(tmp_path / "whole", data)
     fit(tmp_path / "cut", data, hooks=loop.Hooks(on_first_step=lambda: os.kill(os.getpid(), signal.SIGTERM)))
     assert "SIGTERM: stopped after step 1 of 8, saved" in capsys.readouterr().out
+    assert is_unfinished(tmp_path / "cut", 8, Every(log=2, evaluate=4, save=3, patience=1))
     fit(tmp_path / "cut", data)
     assert "Goes on at step 1 of 8" in capsys.readouterr().out
     assert journal(tmp_path / "cut") == journal(tmp_path / "whole")
@@ -261,6 +262,8 @@ def test_patience_ends_the_run_early_and_says_so(data, tmp_path, capsys):
     still = {"encoder": without_norm, "schedule": schedules.constant(0.0)}
     fit(tmp_path / "run", data, **still, steps=40, every=Every(5, 5, 5, patience=2))
     assert journal(tmp_path / "run")[-1]["step"] == 15
+    patient = [is_unfinished(tmp_path / "run", 40, Every(5, 5, 5, patience)) for patience in (None, 3, 2)]
+    assert patient == [True, True, False]
     said = "PATIENCE: ended after step 15 of 40, no better val_loss in 2 evaluations; the best was at step 5."
     assert capsys.readouterr().out.splitlines()[-1] == said
     fit(tmp_path / "run", data, **still, steps=40, every=Every(5, 5, 5, patience=2))

@@ -11,6 +11,17 @@ def test_a_line_of_training_says_what_a_person_asks_for():
     assert waits.endswith("312 examples/s, 43% of the time waiting for data, 2 updates left out")
 
 
+def test_steps_without_content_are_told_in_words_and_left_out_ones_in_numbers():
+    nan = float("nan")
+    values = {"loss": nan, "accuracy": nan, "chance": nan, "examples_per_s": 312.3, "stall_fraction": 0.0}
+    assert screen.training(values) == "nothing in these steps had content to learn from, 312 examples/s"
+    assert screen.training(values | {"skipped": 3}).startswith("loss nan, accuracy nan")
+    assert screen.training(values | {"accuracy": 0.1}).startswith("loss nan, accuracy 0.100")  # a fault, which shows
+    found = {f"val_{name}": nan for name in ("loss", "accuracy", "chance")}
+    shown = screen.validation(found, best=0.9, best_step=40, is_best=False)
+    assert shown == "validation: nothing in these examples had content to be asked about, best 0.9 at step 40"
+
+
 def test_of_many_classes_the_first_are_shown_and_the_rest_is_counted():
     scores = {f"val_dice_{one}": one / 10 for one in range(1, 7)}
     shown = screen.validation({"val_loss": 1.0, **scores}, best=1.0, best_step=5, is_best=True)

@@ -35,5 +35,17 @@ def test_where_nothing_is_asked_there_is_no_loss_to_be_the_best():
     assert np.isnan([scores["val_loss"], scores["val_accuracy"]]).all()
 
 
+def test_a_picture_says_which_side_was_left_and_is_in_millimetres():
+    drawn, grid = [], {"spacing_mm": (1, 2, 1), "low_mm": (1, 2, 1), "high_mm": (1, 2, 1), "orientation": "RAS"}
+    built = SimpleNamespace(encoder=SimpleNamespace(input_shape=(None,) * 5))
+    log = SimpleNamespace(picture=lambda *picture: drawn.append(picture))
+    views = np.random.default_rng(0).random((1, 16, 8, 4, 1)).astype(np.float32)
+    for contract in ({"grid": grid}, {}):
+        validation._draw(built, 3, log, contract, views)
+    (_, name, known), (_, plain, unknown) = drawn
+    assert (name, plain) == ("views (axial: R on the left, before turns)", "views")
+    assert (known.shape[0], unknown.shape[0]) == (16, 8)  # 8 voxels of 2 mm from front to back, or 8 of the second axis
+
+
 def test_a_loss_that_is_no_number_shows():
     assert np.isnan(evaluated(np.where(LOSS == 2, np.nan, LOSS), ACCURACY)["val_loss"])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place
-from ssl3d_tf.data.records import schema, writer
+from ssl3d_tf.data.records import schema, strangers, writer
 from ssl3d_tf.data.records.entry import Brick, Entry, entry_from_json, entry_to_json
 from tools.checks import classes, exclusion, masks
 from tools.checks import facts as measuring
@@ -20,7 +20,7 @@ from tools.readers import items
 from tools.readers.contract import Fault, Item, Kind, UnusableFileError
 from tools.voxels import ranges
 
-PROGRESS = ".progress"
+PROGRESS = strangers.PROGRESS
 
 Report = Callable[[int], None]  # called after every item with the bytes it added
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ssl3d_tf.data import files
 from ssl3d_tf.data.places import Place, place
-from ssl3d_tf.data.records import columns, writer
+from ssl3d_tf.data.records import columns, strangers, writer
 from ssl3d_tf.data.records.entry import Entry, entry_from_json, entry_to_json
 from ssl3d_tf.data.records.schema import FOOTER_BYTES, HEADER_BYTES, SCHEMA_VERSION
 from ssl3d_tf.data.records.writer import Shard
@@ -118,16 +118,16 @@ def read(folder: str | os.PathLike[str], *, unread: Collection[str] = ()) -> Man
         unread: splits whose shards nobody will read, so that they may be missing.
 
     Raises:
-        InputError: no data folder, another schema, a damaged manifest, or a shard missing, cut or grown.
+        InputError: no data folder (`strangers`), another schema, a damaged manifest, or a shard missing, cut or grown.
     """
     folder = place(folder)
     path = folder / FILE
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{folder} holds no {FILE}: run `python -m tools.to_tfrecord`, or mend --data.") from error
+        raise InputError(strangers.told(folder, FILE)) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; mend that, or --data.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}; mend that, or name another folder.") from error
     except ValueError as error:
         raise InputError(f"{path} cannot be read ({error}); convert again.") from error
     schemas = (SCHEMA_VERSION, _WITH_COLUMNS)

@@ -5,7 +5,7 @@ front of a sagittal plane is on the left. The neurological one is its mirror ima
 nobody knows how they lie, are shown as they are: rows down, columns to the right. NumPy only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,10 @@ class Plane(NamedTuple):
         """Which axes of the array run along rows and columns of the picture."""
         first, second = (axis for axis in range(3) if axis != self.across) if self.across is not None else (0, 1)
         return (second, first) if self.is_turned else (first, second)
+
+    def __str__(self) -> str:
+        """'axial: R on the left', '' where it is not known."""
+        return f"{self.name}: {self.sides[0]} on the left" if self.sides else ""
 
 
 class Direction(NamedTuple):
@@ -92,10 +96,30 @@ def cut(plane: Plane, values: np.ndarray, at: int | None = None) -> np.ndarray:
     return picture(plane, values.take(values.shape[plane.across] // 2 if at is None else at, plane.across))
 
 
+def to_scale(plane: Plane, values: np.ndarray, spacing_mm: Sequence[float] | None, at: int | None = None) -> np.ndarray:
+    """`cut` with pixels as high as they are wide: rows or columns repeat where voxels are longer that way.
+
+    spacing_mm: sides of a voxel of the array, [rank]; None where they are not known, and pixels stay voxels.
+    """
+    drawn = cut(plane, values, at)
+    for along, factor in enumerate(stretch(plane, spacing_mm)):
+        count = round(drawn.shape[along] * factor)
+        drawn = drawn.take(np.arange(count) * drawn.shape[along] // count, along)
+    return drawn
+
+
+def stretch(plane: Plane, spacing_mm: Sequence[float] | None) -> tuple[float, float]:
+    """How many pixels `to_scale` makes of a row and of a column; 1 of that of the shorter side of a voxel."""
+    if spacing_mm is None:
+        return 1.0, 1.0
+    high, wide = (spacing_mm[axis] for axis in plane.axes())
+    return high / min(high, wide), wide / min(high, wide)
+
+
 def box(
     plane: Plane, start: np.ndarray, size: np.ndarray, shape: np.ndarray
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A box of an array of `shape` in the picture: (row, column) of its upper left corner, and (rows, columns)."""
+    """A box of an array of `shape` in its `cut`: (row, column) of its upper left corner, and (rows, columns)."""
     corner, extent = [], []
     for along, axis in enumerate(plane.axes()):
         is_backwards = plane.is_turned and (along == 0 or plane.is_mirrored)
