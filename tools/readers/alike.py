@@ -11,10 +11,9 @@ MOST_WORDS = 8  # of a name, that are looked at
 _WORD = re.compile(r"\d+(?:\.\d+){5,}|[^ _.-]+")  # a UID of DICOM is one word
 _LETTERS_BEHIND = re.compile(r"(.*\d)[A-Za-z]{1,5}\d{0,3}")
 _NUMBER_BEHIND = re.compile(r"[A-Za-z _.-]*?([A-Za-z]{0,2}\d.*)")
-_HASH = r"(?<![A-Za-z0-9])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}(?![A-Za-z0-9])"
-_HASHES = re.compile(_HASH, re.IGNORECASE)
 # The number or hash of a person, and of no year.
-_IS_LONG = re.compile(rf"(?:(?<!\d)(?!(?:19|20)\d\d(?!\d))\d{{3,}}|{_HASH})[^/]*$", re.IGNORECASE).search
+_LONG = rf"(?:(?<!\d)(?!(?:19|20)\d\d(?!\d))\d{{3,}}|{person_names.HASH.pattern})[^/]*$"
+_IS_LONG = re.compile(_LONG, re.IGNORECASE).search
 _COUNTED = re.compile(r".*\(\d+\)")  # as Windows numbers what it renames at once
 _WORDS_BEFORE = re.compile(r"((?:[^/]*/)*?([^/\d]*[A-Za-z]))[ _.-]*/?\d[^/]*")
 _SURE = 2  # times as many words as names that begin with one: else they are organs or classes
@@ -89,7 +88,7 @@ def _beginning(name: str, count: int) -> str:
 
 def _hashes(names: Mapping[str, str]) -> Keys:
     """The hash in names that several have: 20586908_6c613a14b80a8591_MG."""
-    found = {stem: _HASHES.findall(name.rpartition("/")[2]) for stem, name in names.items()}
+    found = {stem: person_names.HASH.findall(name.rpartition("/")[2]) for stem, name in names.items()}
     counts = Counter(itertools.chain.from_iterable(found.values()))
     firsts = ((stem, next((one for one in of if counts[one] > 1), "")) for stem, of in found.items())
     return {stem: first for stem, first in firsts if first}
@@ -125,16 +124,21 @@ def _words_alone(names: Mapping[str, str]) -> Iterator[Keys]:
 def _told(keys: Keys) -> str:
     first = min(keys.values())
     one, two = [stem for stem, key in sorted(keys.items()) if key == first][:2]
-    fitting = [tried for tried in _patterns(first) if _parts_as(tried, keys)]
-    pattern = next((tried for tried in fitting if _finds(tried, one) == first), next(iter(fitting), None))
+    fitting = (tried for tried in _patterns(first) if _parts_as(tried, keys))
+    pattern = min(fitting, key=lambda tried: _unlike(_found(tried, one), first), default=None)
     found = f"'{pattern}'" if pattern else "no short pattern"
     shown = f"as '{one}' and '{two}' share '{first}', found by {found}"
     return f"{len(keys)} examples share {len(set(keys.values()))} names, {shown}"
 
 
-def _finds(pattern: str, stem: str) -> str:
+def _found(pattern: str, stem: str) -> str:
     match = re.search(pattern, stem)
     return match[1] if match else ""
+
+
+def _unlike(found: str, name: str) -> tuple[bool, bool]:
+    """How far what a pattern finds is from `name`, which it is to show: best it is that, or else its end."""
+    return found != name, not name.casefold().endswith(found.casefold())
 
 
 def _parts_as(pattern: str, keys: Keys) -> bool:
@@ -148,7 +152,7 @@ def _parts_as(pattern: str, keys: Keys) -> bool:
 def _patterns(name: str) -> Iterator[str]:
     """Patterns that may find `name` and its like, the plain ones first."""
     yield from (f"(.+){separator}" for separator in ("_", "-", r"\.", " "))
-    if _HASHES.fullmatch(name):
+    if person_names.HASH.fullmatch(name):
         yield f"([0-9A-Fa-f]{{{len(name)}}})"
     yield from ("(.*[0-9])", "(.+)/", "([^/]+)$", "([^/ _.-]+)$", "([0-9]+)$", "([A-Za-z]?[0-9]+)$")
     for separator, count in itertools.product("/_. -", range(1, 5)):

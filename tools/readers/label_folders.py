@@ -13,7 +13,8 @@ WITHOUT = {"with", "without", "no"}  # "patients_with_masks" holds patients
 PART = re.compile(r"(?:images?|labels?|masks?|segmentations?)(tr|ts|val)")
 MOST = 16  # folders beside one of label maps that its images are looked for in; more are cases, not kinds of image
 
-OF_ALL = {"rawdata", "raw", "sourcedata", "derivatives", "data", "dicom", "nifti"}  # what is there, not of whom
+# What is there, not of whom; the last are kinds of data in BIDS.
+OF_ALL = {"rawdata", "raw", "sourcedata", "derivatives", "data", "dicom", "nifti", "anat", "func", "fmap", "perf"}
 FEWEST = 3  # letters before the last of "siteA" and "siteB"
 
 Homes = Mapping[PurePosixPath, Sequence[Sequence[PurePosixPath]]]  # folder -> folders of images, the likeliest first

@@ -19,6 +19,7 @@ _NUMBERS = (
     r"|UPENN-GBM-\d{5}|LIDC-IDRI-\d{4}|(?<=[A-Z0-9]_)005[01]\d{3}|BraTS-[A-Z]+-\d{5}(?=-\d{3})"
 )
 NUMBER = re.compile(rf"(?<![A-Za-z0-9])(?:{_NUMBERS})(?![A-Za-z0-9])", re.IGNORECASE)
+HASH = re.compile(r"(?<![A-Za-z0-9])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}(?![A-Za-z0-9])", re.IGNORECASE)
 PERSON = re.compile(rf"(?<![A-Za-z0-9])(?:sub-[A-Za-z]*\d[A-Za-z0-9]*|{_WORD}[ _-]?\d+)", re.IGNORECASE)
 
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
@@ -26,8 +27,8 @@ _WRITTEN = rf"{_YEAR}(?P<sep>[-_.]?){_MONTH}(?P=sep){_DAY}"  # 2020-03-01, 20200
 _WRITTEN += rf"|(?:{_DAY}(?P<dot>[-_.]){_MONTH}|{_MONTH}(?P<dash>[-_.]){_DAY})(?:(?P=dot)|(?P=dash)){_YEAR}"
 _HOUR, _SIXTY = r"(?:[01]\d|2[0-3])", r"[0-5]\d"
 _TIME = (  # as scanners and ADNI write it behind a date: T101112, 101112, _14_20_32.0, _14h20
-    rf"(?:[ _T-]{_HOUR}(?P<colon>[-_.:]){_SIXTY}(?P=colon){_SIXTY}|T?{_HOUR}{_SIXTY}{_SIXTY}(?:\d{{3}})?|T{_HOUR}{_SIXTY}"
-    rf"|[ _T-]?{_HOUR}h(?:{_SIXTY}(?:m(?:{_SIXTY}s?)?)?)?)(?:\.\d+)?"
+    rf"(?:[ _T-]{_HOUR}(?P<colon>[-_.:]){_SIXTY}(?P=colon){_SIXTY}|T?{_HOUR}{_SIXTY}{_SIXTY}(?:\d{{3}})?"
+    rf"|T{_HOUR}{_SIXTY}|[ _T-]?{_HOUR}h(?:{_SIXTY}(?:m(?:{_SIXTY}s?)?)?)?)(?:\.\d+)?"
 )
 _DATE = rf"(?:{_WRITTEN})(?:{_TIME})?"
 _NAMED = r"(?:v|vis|visit|ses|sess|session|tp|timepoint|time|fu|exam|frame|day|week|month|year)"
@@ -55,7 +56,8 @@ _WEAK_IN = re.compile(rf"{_STARTS}{_WEAK}{_END}", re.IGNORECASE)
 
 _PLACE = re.compile(
     r"(?<![A-Za-z])(?:site|cent(?:er|re)|hospital|clinic|ward|scanner|study|trial|project|cohort|data(?:set)?|batch|group"
-    r"|arm|fold|part|phase|round|release|version|task|(?:sub)?set|chunk|shard|plate|series)s?(?:[ _.-]?(?:\d+|[A-Z]))?(?![A-Za-z0-9])",
+    r"|arm|fold|part|phase|round|release|version|task|(?:sub)?set|chunk|shard|plate|series)s?"
+    r"(?:[ _.-]?(?:\d+|[A-Z]))?(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 _SEQUENCES = {"mp", "rage", "mprage", "mpr", "spgr", "fspgr", "ir", "fse", "tse", "gre", "epi", "dti", "bold", "func"}
@@ -70,7 +72,19 @@ _DERIVED = "derivatives"
 _DIGIT = re.compile(r"\d")
 _SEPARATORS = " _.-"
 # What people are of whose numbers begin anew in each.
-_GROUPS = {"benign", "malignant", "normal", "abnormal", "healthy", "ill", "sick", "diseased", "tumor", "tumour", "cancer"}
+_GROUPS = {
+    "benign",
+    "malignant",
+    "normal",
+    "abnormal",
+    "healthy",
+    "ill",
+    "sick",
+    "diseased",
+    "tumor",
+    "tumour",
+    "cancer",
+}
 _GROUPS |= {"control", "controls", "patient", "patients", "case", "cases", "positive", "negative", "pos", "neg", "hc"}
 _GROUPS |= {"covid", "pneumonia", "ad", "mci", "cn", "ctrl", "male", "female", "men", "women", "yes", "no", "class"}
 
@@ -131,9 +145,9 @@ def without_counters(names: Mapping[str, str], stems: Mapping[str, str]) -> dict
     return dict(names)
 
 
-def is_place(folder: str) -> bool:
-    """Whether a folder is called as what many people are of: site_3, batch2."""
-    return bool(_PLACE.match(folder))
+def is_place(folder: str, *, whole: bool = False) -> bool:
+    """Whether a folder is called as what many people are of: site_3, batch2. whole: and as nothing else."""
+    return bool(_PLACE.fullmatch(folder) if whole else _PLACE.match(folder))
 
 
 def is_group(name: str) -> bool:
