@@ -15,8 +15,8 @@ LABEL = re.compile(
 # How label maps were made: says nothing of whose they are.
 MAKERS = {"manual", "auto", "automatic", "final", "corrected", "gold", "expert", "ground", "map"}
 IMAGES = {"image", "images", "imaging", "img", "imgs", "volume", "volumes", "vol", "scan", "scans", "orig", "ana"}
-# What was imaged, and how it was turned: named by an image, by its label map, or by both. Among them the words of PI-CAI,
-# Prostate158, autoPET, HECKTOR, ISLES, crossMoDA and CHAOS.
+# What was imaged, and how it was turned: named by an image, by its label map, or by both. Among them are the words of
+# PI-CAI, Prostate158, autoPET, HECKTOR, ISLES, crossMoDA and CHAOS.
 CT = {"ct", "cta", "cbct", "ctp", "ncct", "cect", "ctres"}
 MR = {"mr", "mri", "t1", "t1w", "t1c", "t1n", "t1ce", "cet1", "hrt1", "t1gd", "t1post", "t1map", "t1dual", "inphase"}
 MR |= {"t2", "t2w", "t2f", "cet2", "hrt2", "t2star", "t2map", "t2spir", "outphase", "flair", "pd", "pdw", "stir", "dce"}
