@@ -45,6 +45,9 @@ def partition(items, of):
         lambda p, v: f"smith{'abcdefghijkl'[p]}/{v}",
         lambda p, v: f"{['raw', 'fancy'][v - 1]}/P{p:03d}/t1",
         lambda p, v: f"{['a', 'b'][v - 1]}/sub-{p:02d}",
+        lambda p, v: f"{20586908 + 34 * (2 * p + v)}_6c{p:02d}3a14b80a85f1_MG_{'RL'[v - 1]}_CC_ANON",
+        lambda p, v: f"psma_{p:02d}f833d46f153cd2/{['CT', 'SUV'][v - 1]}",
+        lambda p, v: f"Sets/A/{p}/DICOM_anon/i{v:04d},0000b",
     ],
 )
 def test_names_that_are_alike_are_a_doubt_whose_pattern_makes_people_of_them(form):
@@ -64,6 +67,8 @@ def test_names_that_are_alike_are_a_doubt_whose_pattern_makes_people_of_them(for
         lambda p, v: f"P{p:03d}/201{v}-04-18/I{p * 100 + v}",
         lambda p, v: f"P{p:03d}_slice{v:03d}",
         lambda p, v: f"P{p:03d}/{v:03d}",
+        lambda p, v: f"PETCT_{p:x}a2b3c4d5e/{['CT', 'PET', 'SUV', 'CTres', 'T1'][v - 1]}",
+        lambda p, v: f"P{p}/{['CT', 'PET', 'SUV', 'CTres', 'T1'][v - 1]}",
     ],
 )
 def test_people_fewer_than_scans_of_one_are_a_doubt(form):
@@ -90,6 +95,17 @@ def test_people_fewer_than_scans_of_one_are_a_doubt(form):
         [f"{('liver', 'spleen', 'lung')[number % 3]}_{number:02d}" for number in range(27)],
         [f"site_{'abcdefghijkl'[n // 2]}/{n:03d}" for n in range(24)],
         [f"exam_{number:04d}/T1" for number in range(30)],
+        [f"subset{number % 10}/1.3.6.1.4.1.14519.5.2.1.6279.6001.{10**20 + 977 * number}" for number in range(40)],
+        [f"{kind}/{kind} ({number})" for kind in ("benign", "malignant") for number in range(1, 21)],
+        [f"{kind} ({number})" for kind in ("polyp", "ulcer") for number in range(1, 21)],
+        [f"{kind}/{number:03d}" for kind in ("control", "ill") for number in range(20)],
+        [f"{('Pitt', 'NYU', 'UM_1', 'UM_2')[number % 4]}_{50003 + number:07d}" for number in range(40)],
+        [f"{'abcdefghijkl'[number // 2] * 3}_{1000 + 7 * number}" for number in range(24)],
+        [f"2020-03-{day:02d}_{number}" for day in range(1, 13) for number in (1, 2, 3)],
+        [f"2020-03-{day:02d}/T1_{number}" for day in range(1, 13) for number in (1, 2, 3)],
+        [f"202003{day:02d}_{time}" for day in range(1, 4) for time in ("080000", "093000", "110000", "121500")],
+        [f"{site}/2020-03-{day:02d}_{time}" for site in "AB" for day in range(1, 9) for time in ("08-00-00", "0930")],
+        [f"20200{day}15/{time}/scan" for day in range(1, 9) for time in ("080000", "110000")],
     ],
 )
 def test_strangers_stay_apart_without_a_doubt(names):
@@ -111,3 +127,8 @@ def test_names_without_a_short_pattern_say_so():
 def test_long_names_are_read_at_once():
     names = [f"{'scan' * 50}_{'of somebody ' * 10}{letter}" for letter in "abcdefgh"]
     assert not grouped(*names).doubts
+
+
+def test_the_pattern_finds_the_name_that_is_shown_where_one_does():
+    (_, what) = grouped(*(f"Sets/CT/{p}/DICOM_anon/i{v:04d}" for p in PEOPLE for v in (1, 2))).doubts[0]
+    assert what.endswith("share 'Sets/CT/0', found by '^([^/]+/[^/]+/[^/]+)'")

@@ -111,15 +111,19 @@ def with_times(stems: Iterable[str]) -> Mapping[str, str]:
     four those on five minutes of a day's work.
     """
     stems = list(stems)
-    clocks = {"".join(filter(str.isdecimal, match["clock"])) for stem in stems for match in _CLOCK.finditer(stem)}
-    are_full = all(map(_FULL.fullmatch, clocks)) and not _run_on(clocks)
-    if not clocks or not (are_full or all(map(_ROUND.fullmatch, clocks))):
-        return {stem: stem for stem in stems}
-    return {stem: _CLOCK.sub(_as_one, stem) for stem in stems}
+    matches = [match for stem in stems for match in _CLOCK.finditer(stem)]
+    clocks = {_digits(match) for match in matches if len(match["clock"]) < len("08-00-00")}
+    full = {clock for clock in clocks if len(clock) == len("080000")}
+    are_times = all(map(_FULL.fullmatch, full)) and not _run_on(full) and all(map(_ROUND.fullmatch, clocks - full))
+    return {stem: _CLOCK.sub(_as_one, stem) if are_times else stem for stem in stems}
+
+
+def _digits(match: re.Match[str]) -> str:
+    return "".join(filter(str.isdecimal, match["clock"]))
 
 
 def _as_one(match: re.Match[str]) -> str:
-    return f"{match['date']}T{''.join(filter(str.isdecimal, match['clock'])):0<6}"
+    return f"{match['date']}T{_digits(match):0<6}"
 
 
 def _run_on(numbers: Collection[str]) -> bool:
