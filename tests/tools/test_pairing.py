@@ -209,6 +209,13 @@ def test_a_flag_that_pairs_nothing_stops(tmp_path, changes, words):
         layouts.find(layouts.Request(str(tmp_path / "in"), **changes))
 
 
+def test_masks_of_a_kind_that_is_not_read_are_told_as_that(tmp_path):
+    make(tmp_path, "images/21_training.tif", "1st_manual/21_manual1.gif")
+    for chosen in ({"mask_suffixes": ["_manual1"]}, {"mask_folder": str(tmp_path / "1st_manual")}):
+        with pytest.raises(InputError, match=r"1 GIF named so are not read; convert them to one of \.nii\.gz"):
+            layouts.find(layouts.Request(str(tmp_path), **chosen))
+
+
 def test_flags_that_a_layout_does_not_heed_are_refused(tmp_path):
     (tmp_path / "t.csv").write_text("path\na.nii\n")
     with pytest.raises(InputError, match="--mask_suffix is for --layout=folder or bids, this input is csv"):

@@ -16,6 +16,7 @@ _LONG = rf"(?:(?<!\d)(?!(?:19|20)\d\d(?!\d))\d{{3,}}|{person_names.HASH.pattern}
 _IS_LONG = re.compile(_LONG, re.IGNORECASE).search
 _COUNTED = re.compile(r".*\(\d+\)")  # as Windows numbers what it renames at once
 _WORDS_BEFORE = re.compile(r"((?:[^/]*/)*?([^/\d]*[A-Za-z]))[ _.-]*/?\d[^/]*")
+GROUPS = 4  # times as many names as those that say a class, at most, are of classes
 _SURE = 2  # times as many words as names that begin with one: else they are organs or classes
 
 Keys = Mapping[str, str]  # path without suffix -> what it shares with others
@@ -96,11 +97,13 @@ def _hashes(names: Mapping[str, str]) -> Keys:
 
 def _endings(names: Mapping[str, str]) -> Iterator[Keys]:
     """The number that names end in, behind words or in folders that are nobody's: first/012, second_012; M06_012."""
+    trimmed = {stem: person_names.trimmed(name.split("/")) for stem, name in _dateless(names).items()}
+    if GROUPS * sum(any(map(person_names.is_group, parts)) for parts in trimmed.values()) >= len(trimmed):
+        return  # beside benign_1 and normal_1 other words are classes too
     lasts: dict[str, str] = {}
-    for stem, name in _dateless(names).items():
-        *above, last = person_names.trimmed(name.split("/"))
-        is_of_many = any(map(person_names.is_place, above)) or any(map(person_names.is_group, (*above, last)))
-        if not is_of_many and not person_names.is_somebody(above) and not _COUNTED.fullmatch(last):
+    for stem, (*above, last) in trimmed.items():
+        is_of_many = any(map(person_names.is_place, above)) or person_names.is_somebody(above)
+        if not is_of_many and not _COUNTED.fullmatch(last):
             lasts[stem] = last
     behind = {stem: match[1] for stem, last in lasts.items() if (match := _NUMBER_BEHIND.fullmatch(last))}
     yield {stem: lasts[stem] if person_names.is_person(lasts[stem]) else key for stem, key in behind.items()}

@@ -71,22 +71,10 @@ _STEPS |= {"skullstripped", "stripped", "bet", "defaced", "denoised", "cropped",
 _DERIVED = "derivatives"
 _DIGIT = re.compile(r"\d")
 _SEPARATORS = " _.-"
-# What people are of whose numbers begin anew in each.
-_GROUPS = {
-    "benign",
-    "malignant",
-    "normal",
-    "abnormal",
-    "healthy",
-    "ill",
-    "sick",
-    "diseased",
-    "tumor",
-    "tumour",
-    "cancer",
-}
-_GROUPS |= {"control", "controls", "patient", "patients", "case", "cases", "positive", "negative", "pos", "neg", "hc"}
-_GROUPS |= {"covid", "pneumonia", "ad", "mci", "cn", "ctrl", "male", "female", "men", "women", "yes", "no", "class"}
+# Classes and groups of public sets: the numbers of people begin anew in each.
+_GROUPS = {"benign", "malignant", "normal", "abnormal", "healthy", "ill", "sick", "diseased", "positive", "negative"}
+_GROUPS |= {"pos", "neg", "control", "controls", "ctrl", "hc", "ad", "mci", "cn", "covid", "pneumonia", "tuberculosis"}
+_GROUPS |= {"tumor", "tumour", "notumor", "cancer", "glioma", "meningioma", "pituitary", "male", "female", "yes", "no"}
 
 
 def is_named(folder: str) -> bool:
