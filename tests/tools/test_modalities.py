@@ -22,7 +22,7 @@ def people(*forms, **changes):
         ("CHUM-{n:03d}__CT", "CHUM-{n:03d}__PT"),
         ("{n}_T2", "{n}_DWI", "{n}_ADC", "{n}_TTP", "{n}_rCBV", "{n}_Tmax", "{n}_MTT", "{n}_CBF"),  # ISLES
         ("X-{n:04d}_ktrans", "X-{n:04d}_adc", "X-{n:04d}_t2w"),
-        ("case_{n}_ceT1", "case_{n}_hrT2"),
+        ("case_{n}_ceT1", "case_{n}_hrT2", "case_{n}_t1_ce", "case_{n}_b800"),
         ("T1/{n:04d}", "T2/{n:04d}", "FLAIR/{n:04d}"),
         ("CT/{n:04d}", "PET/{n:04d}", "SUV/{n:04d}"),
         ("MR/{n:04d}", "PET/{n:04d}"),

@@ -14,6 +14,7 @@ _NUMBER_BEHIND = re.compile(r"[A-Za-z _.-]*?([A-Za-z]{0,2}\d.*)")
 # The number or hash of a person, and of no year.
 _LONG = rf"(?:(?<!\d)(?!(?:19|20)\d\d(?!\d))\d{{3,}}|{person_names.HASH.pattern})[^/]*$"
 _IS_LONG = re.compile(_LONG, re.IGNORECASE).search
+_IS_CALLED = re.compile(r"(?:.*/)?(?:p|pt|pat|case|id)[ _-]?\d+", re.IGNORECASE).fullmatch  # P1, case_1
 _COUNTED = re.compile(r".*\(\d+\)")  # as Windows numbers what it renames at once
 _WORDS_BEFORE = re.compile(r"((?:[^/]*/)*?([^/\d]*[A-Za-z]))[ _.-]*/?\d[^/]*")
 GROUPS = 4  # times as many names as those that say a class, at most, are of classes
@@ -46,7 +47,8 @@ def _shared(keys: Keys, names: Mapping[str, str], *, are_people: bool) -> Keys:
     several = {key: len(found) for key, found in patients.items() if len(found) > 1}
     shared = {stem: key for stem, key in keys.items() if key in several}
     are_few = max(several.values(), default=0) <= len(several)
-    are_people = are_people or are_few or all(map(_IS_LONG, several)) or all(map(_is_modality, shared))
+    are_called = all(map(_IS_LONG, several)) or all(map(_IS_CALLED, several)) or all(map(_is_modality, shared))
+    are_people = are_people or are_few or are_called
     return shared if len(several) > 1 and are_people else {}
 
 
@@ -62,7 +64,11 @@ def _folders(names: Mapping[str, str]) -> Iterator[Keys]:
     for count in range(1, max(map(len, parts.values()), default=0)):
         found = {stem: of[:count] for stem, of in parts.items() if count < len(of)}
         people = {stem: key for stem, key in found.items() if person_names.is_somebody(key[-1:])}
-        yield {stem: "/".join(key) for stem, key in people.items() if not person_names.LATER.fullmatch(key[-1])}
+        yield {stem: "/".join(key) for stem, key in people.items() if not _is_nobody(key[-1])}
+
+
+def _is_nobody(folder: str) -> bool:
+    return bool(person_names.LATER.fullmatch(folder)) or person_names.is_collection(folder)
 
 
 def _beginnings(names: Mapping[str, str]) -> Iterator[Keys]:

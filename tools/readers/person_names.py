@@ -28,7 +28,7 @@ _WRITTEN += rf"|(?:{_DAY}(?P<dot>[-_.]){_MONTH}|{_MONTH}(?P<dash>[-_.]){_DAY})(?
 _HOUR, _SIXTY = r"(?:[01]\d|2[0-3])", r"[0-5]\d"
 _TIME = (  # as scanners and ADNI write it behind a date: T101112, 101112, _14_20_32.0, _14h20
     rf"(?:[ _T-]{_HOUR}(?P<colon>[-_.:]){_SIXTY}(?P=colon){_SIXTY}|T?{_HOUR}{_SIXTY}{_SIXTY}(?:\d{{3}})?"
-    rf"|T{_HOUR}{_SIXTY}|[ _T-]?{_HOUR}h(?:{_SIXTY}(?:m(?:{_SIXTY}s?)?)?)?)(?:\.\d+)?"
+    rf"|T{_HOUR}[-_.:]?{_SIXTY}|[ _T-]?{_HOUR}h(?:{_SIXTY}(?:m(?:{_SIXTY}s?)?)?)?)(?:\.\d+)?"
 )
 _DATE = rf"(?:{_WRITTEN})(?:{_TIME})?"
 _NAMED = r"(?:v|vis|visit|ses|sess|session|tp|timepoint|time|fu|exam|frame|day|week|month|year)"
@@ -63,13 +63,14 @@ _PLACE = re.compile(
 _SEQUENCES = {"mp", "rage", "mprage", "mpr", "spgr", "fspgr", "ir", "fse", "tse", "gre", "epi", "dti", "bold", "func"}
 _SEQUENCES |= {"anat", "fgatir", "asl", "tof", "brain", "head"}
 _NOBODY = re.compile(r"(?:19|20)\d\d|b\d+|[123]\.?5?t|[234]d")  # years, diffusion weightings, field strengths, ranks
-_COUNTER = re.compile(r"(?:.*/)?(?P<what>[^/]*?)[ _.-]*(?P<number>\d{1,3})")
+_COUNTER = re.compile(r"(?:.*/)?(?P<what>[^/]*?)[ _.-]*\(?(?P<number>\d{1,3})\)?")
 _COUNTED = {"", "series", "run", "acq", "im", "slice", *label_names.IMAGES, *label_names.MODALITIES}
 _STEPS = {"raw", "rawdata", "source", "sourcedata", "derivatives", "orig", "original", "proc", "processed", "preproc"}
 _STEPS |= {"preprocessed", "preprocessing", "registered", "coregistered", "normalised", "normalized", "resampled"}
 _STEPS |= {"skullstripped", "stripped", "bet", "defaced", "denoised", "cropped", "nifti", "nii"}
 _DERIVED = "derivatives"
 _DIGIT = re.compile(r"\d")
+_COLLECTION = {"images", "imgs", "pictures", "photos", "files", "data", "dataset", "archive"}
 _SEPARATORS = " _.-"
 # Classes and groups of public sets: the numbers of people begin anew in each.
 _GROUPS = {"benign", "malignant", "normal", "abnormal", "healthy", "ill", "sick", "diseased", "positive", "negative"}
@@ -140,6 +141,11 @@ def without_counters(names: Mapping[str, str], stems: Mapping[str, str]) -> dict
 def is_place(folder: str, *, whole: bool = False) -> bool:
     """Whether a folder is called as what many people are of: site_3, batch2. whole: and as nothing else."""
     return bool(_PLACE.fullmatch(folder) if whole else _PLACE.match(folder))
+
+
+def is_collection(folder: str) -> bool:
+    """Whether a folder is called as what holds images of many: images_001, HAM10000_images_part_1."""
+    return not _COLLECTION.isdisjoint(re.findall("[a-z]+", folder.lower()))
 
 
 def is_group(name: str) -> bool:
