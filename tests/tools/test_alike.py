@@ -72,7 +72,7 @@ def test_names_that_are_alike_are_a_doubt_whose_pattern_makes_people_of_them(for
         lambda p, v: f"P{p}/{v:03d}",
         lambda p, v: f"case_{p}_{v}",
         lambda p, v: f"images_001/{p:08d}_{v:03d}",
-        lambda p, v: f"P{p}/{['CT', 'PET', 'SUV', 'CTres', 'T1'][v - 1]}",
+        lambda p, v: f"Maus{p}/{['CT', 'PET', 'SUV', 'CTres', 'T1'][v - 1]}",
     ],
 )
 def test_people_fewer_than_scans_of_one_are_a_doubt(form):
@@ -106,6 +106,7 @@ def test_people_fewer_than_scans_of_one_are_a_doubt(form):
         [f"{kind}-{number}" for kind in ("COVID", "Lung_Opacity", "Viral Pneumonia") for number in range(20)],
         [f"{kind}/Tr-{kind[:2]}_{number:04d}" for kind in ("glioma", "pituitary") for number in range(20)],
         [f"{('Pitt', 'NYU', 'UM_1', 'UM_2')[number % 4]}_{50003 + number:07d}" for number in range(40)],
+        [f"{('Rome', 'Oslo', 'UM_1', 'UM_2')[number % 4]}_{71003 + number}" for number in range(40)],
         [f"{'abcdefghijkl'[number // 2] * 3}_{1000 + 7 * number}" for number in range(24)],
         [f"images_{number // 10:03d}/{number:08d}_000" for number in range(60)],
         [f"HAM10000_images_part_{1 + number % 2}/ISIC_{24306 + number:07d}" for number in range(60)],

@@ -134,7 +134,7 @@ def _told(keys: Keys) -> str:
     first = min(keys.values())
     one, two = [stem for stem, key in sorted(keys.items()) if key == first][:2]
     fitting = (tried for tried in _patterns(first) if _parts_as(tried, keys))
-    pattern = min(fitting, key=lambda tried: _unlike(_found(tried, one), first), default=None)
+    pattern = min(fitting, key=lambda tried: not first.casefold().endswith(_found(tried, one).casefold()), default=None)
     found = f"'{pattern}'" if pattern else "no short pattern"
     shown = f"as '{one}' and '{two}' share '{first}', found by {found}"
     return f"{len(keys)} examples share {len(set(keys.values()))} names, {shown}"
@@ -143,11 +143,6 @@ def _told(keys: Keys) -> str:
 def _found(pattern: str, stem: str) -> str:
     match = re.search(pattern, stem)
     return match[1] if match else ""
-
-
-def _unlike(found: str, name: str) -> tuple[bool, bool]:
-    """How far what a pattern finds is from `name`, which it is to show: best it is that, or else its end."""
-    return found != name, not name.casefold().endswith(found.casefold())
 
 
 def _parts_as(pattern: str, keys: Keys) -> bool:
