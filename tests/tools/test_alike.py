@@ -38,6 +38,7 @@ def partition(items, of):
         lambda p, v: f"P{p}/{['one', 'two'][v - 1]}/2011-04-18/I{10 * p + v}",
         lambda p, v: f"{['first', 'second'][v - 1]}/{p:03d}",
         lambda p, v: f"{['first', 'second'][v - 1]}_{p:03d}",
+        lambda p, v: f"{['first', 'second'][v - 1]}/case_{p:03d}",
         lambda p, v: f"{2018 + v}/{p:04d}",
         lambda p, v: f"M{12 * v:02d}_P{p:03d}",
         lambda p, v: f"{v}-{p:03d}",
@@ -45,6 +46,9 @@ def partition(items, of):
         lambda p, v: f"smith{'abcdefghijkl'[p]}/{v}",
         lambda p, v: f"{['raw', 'fancy'][v - 1]}/P{p:03d}/t1",
         lambda p, v: f"{['a', 'b'][v - 1]}/sub-{p:02d}",
+        lambda p, v: f"{20586908 + 34 * (2 * p + v)}_6c{p:02d}3a14b80a85f1_MG_{'RL'[v - 1]}_CC_ANON",
+        lambda p, v: f"psma_{p:02d}f833d46f153cd2/{['CT', 'SUV'][v - 1]}",
+        lambda p, v: f"Sets/A/{p}/DICOM_anon/i{v:04d},0000b",
     ],
 )
 def test_names_that_are_alike_are_a_doubt_whose_pattern_makes_people_of_them(form):
@@ -64,6 +68,11 @@ def test_names_that_are_alike_are_a_doubt_whose_pattern_makes_people_of_them(for
         lambda p, v: f"P{p:03d}/201{v}-04-18/I{p * 100 + v}",
         lambda p, v: f"P{p:03d}_slice{v:03d}",
         lambda p, v: f"P{p:03d}/{v:03d}",
+        lambda p, v: f"PETCT_{p:x}a2b3c4d5e/{['CT', 'PET', 'SUV', 'CTres', 'T1'][v - 1]}",
+        lambda p, v: f"P{p}/{v:03d}",
+        lambda p, v: f"case_{p}_{v}",
+        lambda p, v: f"images_001/{p:08d}_{v:03d}",
+        lambda p, v: f"Maus{p}/{['CT', 'PET', 'SUV', 'CTres', 'T1'][v - 1]}",
     ],
 )
 def test_people_fewer_than_scans_of_one_are_a_doubt(form):
@@ -90,6 +99,23 @@ def test_people_fewer_than_scans_of_one_are_a_doubt(form):
         [f"{('liver', 'spleen', 'lung')[number % 3]}_{number:02d}" for number in range(27)],
         [f"site_{'abcdefghijkl'[n // 2]}/{n:03d}" for n in range(24)],
         [f"exam_{number:04d}/T1" for number in range(30)],
+        [f"subset{number % 10}/1.3.6.1.4.1.14519.5.2.1.6279.6001.{10**20 + 977 * number}" for number in range(40)],
+        [f"{kind}/{kind} ({number})" for kind in ("benign", "malignant") for number in range(1, 21)],
+        [f"{kind} ({number})" for kind in ("polyp", "ulcer") for number in range(1, 21)],
+        [f"{kind}/{number:03d}" for kind in ("control", "patient") for number in range(20)],
+        [f"{kind}-{number}" for kind in ("COVID", "Lung_Opacity", "Viral Pneumonia") for number in range(20)],
+        [f"{kind}/Tr-{kind[:2]}_{number:04d}" for kind in ("glioma", "pituitary") for number in range(20)],
+        [f"{('Pitt', 'NYU', 'UM_1', 'UM_2')[number % 4]}_{50003 + number:07d}" for number in range(40)],
+        [f"{('Rome', 'Oslo', 'UM_1', 'UM_2')[number % 4]}_{71003 + number}" for number in range(40)],
+        [f"{'abcdefghijkl'[number // 2] * 3}_{1000 + 7 * number}" for number in range(24)],
+        [f"images_{number // 10:03d}/{number:08d}_000" for number in range(60)],
+        [f"HAM10000_images_part_{1 + number % 2}/ISIC_{24306 + number:07d}" for number in range(60)],
+        [f"2020-03-{day:02d} ({number})" for day in range(1, 13) for number in (1, 2)],
+        [f"2020-03-{day:02d}_{number}" for day in range(1, 13) for number in (1, 2, 3)],
+        [f"2020-03-{day:02d}/T1_{number}" for day in range(1, 13) for number in (1, 2, 3)],
+        [f"202003{day:02d}_{time}" for day in range(1, 4) for time in ("080000", "093000", "110000", "121500")],
+        [f"{site}/2020-03-{day:02d}_{time}" for site in "AB" for day in range(1, 9) for time in ("08-00-00", "0930")],
+        [f"20200{day}15/{time}/scan" for day in range(1, 9) for time in ("080000", "110000")],
     ],
 )
 def test_strangers_stay_apart_without_a_doubt(names):
@@ -103,11 +129,16 @@ def test_numbers_that_begin_anew_in_declared_splits_are_no_doubt():
 
 
 def test_names_without_a_short_pattern_say_so():
-    supposed = {f"x{n}a": str(n) for n in (1, 2)} | {f"{n}xb": str(n) for n in (1, 2)}
+    supposed = {f"9x{n}a": str(n) for n in (1, 2)} | {f"{n}xb": str(n) for n in (1, 2)}
     (what,) = alike.doubts({stem: stem for stem in supposed}, across={}, supposed=supposed)
-    assert what == "4 examples share 2 names, as '1xb' and 'x1a' share '1', found by no short pattern"
+    assert what == "4 examples share 2 names, as '1xb' and '9x1a' share '1', found by no short pattern"
 
 
 def test_long_names_are_read_at_once():
     names = [f"{'scan' * 50}_{'of somebody ' * 10}{letter}" for letter in "abcdefgh"]
     assert not grouped(*names).doubts
+
+
+def test_the_pattern_finds_the_name_that_is_shown_where_one_does():
+    (_, what) = grouped(*(f"Sets/CT/{p}/DICOM_anon/i{v:04d}" for p in PEOPLE for v in (1, 2))).doubts[0]
+    assert what.endswith("share 'Sets/CT/0', found by '^([^/]+/[^/]+/[^/]+)'")

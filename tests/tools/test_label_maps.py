@@ -6,12 +6,13 @@ import shlex
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssl3d_tf.data.places import place
 from ssl3d_tf.errors import InputError
 from tests.tools.converting import convert, examples, run, settings
 from tools.checks import facts, label_maps
-from tools.conversion import conversion
+from tools.conversion import conversion, plan
 from tools.readers import files, layouts
 from tools.readers.contract import plain_volume
 from tools.voxels import ranges, regions
@@ -230,3 +231,69 @@ def test_the_flag_fits_whichever_scan_was_read_first(tmp_path):
     measured = [measured_of(tmp_path / f"raw/{name}.nii.gz", name) for name in ("p0", "p2_two organs")]
     with pytest.raises(InputError, match="add --mask_suffix='_two organs' if such files are masks"):
         label_maps.check(listing, label_maps.nothing_seen(listing), measured)
+
+
+def set_aside(root, **chosen):
+    """What is advised of files that are set aside for their kind; image -> mask."""
+    listing = layouts.find(layouts.Request(str(root), **chosen))
+    found = [
+        re.search(r"set aside, .* are label maps, add (.*)\.$", note) for note in plan.make(listing, settings()).notes
+    ]
+    return [match[1] for match in found if match], {item.path: item.mask for item in listing.items}
+
+
+@pytest.mark.parametrize(
+    ("scan", "field", "vessels"),
+    [
+        (
+            "training/images/{n}_training.png",
+            "training/mask/{n}_training_mask.png",
+            "training/1st_manual/{n}_manual1.png",
+        ),
+        ("images/{n}_h.png", "mask/{n}_h_mask.png", "manual1/{n}_h.png"),
+    ],
+)
+def test_flags_for_what_is_set_aside_were_tried(tmp_path, scan, field, vessels):
+    root = tmp_path / "raw"
+    for n in range(21, 27):
+        random = np.random.default_rng(n)
+        picture = random.integers(0, 255, (16, 16, 3)).astype(np.uint8)
+        drawn = np.zeros((16, 16), np.uint8)
+        drawn[n % 7 : 12, 3:9] = 255
+        for form, values in ((scan, picture), (field, np.full_like(drawn, 255)), (vessels, drawn)):
+            path = root / form.format(n=n)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(path)
+    (advised,), masks = set_aside(root)
+    assert masks[scan.format(n=21)] == field.format(n=21)
+    flag, _, value = shlex.split(advised)[0].removeprefix("--").partition("=")
+    chosen = {"mask_suffixes": [value]} if flag == "mask_suffix" else {flag: value}
+    assert set_aside(root, **chosen) == ([], {scan.format(n=n): vessels.format(n=n) for n in range(21, 27)})
+
+
+def test_what_no_flag_pairs_is_told_with_a_table(tmp_path):
+    root = tmp_path / "raw"
+    for n in range(6):
+        random = np.random.default_rng(n)
+        (root / "x").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (16, 16, 3)).astype(np.uint8)).save(root / f"x/colour{n}.png")
+        if n < 3:
+            Image.fromarray(random.integers(0, 255, (16, 16)).astype(np.uint8)).save(root / f"x/grey{n + 40}.png")
+    assert set_aside(root)[0] == [label_maps.TABLE]
+
+
+def test_the_flag_for_one_kind_of_mask_goes_with_that_given_for_another(tmp_path):
+    root = tmp_path / "raw"
+    for case in range(3):  # as Prostate158 has them
+        for kind, region, shape in (("t2", "anatomy", SHAPE), ("adc", "tumor", (12, 13, 14))):
+            (root / f"{case:03d}").mkdir(parents=True, exist_ok=True)
+            for name, values in ((kind, scan(case, shape)), (f"{kind}_{region}_reader1", organs(case, shape))):
+                nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), root / f"{case:03d}/{name}.nii.gz")
+    given = None
+    for advised in (["_tumor_reader1"], ["_anatomy_reader1", "_tumor_reader1"]):
+        with pytest.raises(InputError, match=f"add --mask_suffix={','.join(advised)} if such files are masks"):
+            conversion.convert(layouts.Request(str(root), mask_suffixes=given), tmp_path / "out", settings())
+        given = ["_anatomy_reader1"]
+    found = layouts.find(layouts.Request(str(root), mask_suffixes=advised))
+    assert {item.mask is not None for item in found.items} == {True}
+    assert len(found.items) == 6

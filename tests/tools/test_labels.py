@@ -173,6 +173,13 @@ def test_labels_from_folders_need_two_classes_and_no_other_labels(tmp_path):
         ([f"images/{number}.npy" for number in range(9)], False),
         ([f"{kind}/{number}.npy" for kind in ("T1", "FLAIR") for number in range(9)], False),
         ([f"{kind}/{number}.npy" for kind in "ab" for number in range(2)], False),
+        ([f"grade_{kind}/{number}.npy" for kind in (1, 2, 4) for number in range(5)], True),
+        ([f"{kind}/{number}.npy" for kind in (1, 2, 5, 6, 8, 10) for number in range(5)], False),
+        ([f"P{kind}/{number}.npy" for kind in (1, 2, 3) for number in range(5)], False),
+        ([f"PETCT_{kind}a1b2c3d/{number}.npy" for kind in "0a2" for number in range(5)], False),
+        ([f"{kind}/{number}.npy" for kind in (10000, 10001) for number in range(5)], False),
+        ([f"training_{kind}/{number}.npy" for kind in ("source", "target") for number in range(5)], False),
+        ([f"{kind}/{number}.npy" for kind in ("siteA", "siteB") for number in range(5)], False),
     ],
 )
 def test_folders_that_look_like_classes_are_hinted_at(tmp_path, names, is_hinted):

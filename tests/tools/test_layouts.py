@@ -19,8 +19,8 @@ def counted(shape, dtype=np.int16):
 
 def test_masks_pair_by_suffix_and_by_folder():
     names = ["a.b.nii", "a.b_seg.nii.gz", "images/x.png", "masks/x.png", "t/n.npy", "t_labels/n_label.npy", "u.npy"]
-    images, masks, strays, unchosen, further = pairing.pair(names)
-    assert further == {}
+    images, masks, strays, unchosen, further, by_grid = pairing.pair(names)
+    assert further == by_grid == {}
     assert images == ("a.b.nii", "images/x.png", "t/n.npy", "u.npy")
     assert masks == {"a.b.nii": "a.b_seg.nii.gz", "images/x.png": "masks/x.png", "t/n.npy": "t_labels/n_label.npy"}
     assert not strays

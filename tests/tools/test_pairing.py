@@ -54,6 +54,8 @@ def masks_of(*names, **rules):
         ("sub-1/ses-1/dwi/sub-1_ses-1_dwi", "derivatives/sub-1/ses-1/sub-1_ses-1_msk"),
         ("p0/T1", "derivatives/p0/msk"),
         ("images/FLARE_007_0000", "masks/FLARE_007"),
+        ("source/crossmoda_7_ceT1", "source/crossmoda_7_Label"),
+        ("sub-1/ses-1/anat/sub-1_ses-1_T1w", "derivatives/man/sub-1/ses-1/sub-1_ses-1_dseg"),
     ],
 )
 def test_a_mask_is_named_word_by_word_as_its_image_is(image, mask):
@@ -146,6 +148,14 @@ def test_an_ending_may_be_any_word_and_then_is_the_only_one():
     assert (nothing.images, nothing.masks, nothing.unchosen) == (("p1/ct.nii",), {}, ("p1/lung_mask.nii",))
 
 
+def test_the_folder_of_an_ending_may_be_called_as_it_likes():
+    cases = {"training": "21", "test": "01"}  # of DRIVE
+    images = {f"{split}/images/{n}_{split}": f"{split}/1st_manual/{n}_manual1" for split, n in cases.items()}
+    masks = [f"{split}/mask/{n}_{split}_mask" for split, n in cases.items()]
+    assert masks_of(*images, *images.values(), *masks, suffixes=("_manual1",)) == (images, [])
+    assert masks_of("postop/7_x", "preop/7", suffixes=("_y",))[0] == {}
+
+
 def test_of_two_words_with_one_ending_the_whole_word_is_chosen():
     names = [f"s/{name}.nii" for name in ("T1", "aparc+aseg", "aseg", "brain")]
     for ending in ("aseg", "aparc+aseg"):
@@ -197,6 +207,13 @@ def test_a_flag_that_pairs_nothing_stops(tmp_path, changes, words):
     changes = {key: str(tmp_path / value) if key == "mask_folder" else value for key, value in changes.items()}
     with pytest.raises(InputError, match=words):
         layouts.find(layouts.Request(str(tmp_path / "in"), **changes))
+
+
+def test_masks_of_a_kind_that_is_not_read_are_told_as_that(tmp_path):
+    make(tmp_path, "images/21_training.tif", "1st_manual/21_manual1.gif")
+    for chosen in ({"mask_suffixes": ["_manual1"]}, {"mask_folder": str(tmp_path / "1st_manual")}):
+        with pytest.raises(InputError, match=r"1 GIF named so are not read; convert them to one of \.nii\.gz"):
+            layouts.find(layouts.Request(str(tmp_path), **chosen))
 
 
 def test_flags_that_a_layout_does_not_heed_are_refused(tmp_path):

@@ -37,6 +37,11 @@ from tools.readers import person_names
         ("derivatives/fmriprep-20.2/sub-04/anat/sub-04_desc-preproc_T1w", "sub-04"),
         ("siteA/sub-04/ses-1/T1w", "siteA/sub-04"),
         ("skull_stripped/P07_v1", "P07"),
+        ("P07/20110418T0910", "P07"),
+        ("P07_2011-04-18_09h10m22", "P07"),
+        ("P07_20110418091022417", "P07"),
+        ("P07_15.01.1999", "P07"),
+        ("PETCT_0a1b2c3d4e/01-23-2001-NA-PET-CT whole-10001/CT", "PETCT_0a1b2c3d4e"),
     ],
 )
 def test_a_person_stands_beside_a_visit(stem, patient):
@@ -54,6 +59,7 @@ def test_a_person_stands_beside_a_visit(stem, patient):
         ("BraTS-GLI-00005-001/t1", "BraTS-GLI-00005"),
         ("UPENN-GBM-00017_21", "UPENN-GBM-00017"),
         ("C3L-00016-02", "C3L-00016"),
+        ("UM_1_0050272", "0050272"),
     ],
 )
 def test_a_number_of_a_collection_is_a_person_in_any_folder(stem, patient):
@@ -82,3 +88,52 @@ def test_classes_are_no_part_and_what_is_left_without_a_visit_can_be_asked_for()
     assert person_names.of_path("benign/7_L", ["benign"]) == "7"
     assert person_names.of_path("ds1/visit1/P02/T1", before=True) == "ds1"
     assert person_names.of_path("ds1/visit1/P02/T1", before=False) == "ds1/P02"
+
+
+@pytest.mark.parametrize(
+    ("form", "whole"),
+    [
+        ("{d}_{t}", "{d}T{t}"),
+        ("site/{d} {t}", "site/{d}T{t}"),
+        ("{d}/{t}/T1", "{d}T{t}/T1"),
+        ("{d}-{t}_P007", "{d}T{t}_P007"),
+    ],
+)
+def test_times_of_day_beside_dates_are_parts_of_them(form, whole):
+    moments = [(f"2020030{day}", time) for day in (1, 2) for time in ("080000", "093000", "110000")]
+    timed = person_names.with_times(form.format(d=d, t=t) for d, t in moments)
+    assert timed == {form.format(d=d, t=t): whole.format(d=d, t=t) for d, t in moments}
+    assert {person_names.of_path(stem) for stem in timed.values()} == {"P007" if "P007" in form else None}
+
+
+def test_times_may_have_no_seconds_or_be_of_both_kinds():
+    stems = ["2020-03-01_08-15", "2020-03-02_1330", "2020-03-02_14-20-09", "2020-03-03_101112", "P7_v1"]
+    times = ["2020-03-01T081500", "2020-03-02T133000", "2020-03-02T142009", "2020-03-03T101112", "P7_v1"]
+    assert person_names.with_times(stems) == dict(zip(stems, times, strict=True))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ("120045", "995432"),  # no time of day
+        ("100001", "100002", "100003"),  # run on
+        ("0001", "0007"),  # nobody is scanned at night
+        ("0801", "1102"),
+        ("08-3",),
+        ("080000x",),
+    ],
+)
+def test_numbers_beside_dates_that_are_no_times_stay(numbers):
+    stems = [f"2020-03-01_{number}" for number in numbers]
+    assert person_names.with_times(stems) == {stem: stem for stem in stems}
+
+
+def test_numbers_that_begin_anew_each_day_count_scans_and_others_do_not():
+    def left(*stems):
+        named = {stem: person_names.of_path(stem) for stem in stems}
+        return set(person_names.without_counters(named, {stem: stem for stem in stems}))
+
+    assert not left("2020-03-01_1", "2020-03-01_2", "2020-03-02_1")
+    assert not left("a/2020-03-01/T1_001", "a/2020-03-02/T1_001", "b/2020-03-02/T1_001", "b/2020-03-02/T1_002")
+    for kept in (("2020-03-01_1", "2020-03-01_3"), ("2020-03-01_P1", "2020-03-02_P1"), ("2020-03-01_7",)):
+        assert left(*kept) == set(kept)

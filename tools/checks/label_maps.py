@@ -15,6 +15,8 @@ from tools.readers.contract import Item, Listing
 MOST = 16  # files of a kind at a place that are remembered
 OTHER = {"label map": "scan", "scan": "label map"}
 
+TABLE = "a csv with columns path and mask"
+
 Place = tuple[object, ...]  # folder, stem or word, and grid
 
 
@@ -67,31 +69,44 @@ def refusal(listing: Listing, label: str, scan: str) -> InputError:
     """The error where `label`, listed as a scan, looks like a label map of `scan`: with a flag for either meaning."""
     return InputError(
         f"{label} looks like a label map of {scan}, not like a scan: few whole numbers, in pieces, on its grid; "
-        f"add {_as_masks(listing, label, scan)} if such files are masks, or --label_maps=scans if they are scans."
+        f"add {as_masks(listing, label, scan)} if such files are masks, or --label_maps=scans if they are scans."
     )
 
 
-def _as_masks(listing: Listing, label: str, scan: str) -> str:
+def as_masks(listing: Listing, label: str, scan: str) -> str:
     """The flags that make `label` the mask of its scan; a table where none do."""
     if listing.layout == "csv":
         return "a column mask that names it in the row of its scan"
+    if listing.layout != "folder":
+        return TABLE
     names = sorted({name for item in listing.items for name in (item.path, item.mask or item.path)})
-    stem, image = (files.stem_of(PurePosixPath(path).name) for path in (label, scan))
-    stems = {files.stem_of(PurePosixPath(path).name) for path in names} - {stem}
-    image = max(filter(stem.startswith, stems), key=len, default=image)  # `scan` is but the first on its grid
+    stem, image = _stem(label), _stem(scan)
+    others = [_stem(path) for path in names if path != label]
+    image = max(filter(stem.startswith, {*others} - {stem}), key=len, default=image)  # `scan` is but one on its grid
     words = [word[0] for word in label_names.WORD.finditer(stem)]
     endings = (label_names.ending(stem, image), *(f"{sign}{words[-1]}" for sign in ("_", "-")), stem)
-    endings = tuple(one for one in endings if stem.endswith(one) and _is_of_many(one, stems))
-    for ending in endings:
-        if _fits(label, scan, _pair(pairing.pair, names, pairing.Rules((ending,), root=listing.root))):
-            return f"--mask_suffix={shlex.quote(ending)}"
+    endings = tuple(one for one in endings if stem.endswith(one) and _is_of_many(one, others))
+    given = _given(listing)
+    for suffixes in ((*given, ending) for ending in endings):
+        if _fits(label, scan, _pair(pairing.pair, names, pairing.Rules(suffixes, root=listing.root))):
+            return f"--mask_suffix={shlex.quote(','.join(suffixes))}"
     folder = listing.root.joinpath(*_apart(label, scan))
-    for suffixes in (None, *((one,) for one in endings)) if folder != listing.root else ():
-        rules = pairing.Rules(suffixes, root=listing.root)
+    for more in (None, *((one,) for one in endings)) if folder != listing.root and not given else ():
+        rules = pairing.Rules(more, root=listing.root)
         if _fits(label, scan, _pair(pairing.pair_with_folder, names, folder, rules)):
-            more = f" --mask_suffix={shlex.quote(suffixes[0])}" if suffixes else ""
-            return f"--mask_folder={shlex.quote(str(folder))}{more}"
-    return "a csv with columns path and mask"
+            flag = f" --mask_suffix={shlex.quote(more[0])}" if more else ""
+            return f"--mask_folder={shlex.quote(str(folder))}{flag}"
+    return TABLE
+
+
+def _given(listing: Listing) -> tuple[str, ...]:
+    """The endings of masks that have them by --mask_suffix, as they are called by no word of label maps."""
+    pairs = ((_stem(item.mask), _stem(item.path)) for item in listing.items if item.mask)
+    return tuple(sorted({label_names.ending(*pair) for pair in pairs if not label_names.name(pair[0]).is_label}))
+
+
+def _stem(path: str) -> str:
+    return files.stem_of(PurePosixPath(path).name)
 
 
 def _is_of_many(ending: str, others: Collection[str]) -> bool:

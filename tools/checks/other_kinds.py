@@ -30,6 +30,12 @@ def check(listing: Listing, kept: Sequence[Item], others: Sequence[Item], *, max
                 raise label_maps.refusal(listing, label.path, scan.path)
 
 
+def remedy(listing: Listing, kept: Sequence[Item], others: Sequence[Item]) -> str:
+    """What makes the label maps of `kept` scans of what is set aside in `others`: flags that were tried, or a table."""
+    label, scan = next(_pairs([item for item in others if item.key is None], kept), (None, None))
+    return label_maps.as_masks(listing, label.path, scan.path) if label and scan else label_maps.TABLE
+
+
 def _pairs(labels: Sequence[Item], scans: Sequence[Item]) -> Iterator[tuple[Item, Item]]:
     """Each of `labels` with the scan that it may be of: of its longest beginning, of its stem, or of its case."""
     by_stem = {_stem(item): item for item in scans}

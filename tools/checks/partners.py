@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from tools.readers import files, label_folders
+from tools.readers import files, label_folders, label_names, split_words
 
 HALF, TENTH = 2, 10  # of the files at most have a word of a case: one with a digit, one without
 LEAST = 3  # files of a case, of however few
@@ -43,7 +43,10 @@ def are_of_two_cases(one: str, other: str) -> bool:
 
 
 def _words(path: str) -> frozenset[str]:
-    return label_folders.case_words(PurePosixPath(files.stem_of(path)))
+    """The words of the folders and, but for words of splits, of the name: 21_training may be of case 21."""
+    whole = PurePosixPath(files.stem_of(path))
+    own = label_names.name(whole.name).whose
+    return label_folders.case_words(whole.parent).union(word for word in own if not split_words.split_of(word))
 
 
 def _tells(word: str, among: Telling) -> bool:

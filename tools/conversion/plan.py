@@ -12,7 +12,7 @@ from ssl3d_tf import __version__
 from ssl3d_tf.data.records.manifest import SPLITS
 from ssl3d_tf.data.records.schema import SCHEMA_VERSION
 from ssl3d_tf.errors import InputError
-from tools.checks import classes
+from tools.checks import classes, other_kinds
 from tools.checks.notes import Note
 from tools.checks.notes import of_headers as notes_of
 from tools.conversion import greys, splits
@@ -85,8 +85,8 @@ def make(listing: Listing, settings: Settings) -> Plan:
     declared = Counter(item.split for item in listing.items if item.split is not None)
     chosen = splits.assign(items, settings.fractions, declared=declared)
     jobs = tuple(_jobs(items, chosen, settings))
-    notes = (*listing.notes, *ignoring, *splits.taken(items, chosen), *_of_other_kinds(odd, kind, len(probes)))
     recipe, others = _recipe(listing, settings), tuple(item for item in probes if item not in kept)
+    notes = (*listing.notes, *ignoring, *splits.taken(items, chosen), *_of_other_kinds(listing, items, others, kind))
     return Plan(settings.name, kind, settings, jobs, tuple(faults), recipe, notes, readings, others, declared)
 
 
@@ -147,13 +147,12 @@ def _of_one_kind(probes: Mapping[Item, Probe]) -> tuple[list[Item], list[Fault],
     return [item for item, probe in probes.items() if probe.kind == kind], odd, kind
 
 
-def _of_other_kinds(odd: Sequence[Fault], kind: Kind, count: int) -> Iterator[str]:
+def _of_other_kinds(listing: Listing, kept: Sequence[Item], others: Sequence[Item], kind: Kind) -> Iterator[str]:
     """A line where many files are set aside for their kind: it may be that the others are not the scans."""
-    if len(odd) >= MANY * count:
-        yield (
-            f"{len(odd)} of {count} files are set aside, such as {odd[0].path}, as the others are {kind}: if those are "
-            "label maps, name them with --mask_suffix or --mask_folder."
-        )
+    count = len(kept) + len(others)
+    if len(others) >= MANY * count:
+        told = f"{len(others)} of {count} files are set aside, such as {others[0].path}, as the others are {kind}"
+        yield f"{told}: if those are label maps, add {other_kinds.remedy(listing, kept, others)}."
 
 
 def _decided(settings: Settings, probes: Sequence[Probe], listing: Listing, kind: Kind) -> Settings:

@@ -10,6 +10,9 @@ from tools.readers import label_names, labels, person_names, split_words
 from tools.readers.contract import Item, Listing
 
 PLAIN = re.compile(r"(?:images?|imgs?|data|pictures?|scans?|files?)", re.IGNORECASE)  # says nothing of a class
+NUMBERED = {"class", "grade", "stage", "type", "label", "level", "score", "category", "degree", "kl", "isup", "gleason"}
+NUMBERED |= {"birads", "pirads", "tirads", "cluster"}
+MOST_NUMBERS = 10  # classes that are called by a number alone
 MOST_HINTED, FEWEST_HINTED = 20, 5  # folders, and images in each, that look like classes
 
 
@@ -39,14 +42,30 @@ def hints(listing: Listing) -> Iterator[str]:
     counts = Counter(_classes(listing.items))
     if not 2 <= len(counts) <= MOST_HINTED or "" in counts or min(counts.values()) < FEWEST_HINTED:
         return
-    if not any(_is_no_class(folder) for folder in counts):
+    if not any(_is_no_class(folder) for folder in counts) and not _are_people([*counts]):
         shown = ", ".join(f"{name} {counts[name]}" for name in sorted(counts, key=labels.natural))
         yield f"folders look like classes ({shown}): --labels_from=folder makes them labels."
 
 
 def _is_no_class(folder: str) -> bool:
-    """Whether a folder is named after a patient, a visit, a modality or a step of processing."""
-    return person_names.is_named(folder) or person_names.is_step(folder) or bool(label_names.name(folder).kinds)
+    """Whether a folder is named after a patient, a visit, a place, a split, a modality or a step of processing."""
+    names_split = any(map(split_words.split_of, label_names.words(folder)))
+    is_step = person_names.is_step(folder) or bool(label_names.name(folder).kinds)
+    return person_names.is_named(folder) or person_names.is_place(folder, whole=True) or is_step or names_split
+
+
+def _are_people(folders: Sequence[str]) -> bool:
+    """Whether folders differ in their numbers or hashes alone, and these are none of classes: P1, P2; PETCT_0a1b2c3d.
+
+    Those of classes run on from 0 or 1, or stand behind a word for one: grade_2.
+    """
+    forms = {re.sub(r"\d+", "#", person_names.HASH.sub("#", folder)) for folder in folders}
+    if len(forms) > 1 or "#" not in min(forms):
+        return False
+    if forms == {"#"} and all(map(str.isdecimal, folders)):
+        numbers = sorted(map(int, folders))
+        return len(numbers) > MOST_NUMBERS or numbers[0] > 1 or numbers[-1] - numbers[0] >= len(numbers)
+    return NUMBERED.isdisjoint(re.findall("[a-z]+", min(forms).lower()))
 
 
 def _classes(items: Sequence[Item]) -> list[str]:

@@ -141,6 +141,13 @@ class Probe(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Grid(NamedTuple):
+    """Where voxels lie, turned to RAS+. shape: of three spatial axes. affine: 4 × 4, voxel index -> mm."""
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+
+
 class Volume(NamedTuple):
     """A volume in memory.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ssl3d_tf.data.records.schema import mask_dtype
 from tools.readers import arrays, foreign, limits, nifti, pictures
-from tools.readers.contract import Probe, Reading, UnusableFileError, Volume
+from tools.readers.contract import Grid, Probe, Reading, UnusableFileError, Volume
 from tools.voxels.pieces import pieces
 
 READERS: tuple[ModuleType, ...] = (nifti, arrays, pictures)
@@ -54,6 +54,14 @@ def probe(path: Path, *, max_bytes: int = limits.MAX_BYTES, how: Reading = AS_FI
     found = _guarded(partial(reader.probe, channels=how.channels) if reader is arrays else reader.probe, path)
     limits.check_size(found.voxel_bytes, max_bytes)
     return found
+
+
+def grid(path: Path) -> Grid | None:
+    """Where the voxels of `path` lie, by its header alone; None where it cannot be read, or does not say."""
+    try:
+        return _guarded(nifti.grid, path) if _reader(path) is nifti else None
+    except UnusableFileError:
+        return None
 
 
 def read(path: Path, *, max_bytes: int = limits.MAX_BYTES, how: Reading = AS_FILES_SAY) -> Volume:

@@ -46,6 +46,10 @@ def _doubts(found: pairing.Pairs) -> Iterator[str]:
         image, names = min(found.further.items())
         shown = f"{found.masks[image]} and {', '.join(names)}"
         yield f"{len(found.further)} scans have several masks, such as {shown}: together they are one, of one class."
+    if found.by_grid:
+        label, image = min(found.by_grid.items())
+        named = f"{len(found.by_grid)} masks that by their names are of several scans"
+        yield f"{named} go to the one on whose grid they lie, such as {label} of {image}."
     pairs = ((mask, image) for image, mask in found.masks.items() if not mask.startswith("../"))
     apart = [pair for pair in pairs if label_folders.are_apart(*(PurePosixPath(path).parent for path in pair))]
     if apart:

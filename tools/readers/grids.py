@@ -1,13 +1,13 @@
 """Whether two volumes lie on one grid, and if not, in what they differ and what can be done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from nibabel import orientations
 
 from tools.readers import pixels
-from tools.readers.contract import Volume
+from tools.readers.contract import Grid, Volume
 
 TOLERANCE = 0.1  # of the smallest side of a voxel, at any corner of the volume
 SAME_DEGREES, SAME_MM = 1e-2, 1e-3  # no more is not worth a word
@@ -41,6 +41,12 @@ def difference(volume: Volume, mask: Volume) -> Difference | None:
     return Difference(", ".join(_differences(volume, mask)), ACCEPT)
 
 
+def are_one(one: Grid, other: Grid) -> bool:
+    """Whether two grids have one shape, and lie within TOLERANCE of each other."""
+    sides = np.linalg.norm(one.affine[:3, :3], axis=0)
+    return one.shape == other.shape and _apart(one.shape, one.affine, other.affine) <= TOLERANCE * sides.min()
+
+
 def doubts(volume: Volume, mask: Volume) -> dict[str, int]:
     """A note where `volume` was turned, `mask` was not, and they would have one shape either way."""
     is_alone = bool(TURNED & volume.notes.keys()) and not TURNED & mask.notes.keys()
@@ -63,10 +69,14 @@ def turned_like(mask: Volume, volume: Volume) -> Volume:
 
 
 def _distance(volume: Volume, mask: Volume) -> float:
+    return _apart(volume.voxels.shape[:-1], volume.affine, mask.affine)
+
+
+def _apart(shape: Sequence[int], one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference in mm along any axis, over all corners."""
-    size = np.array([*volume.voxels.shape[:-1], 1, 1])[:3] - 1
+    size = np.array([*shape, 1, 1])[:3] - 1
     corners = np.array([[*(size * corner), 1] for corner in np.ndindex(2, 2, 2)]).T  # [4, 8]
-    return float(np.abs((volume.affine - mask.affine) @ corners).max())
+    return float(np.abs((one - other) @ corners).max())
 
 
 def _turned_apart(volume: Volume, mask: Volume, what: str) -> Difference | None:

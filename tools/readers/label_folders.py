@@ -13,7 +13,8 @@ WITHOUT = {"with", "without", "no"}  # "patients_with_masks" holds patients
 PART = re.compile(r"(?:images?|labels?|masks?|segmentations?)(tr|ts|val)")
 MOST = 16  # folders beside one of label maps that its images are looked for in; more are cases, not kinds of image
 
-OF_ALL = {"rawdata", "raw", "sourcedata", "derivatives", "data", "dicom", "nifti"}  # what is there, not of whom
+# What is there, not of whom; the last are kinds of data in BIDS.
+OF_ALL = {"rawdata", "raw", "sourcedata", "derivatives", "data", "dicom", "nifti", "anat", "func", "fmap", "perf"}
 FEWEST = 3  # letters before the last of "siteA" and "siteB"
 
 Homes = Mapping[PurePosixPath, Sequence[Sequence[PurePosixPath]]]  # folder -> folders of images, the likeliest first
@@ -36,12 +37,16 @@ def by_name(holding: Collection[PurePosixPath]) -> Homes:
     return homes
 
 
-def of_labels_alone(labels: Iterable[PurePosixPath], images: Collection[PurePosixPath]) -> Homes:
+def of_labels_alone(
+    labels: Iterable[PurePosixPath], images: Collection[PurePosixPath], *, chosen: Collection[PurePosixPath] = ()
+) -> Homes:
     """The folders `labels`, called by a word of theirs and not among `images` -> the one around, then those beside.
 
-    Not others, such as "postop" and "case_7": what lies there is of nobody else.
+    Not others, such as "postop" and "case_7": what lies there is of nobody else. chosen: those of which the user named
+    the ending of a file, whatever they are called (1st_manual).
     """
-    alone = {folder for folder in labels if folder not in images and label_names.name(folder.name).is_label}
+    apart = {folder for folder in labels if folder not in images}
+    alone = {folder for folder in apart if folder in chosen or label_names.name(folder.name).is_label}
     return {
         folder: [[folder.parent], sorted(o for o in images if o.parent == folder.parent)[:MOST]] for folder in alone
     }

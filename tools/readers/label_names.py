@@ -15,9 +15,15 @@ LABEL = re.compile(
 # How label maps were made: says nothing of whose they are.
 MAKERS = {"manual", "auto", "automatic", "final", "corrected", "gold", "expert", "ground", "map"}
 IMAGES = {"image", "images", "imaging", "img", "imgs", "volume", "volumes", "vol", "scan", "scans", "orig", "ana"}
-# What was imaged, and how it was turned: named by an image, by its label map, or by both.
-MODALITIES = {"ct", "cta", "cbct", "mr", "mri", "pet", "t1", "t1w", "t1c", "t1n", "t1ce", "t2", "t2w", "t2f", "flair"}
-MODALITIES |= {"pd", "pdw", "adc", "dwi", "swi", "us", "lps", "ras", "lpi", "rpi"}
+# What was imaged, and how it was turned: named by an image, by its label map, or by both. Among them are the words of
+# PI-CAI, Prostate158, autoPET, HECKTOR, ISLES, crossMoDA and CHAOS.
+CT = {"ct", "cta", "cbct", "ctp", "ncct", "cect", "ctres"}
+MR = {"mr", "mri", "t1", "t1w", "t1c", "t1n", "t1ce", "cet1", "hrt1", "t1gd", "t1post", "t1map", "t1dual", "inphase"}
+MR |= {"t2", "t2w", "t2f", "cet2", "hrt2", "t2star", "t2map", "t2spir", "outphase", "flair", "pd", "pdw", "stir", "dce"}
+MR |= {"adc", "dwi", "hbv", "swi", "ktrans", "ce", "gd", "b0", "b50", "b100", "b400", "b500", "b800", "b1000", "b1500"}
+US, PET, PERFUSION = {"us"}, {"pet", "pt", "suv"}, {"cbf", "cbv", "rcbf", "rcbv", "mtt", "ttp", "tmax"}
+VIEWS = {"ax", "axial", "tra", "cor", "coronal", "sag", "sagittal", "lps", "ras", "lpi", "rpi"}
+MODALITIES = CT | MR | US | PET | PERFUSION | VIEWS
 # Keys of BIDS: "run-2" is one word.
 ENTITY = re.compile(
     r"(?:sub|ses|sample|task|tracksys|acq|ce|trc|stain|rec|dir|run|mod|echo|flip|inv|mt|part|proc|hemi|space|split|recording"

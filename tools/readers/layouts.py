@@ -168,6 +168,10 @@ def _check_paired(request: Request, listing: Listing) -> None:
         strays = [fault for fault in listing.faults if fault.reason.startswith(pairing.STRAY)]
         found = f"the masks found are named as {strays[0].path}" if strays else "no file is named so"
         remedy = strays[0].remedy if strays else "name both alike, or list them in a csv with columns path and mask"
+        place = Path(request.mask_folder) if request.mask_folder else listing.root
+        if not strays and (others := remainder.named_so(place, request.mask_suffixes or [""])):
+            found = f"{remainder.in_words(others)} named so are not read"
+            remedy = f"convert them to one of {' '.join(files.SUFFIXES)}"
         raise InputError(
             f"{asked} gives none of {len(listing.items)} scans a mask: the scans are named as {listing.items[0].path}, "
             f"{found}; {remedy}."

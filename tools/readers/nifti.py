@@ -13,10 +13,10 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
 from tools.readers import limits
-from tools.readers.contract import Kind, Probe, UnusableFileError, Volume
+from tools.readers.contract import Grid, Kind, Probe, UnusableFileError, Volume
 from tools.readers.nifti_header import Place, check_turn, time_step
 from tools.readers.nifti_header import place as place_of
-from tools.readers.orientation import ras_volume
+from tools.readers.orientation import ras_grid, ras_volume
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 MAPPED = (".nii", ".NII", ".hdr", ".HDR", ".img", ".IMG")
@@ -83,6 +83,14 @@ def read(path: Path, max_bytes: int, *, affine: np.ndarray | None = None) -> Vol
     voxels = voxels.reshape(*spatial, channels)
     volume = ras_volume(voxels, place.affine if affine is None else affine, image.shape)
     return volume._replace(has_spacing=place.has_size, origin={**volume.origin, **place.origin})
+
+
+def grid(path: Path) -> Grid | None:
+    """The grid of the image at `path`, by its header alone; None where that does not say size or place."""
+    image, place = _load(path)
+    if not (place.has_size and place.has_form):
+        return None
+    return ras_grid(place.affine, _axes(image.shape, image.get_data_dtype())[0])
 
 
 def files(path: Path) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from nibabel import orientations
 
-from tools.readers.contract import UnusableFileError, Volume
+from tools.readers.contract import Grid, UnusableFileError, Volume
 
 PLANES = 4  # copied at a time, so that what one cache line holds is used while it is there
 
@@ -45,6 +45,13 @@ def ras_volume(voxels: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> 
     turned = affine @ orientations.inv_ornt_aff(turn, voxels.shape[:3])
     voxels, turned = drop_single_slice(np.asarray(orientations.apply_orientation(voxels, turn)), turned)
     return Volume(_row_major(voxels), turned, has_spacing=True, origin=origin)
+
+
+def ras_grid(affine: np.ndarray, shape: Sequence[int]) -> Grid:
+    """The grid of a volume of three axes, without its voxels; arguments and errors as `ras_volume`."""
+    turn = turn_of(affine)
+    turned = tuple(shape[int(axis)] for axis in np.argsort(turn[:, 0]))
+    return Grid(turned, affine @ orientations.inv_ornt_aff(turn, shape))
 
 
 def as_in_file(values: np.ndarray, affine: np.ndarray, shape: Sequence[int], *, behind: int = 0) -> np.ndarray:

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ssl3d_tf.errors import InputError
-from tools.readers import files, label_folders, label_names, namesakes, paths, strays
+from tools.readers import claims, files, label_folders, label_names, namesakes, paths
+from tools.readers.claims import Claims
 from tools.readers.contract import Fault, Item
 from tools.readers.namesakes import File
 from tools.readers.strays import STRAY
@@ -35,13 +36,15 @@ DEFAULT = Rules()
 
 class Pairs(NamedTuple):
     """images: in the order given; masks: image -> its mask; strays: label maps without an image, and why; unchosen:
-    label maps of endings that the user did not name. further: image -> its other masks, x_mask_1 beside x_mask."""
+    label maps of endings that the user did not name. further: image -> its other masks, x_mask_1 beside x_mask.
+    by_grid: label map -> the one of several modalities that has its grid."""
 
     images: tuple[str, ...]
     masks: Mapping[str, str]
     strays: tuple[Fault, ...] = ()
     unchosen: tuple[str, ...] = ()
     further: Mapping[str, tuple[str, ...]] = {}
+    by_grid: Mapping[str, str] = {}
 
 
 def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
@@ -53,9 +56,12 @@ def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
     found = [_file(path, rules) for path in names]
     homes = label_folders.by_name({one.folder for one in found})
     images, labels = _told_apart(found, homes)
-    alone = label_folders.of_labels_alone({one.folder for one in labels}, {image.folder for image in images})
+    chosen = {one.folder for one in labels if one.has_suffix}
+    alone = label_folders.of_labels_alone(
+        {one.folder for one in labels}, {image.folder for image in images}, chosen=chosen
+    )
     index = namesakes.index(images)
-    claims: dict[str, list[File]] = {}
+    claimed = claims.nothing(rules.root)
     left: list[Fault] = []
     lost: list[tuple[File, list[PurePosixPath]]] = []
     unchosen = []
@@ -65,11 +71,11 @@ def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
             continue
         groups = homes.get(label.folder) or (alone.get(label.folder) if label.name.whose else None) or [[label.folder]]
         if fitting := next(filter(None, (namesakes.alike(label, group, index) for group in groups)), []):
-            left += _claim(label, fitting, claims)
+            left += claimed.claim(label, fitting)
         else:
             lost.append((label, [folder for group in groups for folder in group]))
-    left += _found_elsewhere(lost, images, index, claims)
-    masks, others = _settled(claims, rules)
+    left += _found_elsewhere(lost, images, index, claimed)
+    masks, others = _settled(claimed.of, rules)
     further, left = _further(masks, [*left, *others])
     scans = {fault.path for fault in left} | {one.path for one in unchosen} if rules.strays_are_scans else set()
     kept = {image.path for image in images} | scans
@@ -79,6 +85,7 @@ def pair(names: Sequence[str], rules: Rules = DEFAULT) -> Pairs:
         tuple(fault for fault in left if fault.path not in scans),
         tuple(one.path for one in unchosen if one.path not in scans),
         further,
+        claimed.by_grid,
     )
 
 
@@ -97,7 +104,7 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
     index = namesakes.index(images)
     anywhere = namesakes.index([image._replace(folder=PurePosixPath()) for image in images])
     cases = namesakes.by_case(images)
-    claims: dict[str, list[File]] = {}
+    claimed = claims.nothing(rules.root)
     left: list[Fault] = []
     others = [label.path for label in unchosen]
     for path in paths.walk(mask_folder).paths:
@@ -109,11 +116,11 @@ def pair_with_folder(names: Sequence[str], mask_folder: Path, rules: Rules) -> P
         fitting = fitting or namesakes.alike(label, [PurePosixPath()], anywhere)
         named = label._replace(path=(here / path).as_posix())
         left += (
-            _claim(named, fitting, claims) if fitting else [namesakes.stray(named, [PurePosixPath()], anywhere, cases)]
+            claimed.claim(named, fitting) if fitting else [namesakes.stray(named, [PurePosixPath()], anywhere, cases)]
         )
-    masks, second = _settled(claims, rules)
+    masks, second = _settled(claimed.of, rules)
     further, left = _further(masks, [*left, *second])
-    return Pairs(tuple(image.path for image in images), masks, tuple(left), tuple(others), further)
+    return Pairs(tuple(image.path for image in images), masks, tuple(left), tuple(others), further, claimed.by_grid)
 
 
 def note(items: Sequence[Item], faults: Sequence[Fault]) -> str:
@@ -172,14 +179,14 @@ def _found_elsewhere(
     lost: Sequence[tuple[File, Sequence[PurePosixPath]]],
     images: Sequence[File],
     index: namesakes.Index,
-    claims: dict[str, list[File]],
+    claimed: Claims,
 ) -> list[Fault]:
     """Claims images without a mask of the same case, in folders apart; why not. lost: label maps, where was looked."""
-    cases = namesakes.by_case([image for image in images if image.path not in claims])
+    cases = namesakes.by_case([image for image in images if image.path not in claimed.of])
     left = []
     for label, folders in lost:
         fitting = namesakes.of_its_case(label, cases)
-        left += _claim(label, fitting, claims) if fitting else [namesakes.stray(label, folders, index, cases)]
+        left += claimed.claim(label, fitting) if fitting else [namesakes.stray(label, folders, index, cases)]
     return left
 
 
@@ -192,15 +199,6 @@ def _further(masks: Mapping[str, str], left: Sequence[Fault]) -> tuple[dict[str,
         if image is not None:
             further[image] = (*further.get(image, ()), path)
     return further, [fault for fault in left if of[fault.path] is None]
-
-
-def _claim(label: File, fitting: Sequence[File], claims: dict[str, list[File]]) -> list[Fault]:
-    """Notes `label` for the image it fits, which may lie there in two formats; why not, where it fits more."""
-    if len({files.stem_of(image.path) for image in fitting}) > 1:
-        return [strays.of_several(label.path, fitting[0].path, fitting[1].path)]
-    for image in fitting:
-        claims.setdefault(image.path, []).append(label)
-    return []
 
 
 def _settled(claims: Mapping[str, Sequence[File]], rules: Rules) -> tuple[dict[str, str], list[Fault]]:

@@ -7,13 +7,12 @@ is nobody's. Where names are alike without saying why, nobody is joined, and tha
 """
 
 import hashlib
-import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ssl3d_tf.errors import InputError
-from tools.readers import alike, files, label_names, person_names, split_words
+from tools.readers import alike, files, modalities, person_names, split_words
 from tools.readers.contract import Item, Listing
 
 NAMES, NONE = "names", "none"  # values of --patients_from beside a pattern
@@ -43,10 +42,11 @@ def grouped(listing: Listing, how: str, *, classes: Collection[str] = ()) -> Lis
     found, supposed = _named(free, classes)
     parted = _parted([item for item in free if item.id in found], found)
     found |= parted
-    found |= _of_several_modalities(free, found)
+    joined, apart = modalities.joined(free, found)
+    found |= joined
     items = tuple(item._replace(patient=found.get(item.id, item.patient)) for item in listing.items)
     notes = _said(found, len(listing.items)) if len(set(found.values())) < len(found) else ()
-    doubts = [("visits", what) for what in _doubt(free, found, supposed, classes)]
+    doubts = [("visits", what) for what in _doubt(free, found, supposed, classes, apart=apart)]
     if parted:
         told = f"{len(parted)} examples are of patients who by their names are in several declared splits"
         doubts.append(("parted", f"{told}, as '{min(parted)}'"))
@@ -59,6 +59,8 @@ def _named(items: Sequence[Item], classes: Collection[str]) -> tuple[dict[str, s
     Who stands before a visit is taken, or else what is left without it, or else only who is called a person.
     """
     stems = {item.id: files.stem_of(item.path) for item in items}
+    timed = person_names.with_times(stems.values())
+    stems = {name: timed[stem] for name, stem in stems.items()}
     before = _of_paths(stems, classes, before=True)
     if _are_people(before):
         return before, {}
@@ -67,7 +69,8 @@ def _named(items: Sequence[Item], classes: Collection[str]) -> tuple[dict[str, s
     found = without if _are_people(without) else persons
     scans = Counter(found.values())
     alone = (name for name in before if scans[found.get(name, "")] < 2)
-    return found, {name: before[name] for name in alone if person_names.is_somebody(before[name].split("/"))}
+    supposed = {name: before[name] for name in alone if person_names.is_somebody(before[name].split("/"))}
+    return found, person_names.without_counters(supposed, stems)
 
 
 def _of_paths(stems: Mapping[str, str], classes: Collection[str], *, before: bool) -> dict[str, str]:
@@ -82,35 +85,22 @@ def _are_people(found: Mapping[str, str]) -> bool:
 
 
 def _doubt(
-    items: Sequence[Item], found: Mapping[str, str], supposed: Mapping[str, str], classes: Collection[str]
+    items: Sequence[Item],
+    found: Mapping[str, str],
+    supposed: Mapping[str, str],
+    classes: Collection[str],
+    *,
+    apart: Mapping[str, str],
 ) -> Iterator[str]:
-    """Which of these may be visits of one person although their patients are several, as a line."""
+    """Which of these may be visits, or apart scans of two scanners, of one person although patients are several."""
     stems = {item.id: files.stem_of(item.path) for item in items}
     names = {stem: found.get(name, stem) for name, stem in stems.items()}
     free = [] if classes else [stems[item.id] for item in items if item.split is None]  # else numbers begin anew
     persons = {stems[name]: patient for name, patient in supposed.items()}
-    yield from alike.doubts(names, across={stem: names[stem] for stem in free}, supposed=persons)
-
-
-def _of_several_modalities(items: Sequence[Item], found: Mapping[str, str]) -> dict[str, str]:
-    """Id -> patient of those called alike but for what was imaged or done: T1/007 and T2/007, raw/5 and bet/5."""
-    named: dict[tuple[str | None, str], dict[frozenset[str], list[str]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        stem = files.stem_of(item.path)
-        told = found.get(item.id, stem).split("/")
-        parts = [label_names.name(part) for part in told if not person_names.is_step(part)]
-        kinds = [label_names.name(part).kinds for part in stem.split("/")]
-        kinds.append(frozenset(filter(person_names.is_step, stem.split("/"))))
-        if parts and parts[-1].whose:  # of "0007/t1" the folder is who it is, and may be where it is from
-            name = "/".join(dict.fromkeys("_".join(part.whose) for part in parts if part.whose))  # P1/T1/P1_FLAIR is P1
-            named[item.split, name][frozenset().union(*kinds)].append(item.id)
-    several = ((name, of_kind.values()) for (_, name), of_kind in named.items() if len(of_kind) > 1)
-    joined = ((name, [*itertools.chain(*ids)]) for name, ids in several)
-    parted = ((name, ids) for name, ids in joined if len({found.get(one, one) for one in ids}) > 1)
-    scans = defaultdict(list)
-    for one, patient in found.items():
-        scans[patient].append(one)
-    return {scan: name for name, ids in parted for one in ids for scan in scans.get(found.get(one, ""), [one])}
+    scanned = {stems[name]: person for name, person in apart.items()}
+    yield from alike.doubts({stem: names[stem] for stem in scanned}, across={}, supposed=scanned)
+    names = {stem: name for stem, name in names.items() if stem not in scanned}
+    yield from alike.doubts(names, across={stem: names[stem] for stem in free if stem in names}, supposed=persons)
 
 
 def _said(found: Mapping[str, str], count: int) -> tuple[str, ...]:

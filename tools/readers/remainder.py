@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.readers import dicom, files, paths
@@ -26,6 +26,12 @@ def mixed(root: Path) -> dict[str, int]:
     found = Counter(_kind(root, name) for name in _all(root))
     readable = {kind: count for kind, count in found.items() if kind == DICOM or files.suffix_of(f".{kind.lower()}")}
     return readable if DICOM in readable and len(readable) > 1 else {}
+
+
+def named_so(root: Path, endings: Sequence[str]) -> dict[str, int]:
+    """Kind -> how many files of no known kind have a name that ends as one of `endings` before its suffix."""
+    unknown = (name for name in _all(root) if not files.suffix_of(name))
+    return dict(Counter(_kind(root, name) for name in unknown if Path(name).stem.endswith(tuple(endings))))
 
 
 def in_words(kinds: Mapping[str, int]) -> str:
