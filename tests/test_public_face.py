@@ -29,6 +29,13 @@ def test_every_public_name_is_there_and_listed():
     assert (ssl3d_tf.open_data, ssl3d_tf.InputError) == (open_folder, InputError)
 
 
+def test_programs_of_before_find_records_by_their_name_of_then():
+    from ssl3d_tf.data.records import manifest as now
+    from ssl3d_tf.records import manifest as then
+
+    assert then is now
+
+
 def test_another_name_is_none():
     with pytest.raises(AttributeError, match="module 'ssl3d_tf' has no attribute 'load_encoders'"):
         ssl3d_tf.load_encoders  # noqa: B018
