@@ -35,10 +35,14 @@ class Op(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What was made of one example. line: of all views together. views: of each, where they differ; else none."""
+    """What was made of one example. line: of all views together. views: of each, where they differ; else none.
+
+    turned: axes changed places, so that a view's voxels are no longer as long as the scan's.
+    """
 
     line: str
     views: Sequence[str] = ()
+    turned: bool = False
 
 
 # Per spatial axis: what it is called, what lies at its beginning, what at its end: ('x', 'left', 'right').

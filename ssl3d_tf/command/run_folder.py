@@ -82,6 +82,8 @@ def trained(workdir: Path) -> dict[str, Any]:
     """
     if not ((workdir / CONFIG).is_file() and (workdir / RECORD).is_file()):
         raise InputError(f"--workdir {workdir} holds no run: no {CONFIG} and {RECORD}; give that of ssl3d_tf.train.")
+    if (workdir / "runs").is_dir():
+        raise InputError(f"--workdir {workdir} is of finetuning; give a pretraining run, of ssl3d_tf.train.")
     if not (workdir / "checkpoints" / "checkpoint").is_file():
         raise InputError(f"the run in --workdir {workdir} has no checkpoint yet: let it train until SAVE_EVERY.")
     return _record(workdir / RECORD)

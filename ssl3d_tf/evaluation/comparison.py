@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssl3d_tf.evaluation import one_class, scales, statistics
+from ssl3d_tf.evaluation.runs import planned
 from ssl3d_tf.evaluation.scales import Scale
 from ssl3d_tf.evaluation.statistics import Interval
 from ssl3d_tf.evaluation.tables import GRIDS, NATIVE, RECORD, SCRATCH, Arm, CaseScore, Result, Tables, arm, shown_grid
@@ -96,13 +97,17 @@ def compare(tables: Tables, task: str, score: str) -> Comparison:
 
 
 def missing_runs(tables: Tables, task: str) -> tuple[list[str], int]:
-    """Names of the runs without a test score, of how many there should be: every arm × fraction × repetition."""
+    """Names of the runs without a test score, of how many there should be: every arm × fraction × repetition.
+
+    Fractions and repetitions are those that were planned, as a grid may have been stopped before it came to them.
+    """
     rows = [row for row in _reported(tables) if row.task == task]
-    axes = [
-        list(dict.fromkeys(column)) for column in zip(*((arm(r), r.fraction, r.repetition) for r in rows), strict=True)
-    ]
     present = {(arm(row), row.fraction, row.repetition) for row in rows}
-    expected = [(one, fraction, number) for one in axes[0] for fraction in axes[1] for number in axes[2]]
+    pairs = {pair for workdir in tables.workdirs.get(task, ()) for pair in planned(workdir)}
+    pairs |= {(fraction, number) for _, fraction, number in present}
+    fractions, numbers = (sorted(set(column)) for column in zip(*pairs, strict=True))
+    arms = dict.fromkeys(arm(row) for row in rows)
+    expected = [(one, fraction, number) for one in arms for fraction in fractions for number in numbers]
     absent = [f"{name(one)}, {f:.3g} %, repetition {n}" for one, f, n in expected if (one, f, n) not in present]
     return absent, len(expected)
 

@@ -35,6 +35,15 @@ def find(workdirs: Iterable[Path]) -> list[Run]:
     return sorted(run for workdir in workdirs for run in _find(workdir / "runs"))
 
 
+def planned(workdir: Path) -> set[tuple[float, int]]:
+    """(fraction, repetition) of every run that was to be, by splits.json; none where that is not there."""
+    try:
+        found = json.loads((workdir / "splits.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return {(float(fraction), int(number)) for number, split in found.items() for fraction in split["train"]}
+
+
 def curve(run: Run) -> Curve | None:
     """The first val_ metric of a run's metrics.jsonl, or its val_loss, or None where there is none."""
     lines = [line for line in json_lines(run.path / "metrics.jsonl") if isinstance(line.get("step"), int)]

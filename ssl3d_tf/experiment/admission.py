@@ -33,14 +33,21 @@ def check_data(folds: Sequence[DataFolder], probe: Probe | None, what: str = "")
         for name in SPLITS:
             if name not in data.manifest.splits or not data.manifest.splits[name].entries:
                 found = f"split '{name}' of {data.path} has no case{f' with a {what}' if what else ''}"
-                remedy = (
-                    "convert again with more of them or with other --splits (declared splits are changed where they "
-                    "are declared, in folders or a column split), or set FOLDS=3, which splits anew"
-                )
-                raise InputError(f"{found}; {remedy}.")
+                raise InputError(f"{found}; {_refilled(data)}.")
     for split in folds[0].manifest.splits.values():
         for entry in split.entries:
             _check_mask(entry, folds[0]) if probe is None else _check_label(entry, folds[0], probe)
+
+
+def _refilled(data: DataFolder) -> str:
+    """What gives every split a case."""
+    patients = {entry.patient for split in data.manifest.splits.values() for entry in split.entries}
+    if len(patients) < len(SPLITS):
+        return f"convert again with more patients: {len(patients)} cannot train, validate and test"
+    return (
+        "convert again with more of them or with other --splits (declared splits are changed where they are declared, "
+        "in folders or a column split), or set FOLDS=3, which splits anew"
+    )
 
 
 def _check_mask(entry: Entry, data: DataFolder) -> None:

@@ -57,7 +57,8 @@ def figure(data: DataFolder, settings: Settings, workdir: Path | None, *, neurol
         look = _look(data, name, neurological=neurological)
         is_lettered |= any(plane.sides for plane in look.planes)
         words = _words(task, params, targets, i, look=look, classes=data.manifest.classes)
-        views = _shown(inputs, targets, outputs, i, look=look, words=words, classes=data.manifest.classes)
+        of_views = look._replace(spacing_mm=None) if words.turned else look
+        views = _shown(inputs, targets, outputs, i, look=of_views, words=words, classes=data.manifest.classes)
         rows.append(_Row(name, tiling.cropped(crops[i].numpy(), look, _boxes(inputs, params, i)), views))
     return _figure(rows, data.manifest.classes, _SIDES.format("left" if neurological else "right") * is_lettered)
 

@@ -102,7 +102,7 @@ def task(
         build_model=build_model,
         loss_fn=classification.softmax_cross_entropy,
         metrics={"accuracy": metrics.accuracy, "chance": metrics.chance},
-        words=lambda params, directions: Words(wording.of_turn(table[params["label"]], directions)),
+        words=lambda params, directions: Words(wording.of_turn(table[params["label"]], directions), turned=True),
     )
 
 

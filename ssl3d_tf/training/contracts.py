@@ -41,7 +41,7 @@ def read_contract(folder: str | os.PathLike[str]) -> dict[str, Any]:
                 raise InputError(f"{candidate} is damaged ({error}); train again.") from error
     what = "the --workdir of a pretraining run, or runs/ARM/FRACTION/REPETITION in one of finetuning"
     if models := sorted(Path(folder).glob(f"runs/*/*/*/{MODEL_FOLDER}/{CONTRACT}")):
-        names = [path.parent.parent.relative_to(folder).as_posix() for path in models]
+        names = [path.parent.parent.as_posix() for path in models]
         what = f"one of its {len(names)} finetuned models: {', '.join(names[:SHOWN])}{', …' * (len(names) > SHOWN)}"
     raise InputError(f"{folder} holds no encoder or model (no {CONTRACT} in it); give {what}.")
 

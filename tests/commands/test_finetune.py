@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shutil
 
 import keras
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 import ssl3d_tf
 from ssl3d_tf import finetune, train
-from ssl3d_tf.command import configuration
+from ssl3d_tf.command import configuration, run_folder
 from ssl3d_tf.data import folders, pipeline, synthetic
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import tables
@@ -109,9 +110,11 @@ def test_a_folder_that_is_no_model_of_this_version_is_one_line(change, message, 
 
 
 def test_of_a_whole_experiment_the_models_are_named(grid):
-    rule = r"one of its 6 finetuned models: runs/rotation-frozen/100/0, .*, runs/scratch-random/50/0\.$"
-    with pytest.raises(InputError, match=rule):
+    found = [re.escape(f"{grid}/runs/{name}") for name in ("rotation-frozen/100/0", "scratch-random/50/0")]
+    with pytest.raises(InputError, match=rf"one of its 6 finetuned models: {found[0]}, .*, {found[1]}\.$"):
         ssl3d_tf.load_model(grid)
+    with pytest.raises(InputError, match=r"is of finetuning; give a pretraining run, of ssl3d_tf\.train\.$"):
+        run_folder.trained(grid)
 
 
 def fit(workdir, folder, *, steps=6, frozen_steps=2, seed=3, **encoder_options):

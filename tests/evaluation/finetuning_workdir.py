@@ -121,4 +121,4 @@ def _leave_records(folder):
     }
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "operative_config.gin").write_text("# Macros:\nSTEPS = 400\nBATCH_SIZE = 2\n")
-    (folder / "splits.json").write_text(json.dumps({"test": [f"case_{i:03d}" for i in range(40)]}))
+    (folder / "splits.json").write_text(json.dumps({"0": {"train": {}, "test": [f"case_{i:03d}" for i in range(40)]}}))

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -187,6 +189,14 @@ def test_missing_runs_are_counted_and_named():
     rows = results({(PRETRAINED, 10.0): [0.5, 0.6], (SCRATCH, 10.0): [0.4]})
     absent, expected = comparison.missing_runs(Tables(rows, (), (), {}), "organ")
     assert (absent, expected) == (["scratch, 10 %, repetition 1"], 4)
+
+
+def test_runs_that_a_stopped_grid_did_not_come_to_are_missing(tmp_path):
+    splits = {number: {"train": {"10": [], "100": []}} for number in "01"}
+    (tmp_path / "splits.json").write_text(json.dumps(splits))
+    rows = results({(SCRATCH, 10.0): [0.4]})
+    absent, expected = comparison.missing_runs(Tables(rows, (), (), {"organ": (tmp_path,)}), "organ")
+    assert (len(absent), expected) == (3, 4)
 
 
 def test_other_splits_checkpoints_and_classes_do_not_count(tmp_path):

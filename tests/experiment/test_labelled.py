@@ -12,7 +12,7 @@ from ssl3d_tf.data import classes, folders
 from ssl3d_tf.data.records import manifest as manifests
 from ssl3d_tf.errors import InputError
 from ssl3d_tf.evaluation import summary, tables
-from ssl3d_tf.experiment import scoring
+from ssl3d_tf.experiment import admission, scoring
 from tests.tools.converting import convert, settings
 
 SIZE = 12
@@ -105,6 +105,17 @@ def test_a_split_without_a_labelled_case_is_refused_with_the_remedy(tmp_path):
         InputError, match=r"^split 'val' of .* has no case with a mask; .* FOLDS=3, which splits anew\.$"
     ):
         run(data)
+
+
+def test_of_too_few_patients_no_folds_are_proposed(tmp_path):
+    data = folders.open_folder(make(tmp_path))
+    first = data.manifest.split("train").entries[0]
+    splits = {
+        name: split._replace(entries=[first] if name == "train" else []) for name, split in data.manifest.splits.items()
+    }
+    alone = data._replace(manifest=data.manifest._replace(splits=splits))
+    with pytest.raises(InputError, match=r"'val' of .* no case; convert again with more patients: 1 cannot train, "):
+        admission.check_data([alone], None)
 
 
 def test_a_training_split_without_a_labelled_case_is_refused_and_the_remedy_works(tmp_path, undrawn):

@@ -289,11 +289,12 @@ def test_without_a_voxel_size_it_is_taken_for_the_model_s_and_that_is_noted(tmp_
 
 
 def test_what_a_header_leaves_open_is_noted(tmp_path):
-    image = nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), None)
+    voxels = np.arange(512, dtype=np.int16).reshape(8, 8, 8)
+    image = nibabel.Nifti1Image(voxels, None)
     image.header["pixdim"][1:4] = 1, 1, 2
     nibabel.save(image, tmp_path / "a.nii.gz")
     assert nifti_header.NO_FORM in read(tmp_path / "a.nii.gz", of_model()).source["notes"]
-    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii.gz")
     assert "notes" not in read(tmp_path / "a.nii.gz", of_model()).source
 
 
@@ -313,6 +314,12 @@ def test_what_a_fixed_window_loses_most_of_is_noted(tmp_path):
     lost = "most of it is above ct_window:0,255 and became 1: 94%, its values are 0 to 4080"
     assert lost in read(tmp_path / "a.npy", of_model(**window)).source["notes"]
     assert "notes" not in read(tmp_path / "b.npy", of_model(**window)).source
+
+
+def test_a_blank_scan_is_noted(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((8, 8, 8), np.int16))
+    said = "one value in channel 0: what is said of it means nothing"
+    assert said in read(tmp_path / "a.npy", of_model()).source["notes"]
 
 
 def test_a_label_map_without_a_scan_is_told_to_be_no_loss(tmp_path):

@@ -191,7 +191,7 @@ def test_complete_data_are_left_alone(tmp_path):
 def test_data_made_otherwise_are_replaced_only_on_request(tmp_path):
     root = make_scans(tmp_path / "raw")
     convert(root, tmp_path / "out")
-    with pytest.raises(InputError, match=r"intensity was percentile:body, now zscore.*--overwrite"):
+    with pytest.raises(InputError, match=r"otherwise \(intensity was percentile:body, now zscore\).*--overwrite"):
         convert(root, tmp_path / "out", settings(how="zscore"))
     assert convert(root, tmp_path / "out", settings(how="zscore"), overwrite=True).is_new
     (root / "images" / "c0.nii.gz").unlink()

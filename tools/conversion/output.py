@@ -112,8 +112,8 @@ def _found_recipe(folder: Place) -> Mapping[str, Any] | None:
 
 
 def _refusal(folder: Place, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-    changes = ", ".join(
-        f"{key} has changed" if key == "input" else f"{key} was {found.get(key)}, now {wanted.get(key)}" for key in keys
-    )
+    """Options that differ; where none does, the input: what is listed of it depends on them."""
+    keys = sorted(key for key in {*found, *wanted} - {"input"} if found.get(key) != wanted.get(key))
+    was, now = ({key: value or "not given" for key, value in recipe.items()} for recipe in (found, wanted))
+    changes = ", ".join(f"{key} was {was.get(key)}, now {now.get(key)}" for key in keys) or "input has changed"
     return f"--output {folder} holds data made otherwise ({changes}); choose another --output, or add --overwrite."

@@ -85,7 +85,7 @@ class File(NamedTuple):
         except UnfitFileError as error:  # its remedy is to ask otherwise, and here the model asks
             raise UnusableFileError(error.reason, UNFIT) from error
         lost = intensity.lost(volume.voxels, found, options.intensity)
-        told = dict.fromkeys(filter(None, (*self.notes, _guessed(self.how, volume), lost)), 0)
+        told = dict.fromkeys(filter(None, (*self.notes, _guessed(self.how, volume), lost, _blank(found))), 0)
         notes = {**told, **example.source.get("notes", {})}
         return example._replace(source={**example.source, "notes": notes}) if notes else example
 
@@ -162,6 +162,12 @@ def _guessed(prepared: Prepared, volume: Volume) -> str:
     if volume.has_spacing or prepared.options.shape or not prepared.grid.spacing_mm:
         return ""
     return f"it does not say how large its voxels are; taken for those of the model's data: {prepared.grid}"
+
+
+def _blank(found: Sequence[ranges.Range]) -> str:
+    """A note where a channel holds nothing: what a model says of that is of nobody."""
+    channels = ", ".join(str(number) for number, one in enumerate(found) if one.low == one.high)
+    return channels and f"one value in channel {channels}: what is said of it means nothing"
 
 
 def _probe(root: Path, item: Item, prepared: Prepared) -> tuple[str, ...]:

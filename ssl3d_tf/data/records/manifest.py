@@ -73,7 +73,8 @@ class Manifest(NamedTuple):
         found = self.splits.get(name)
         if found is None or not found.entries:
             sizes = {key: len(value.entries) for key, value in self.splits.items()}
-            raise InputError(f"split '{name}' of data set '{self.name}' has no example; it has {sizes}.")
+            remedy = "convert again with more patients, or with other --splits"
+            raise InputError(f"split '{name}' of data set '{self.name}' has no example; it has {sizes}: {remedy}.")
         return found
 
 
