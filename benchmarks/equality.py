@@ -3,6 +3,7 @@
 Each compares the released setting's task with benchmarks.original on [batch, side, side, side, channels] volumes.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def cpc(task: Task, volumes: np.ndarray) -> bool:
     params, patches = _drawn(task, volumes)
     n = round(patches.shape[1] ** (1 / 3))
     layout = pyramid.layout(n, rank=3)
-    columns = list(np.ndindex(n, n))
+    columns = list(itertools.product(range(n), range(n)))
     read = np.array_equal([original.context(n, column) for column in columns], layout.context)
     predicted = np.array_equal([original.targets(n, column) for column in columns], layout.targets)
     given = zip(*(params[name].numpy() for name in ("view_crop", "flips", "crops")), strict=True)

@@ -104,7 +104,7 @@ def cpc(volumes: np.ndarray, rng: Rng, *, n: int = 4) -> tuple[np.ndarray, np.nd
         context [samples, terms, *patch, channels], targets [samples, steps, *patch, channels], 0/1 labels [samples].
     """
     cut = [cpc_patches(volume, n, _cuts(rng, len(volume), n)) for volume in volumes]
-    columns = list(itertools.product(range(len(volumes)), np.ndindex(n, n)))
+    columns = list(itertools.product(range(len(volumes)), itertools.product(range(n), range(n))))
     read, predicted = [], []
     for own in columns:
         for image, column in (own, _another(columns, own, rng)):
@@ -199,7 +199,7 @@ def _zoomed(volume: np.ndarray, rng: Rng) -> np.ndarray:
     zoomed = np.stack([ndimage.zoom(volume[..., c], factors) for c in range(volume.shape[-1])], axis=-1)
     missing = [max(0, side - size) for size in zoomed.shape[:-1]]
     padded = np.pad(zoomed, [*((m // 2, m - m // 2) for m in missing), (0, 0)])
-    return _box(padded, [rng.integers(size - side + 1) for size in padded.shape[:-1]], side)
+    return _box(padded, [int(rng.integers(size - side + 1)) for size in padded.shape[:-1]], side)
 
 
 def _cuts(rng: Rng, side: int, n: int) -> Cuts:
