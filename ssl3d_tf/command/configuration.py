@@ -225,10 +225,9 @@ def _check_macros(sources: Sources, declared: frozenset[str], also_read: Iterabl
     read = {reference.scopes[-1] for reference in _macro_references()} | set(also_read)
     asked_for = {param.partition("=")[0].strip() for param in sources.params}
     for name in _macros():
-        if name in read or (name in declared and name not in asked_for):
-            continue
-        hint = _remedy(name, read)
-        raise InputError(f"{name} is set, but nothing in {', '.join(dict.fromkeys(sources.files))} reads it:{hint}")
+        if name not in read and (name not in declared or name in asked_for):
+            files = ", ".join(dict.fromkeys(sources.files))
+            raise InputError(f"{name} is set, but nothing in {files} reads it:{_remedy(name, read)}")
 
 
 def _remedy(name: str, read: Iterable[str]) -> str:
@@ -253,8 +252,9 @@ def _macro_references() -> Iterable[gin_config.ConfigurableReference]:
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, sorted(set(known)), n=1)
-    return f" did you mean {close[0]}?" if close else ""
+    return f" did you mean {close[0]}?" if close and close[0] != name else ""
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    told = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r"malformed node or string.*? Failed to parse", "text wants quotes; failed to parse", told)

@@ -1,6 +1,7 @@
 """gin files before gin runs them: where they lie, what they import, and which names of before they have."""
 
 import contextlib
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,10 +24,12 @@ def path(file: str) -> Path:
 
 
 def check_imports(file: str, allowed: Sequence[str]) -> None:
-    """Raises InputError where a gin file would import what nobody named: to import a module is to run it."""
+    """Raises InputError where a file is missing, or would import what nobody named: to import a module is to run it."""
     source = path(file)
     if not source.is_file():
-        return  # as gin will say
+        ours = [one.relative_to(ROOT).as_posix() for one in (ROOT / "gin").rglob("*.gin")]
+        close = difflib.get_close_matches(file, sorted(ours), n=1)
+        raise InputError(f"there is no {file}, here or in the package{f'; did you mean {close[0]}?' if close else '.'}")
     for statement in _statements(source.read_text(encoding="utf-8")):
         if isinstance(statement, config_parser.IncludeStatement):
             check_imports(statement.filename, allowed)

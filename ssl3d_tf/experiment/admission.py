@@ -71,7 +71,9 @@ def _check_label(entry: Entry, data: DataFolder, probe: Probe) -> None:
         else:
             rule = f"it must be one of the CLASSES {_shown(probe.classes)}"
     if wrong:
-        raise InputError(f"the label of '{entry.id}' in {data.path} is {wrong[0]:.9g}; {rule}.")
+        raise InputError(
+            f"the label of '{entry.id}' in {data.path} is {wrong[0]:.9g}; {rule}: mend it and convert again."
+        )
 
 
 def _shown(values: Iterable[str | int]) -> str:

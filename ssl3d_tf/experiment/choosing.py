@@ -78,10 +78,8 @@ def _best(model: Path, found: Sequence[Run]) -> tuple[Path, str]:
     score = among[0][1]
     sign = -1 if scales.of(score).lower_is_better else 1
     best, _, value = max(among, key=lambda each: sign * each[2])  # the first of equals
-    return (
-        best.path,
-        f"{score} {value:.4f} in validation, the best of {len(among)} runs with {largest:.3g} % of the labels",
-    )
+    runs = "one run" if len(among) == 1 else f"{len(among)} runs"
+    return best.path, f"{score} {value:.4f} in validation, the best of {runs} with {largest:.3g} % of the labels"
 
 
 def _validation(model: Path, found: Sequence[Run]) -> list[tuple[Run, str, float]]:

@@ -56,6 +56,7 @@ def test_a_data_set_file_comes_between_files_and_parameters():
 @pytest.mark.parametrize(
     ("param", "message"),
     [
+        ("FILTERS=four", r"--gin_param=FILTERS=four: text wants quotes; failed to parse token 'four' \(line 1\)$"),
         ("STEPSS=40", r"STEPSS is set, but nothing in gin/rotation_3d.gin reads it: did you mean STEPS\?"),
         (
             "TEMPERATURE=1",
@@ -153,7 +154,9 @@ def test_every_data_set_file_is_tested():
 
 
 def test_a_missing_file_is_one_line():
-    with pytest.raises(InputError, match=r"gin/rotation_4d\.gin") as caught:
+    with pytest.raises(
+        InputError, match=r"^there is no gin/rotation_4d\.gin, .* mean gin/rotation_[23]d\.gin\?$"
+    ) as caught:
         load(files=("gin/rotation_4d.gin",))
     assert "\n" not in str(caught.value)
 

@@ -183,7 +183,11 @@ REGRESSION = ("LABELS=@classification.regression()", "SCORES=('mse',)")
         ([-1], ("CLASSES=3", *ORDINAL), "is -1; it must be a whole number"),
         ([1, 2], MULTILABEL, "is 2; each must be 0 or 1"),
         ([float("inf")], REGRESSION, "is inf; each must be finite"),
-        ([7], ("CLASSES=(0,3,9)",), r"'test4' in .* is 7; it must be one of the CLASSES 0, 3, 9\."),
+        (
+            [7],
+            ("CLASSES=(0,3,9)",),
+            r"'test4' in .* is 7; it must be one of the CLASSES 0, 3, 9: mend it and convert again\.",
+        ),
     ],
 )
 def test_a_label_that_is_no_class_is_refused(label, params, message, tmp_path):

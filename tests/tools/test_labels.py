@@ -96,6 +96,12 @@ def test_of_several_answers_a_negative_one_is_doubted():
     assert not list(labels.doubts({}, [(0.0, 1.0), (1.0, 1.0)]))
 
 
+def test_numbers_that_keep_the_others_from_being_classes_are_said():
+    found = labels.in_words({}, [(1.0,), (3.5,), (2.0,), None])
+    assert found == "3 have one, no classes, as some are not whole: 3.5; 1 without a label"
+    assert labels.in_words({}, [(1.0, 0.5)]) == "1 have one"
+
+
 @pytest.mark.parametrize("values", [(0, 1, 1000000), (1234567, 1234568)])
 def test_large_numbers_keep_every_digit(tmp_path, capsys, values):
     rows = [values[number % len(values)] for number in range(12)]

@@ -137,8 +137,10 @@ def check_kind(found: Kind, prepared: Prepared) -> None:
     if found == prepared.kind:
         return
     slices = f", of {prepared.options.slices} slices of volumes" if prepared.options.slices else ""
-    is_part = found.rank == prepared.kind.rank and found.channels < prepared.kind.channels  # of what a layout joins
-    remedy = f"read it as the model's data were, by --layout={prepared.layout}" if is_part else "give such scans"
+    is_part = found.rank == prepared.kind.rank and found.channels < prepared.kind.channels
+    remedy = "give such scans"
+    if is_part and prepared.layout not in ("auto", "folder"):  # others join files to channels
+        remedy = f"read it as the model's data were, by --layout={prepared.layout}"
     raise UnusableFileError(f"it is {found}, the model is for {prepared.kind}{slices}", remedy)
 
 

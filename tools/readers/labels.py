@@ -93,13 +93,18 @@ def named(names: Sequence[str]) -> Labels:
 
 
 def in_words(classes: Mapping[str, str], labels: Sequence[Number | None]) -> str:
-    """Classes with counts: 0 'benign' (12), 1 'ill' (8); 4 without a label. Without classes, how many have one."""
+    """Classes with counts: 0 'benign' (12), 1 'ill' (8); 4 without a label.
+
+    Without classes, how many have one, and what keeps single numbers from being classes.
+    """
     with_label = [label for label in labels if label is not None]
     rest = f"; {len(labels) - len(with_label)} without a label" if len(with_label) < len(labels) else ""
     counts = Counter(key(label[0]) for label in with_label)
     each = [f"{shown(value, name)} ({counts[value]})" for value, name in classes.items()]
     more = f" and {len(each) - MOST_SHOWN} more" if len(each) > MOST_SHOWN else ""
-    return (", ".join(each[:MOST_SHOWN]) + more if classes else f"{len(with_label)} have one") + rest
+    broken = sorted({value for value, *others in with_label if not others and not float(value).is_integer()})
+    why = f", no classes, as some are not whole: {', '.join(f'{one:g}' for one in broken[:3])}" if broken else ""
+    return (", ".join(each[:MOST_SHOWN]) + more if classes else f"{len(with_label)} have one{why}") + rest
 
 
 def doubts(classes: Mapping[str, str], labels: Sequence[Number | None]) -> Iterator[tuple[str, str]]:
