@@ -78,8 +78,11 @@ def _best(model: Path, found: Sequence[Run]) -> tuple[Path, str]:
     score = among[0][1]
     sign = -1 if scales.of(score).lower_is_better else 1
     best, _, value = max(among, key=lambda each: sign * each[2])  # the first of equals
-    runs = "one run" if len(among) == 1 else f"{len(among)} runs"
-    return best.path, f"{score} {value:.4f} in validation, the best of {runs} with {largest:.3g} % of the labels"
+    count = "one run" if len(among) == 1 else f"{len(among)} runs"
+    planned = max((fraction for fraction, _ in runs.planned(model)), default=largest)
+    to_come = f"; those with {planned:.3g} % are still to come" if planned > largest else ""
+    why = f"{score} {value:.4f} in validation, the best of {count} with {largest:.3g} % of the labels{to_come}"
+    return best.path, why
 
 
 def _validation(model: Path, found: Sequence[Run]) -> list[tuple[Run, str, float]]:

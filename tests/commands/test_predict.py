@@ -1,6 +1,7 @@
 """From new scans to labels on their own grids: what is written, that it is what was scored, and by which run."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -99,6 +100,16 @@ def test_the_best_run_in_validation_is_taken_and_another_by_name(grid, capsys):
         assert choosing.find(workdir, name).folders == (workdir / "runs/scratch-random/100/1",)
     of_run = choosing.find(workdir / "runs/scratch-random/100/1/model", ensemble=True)
     assert [each.name for each in of_run.folders] == ["1", "0"]
+
+
+def test_of_a_grid_that_was_stopped_it_is_said_what_is_still_to_come(grid, tmp_path):
+    stopped = shutil.copytree(grid[1], tmp_path / "ft")
+    shutil.rmtree(stopped / "runs" / "scratch-random" / "100" / "1")
+    splits = json.loads((stopped / "splits.json").read_text())
+    splits["0"]["train"] = {"100": [], "200": []}
+    (stopped / "splits.json").write_text(json.dumps(splits))
+    said = "the best of one run with 100 % of the labels; those with 200 % are still to come"
+    assert said in choosing.find(stopped).why
 
 
 def test_an_ensemble_is_the_mean_of_its_probabilities(grid, new, tmp_path):
