@@ -65,7 +65,7 @@ def _network(contract: dict[str, Any]) -> keras.Model:
     if unknown := sorted({_name(part) for part in _parts(architecture) if not _is_known(part)}):
         raise InputError(f"{where} has {', '.join(unknown)}, which is not known: import the module that registers it.")
     try:
-        network = keras.saving.deserialize_keras_object(_in_float32(architecture), custom_objects=_LAYERS)
+        network = keras.saving.deserialize_keras_object(_as_here(architecture), custom_objects=_LAYERS)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"{where} cannot be built ({' '.join(str(error).split())[:200]}); pretrain again.") from error
     if not isinstance(network, keras.Model):
@@ -96,10 +96,15 @@ def _name(part: dict[str, Any]) -> str:
     return f"{part.get('module')}.{part['class_name']}"
 
 
-def _in_float32(value: Any) -> Any:
-    """The same configuration, with every precision float32."""
+def _as_here(value: Any) -> Any:
+    """The same configuration, with every precision float32, and of initializers only what is set.
+
+    Newer versions of Keras write options into these that older ones, such as Python 3.10 has, do not know.
+    """
     if isinstance(value, dict):
         if value.get("class_name") == "DTypePolicy":
             return {**value, "config": {"name": "float32"}}
-        return {key: _in_float32(inner) for key, inner in value.items()}
-    return [_in_float32(inner) for inner in value] if isinstance(value, list) else value
+        if value.get("module") == "keras.initializers" and isinstance(value.get("config"), dict):
+            return {**value, "config": {key: option for key, option in value["config"].items() if option is not None}}
+        return {key: _as_here(inner) for key, inner in value.items()}
+    return [_as_here(inner) for inner in value] if isinstance(value, list) else value
