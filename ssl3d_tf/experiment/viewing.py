@@ -139,11 +139,12 @@ def _boxes(inputs: Any, params: Params, i: int) -> list[tuple[np.ndarray, np.nda
 def _figure(rows: Sequence[_Row], classes: Mapping[str, str], note: str) -> Figure:
     pairs = [(mosaics.place(row.crop), mosaics.place(row.views.lines)) for row in rows]
     widths = [each.picture.shape[1] / each.picture.shape[0] for each in pairs[0]]
-    high = min(_WIDTH_IN / sum(widths), _HEIGHT_IN)
+    wide = min(_WIDTH_IN, _HEIGHT_IN * sum(widths))
+    high = wide / sum(widths)
     most, room = (int(width * high / _LETTER_IN) for width in widths)
     told = [textwrap.wrap(row.views.told, room) for row in rows]
     height = sum(high + _ABOVE_IN + _LINE_IN * len(lines) for lines in told)
-    drawn = Figure(figsize=(high * sum(widths), height + _BELOW_IN), layout="constrained")
+    drawn = Figure(figsize=(wide, height + _BELOW_IN), layout="constrained")
     axes = drawn.subplots(len(rows), 2, squeeze=False, width_ratios=widths)
     for row, lines, pair, beside in zip(rows, told, pairs, axes, strict=True):
         mosaics.draw(beside[0], pair[0], row.name if len(row.name) <= most else f"…{row.name[1 - most :]}")
